@@ -1,0 +1,3 @@
+def matmul(W: "M K", X: "K N"):
+    D = W.dot(X)
+    return D

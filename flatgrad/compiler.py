@@ -1,0 +1,392 @@
+"""The compiler, end to end: source text in, the text of a standalone module out.
+
+    read -> lower -> infer -> group -> differentiate -> write
+
+Each step is a function of the folder that bears its name; this file only leads from one to the next, and decides for
+which functions and parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from flatgrad.analysis import useful, varied
+from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.differentiate.walk import Backward, Signature, differentiate
+from flatgrad.emit.module import FunctionPlan, ModulePlan, write_module
+from flatgrad.facts.guards import guard_lines
+from flatgrad.facts.infer import Assumption, infer
+from flatgrad.facts.labels import label_assumptions
+from flatgrad.frontend.claims import Claim, parameter_claims
+from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.expressions import _defaults as defaults_of
+from flatgrad.frontend.lower import Context, lower
+from flatgrad.frontend.source import Module, entry_functions, read_module, span_of
+from flatgrad.frontend.staging import one_relation_a_line
+from flatgrad.groups.match import grouped
+from flatgrad.ir.core import Call, DType, Kind, Relation, Span, Type, Value
+from flatgrad.ir.printer import printed
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line decides. Empty: the default of the design."""
+
+    functions: tuple[str, ...] = ()
+    wrt: tuple[str, ...] = ()
+    output: str = ""
+    shapes: tuple[tuple[str, str], ...] = ()
+    gates: str = "grouped"
+    stages: str = "source"
+    accumulate: str = "forks"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A function that the module differentiates: its base name, its parameters, what it gives gradients for."""
+
+    name: str
+    parameters: tuple[str, ...]
+    wrt: tuple[str, ...]
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    text: str
+    ir: str
+    notes: tuple[Diagnostic, ...]
+    entries: tuple[Entry, ...]
+
+
+def compile_source(source: str, filename: str, options: Options) -> Compiled:
+    """Compile the functions of a source file.
+
+    Raises:
+        Refused: with everything that is not understood.
+    """
+    module = read_module(source, filename)
+    if options.stages == "relations":
+        module = read_module(one_relation_a_line(module), filename)
+    return _Compilation(module, options).run()
+
+
+@dataclass(slots=True)
+class _Compilation:
+    """One file: what has been read and inferred so far, each function once."""
+
+    module: Module
+    options: Options
+    typed: dict[str, Lowered] = field(default_factory=dict)
+    raw: dict[str, Lowered] = field(default_factory=dict)
+    assumed: dict[str, dict[str, Assumption]] = field(default_factory=dict)
+    claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
+    inlinable: dict[str, bool] = field(default_factory=dict)
+    active: list[str] = field(default_factory=list)
+    differentiated: dict[str, set[str]] = field(default_factory=dict)
+    notes: list[Diagnostic] = field(default_factory=list)
+
+    def run(self) -> Compiled:
+        names = entry_functions(self.module, self.options.functions)
+        chosen = self._entries(names)
+        order = self._call_order(chosen)
+        for name in order:
+            self._choose_parameters(name, name in chosen)
+        plans = {name: self._plan(name) for name in order}
+        written = tuple(plans[name] for name in self.module.functions if name in plans)
+        plan = ModulePlan(self.module, written, self._command(), tuple(self._plain_functions(order)))
+        text = write_module(plan)
+        entries = tuple(
+            Entry(
+                name.removesuffix("_forward"),
+                tuple(value.name for value in plans[name].lowered.function.block.params),
+                tuple(value.name for value in plans[name].backward.wrt),
+                tuple(result.name or "out" for result in plans[name].lowered.results),
+            )
+            for name in order
+            if name in chosen
+        )
+        ir = "\n\n".join(printed(p.lowered.function, p.backward.block) for p in written)
+        return Compiled(text, ir + "\n", tuple(self.notes), entries)
+
+    # Which functions
+
+    def _entries(self, names: tuple[str, ...]) -> list[str]:
+        errors: list[Diagnostic] = []
+        chosen: list[str] = []
+        for name in names:
+            try:
+                lowered = self.function(name)
+            except Refused as refused:
+                errors.extend(refused.diagnostics)
+                continue
+            constant = self._constant_result(lowered)
+            if constant is None:
+                chosen.append(name)
+            elif self.options.functions or len(names) == 1:
+                errors.append(constant)
+            else:
+                self.notes.append(replace(constant, severity="note"))
+        self._check_wrt(chosen, errors)
+        if errors:
+            raise Refused(tuple(dict.fromkeys(errors)))
+        if not chosen:
+            raise Refused((Diagnostic("FG064", "nothing here to differentiate", None, "", "name a function with --function"),))
+        return chosen
+
+    def _check_wrt(self, chosen: list[str], errors: list[Diagnostic]) -> None:
+        known = {value.name for name in chosen for value in self.typed[name].function.block.params}
+        for wrt in self.options.wrt:
+            if chosen and wrt not in known:
+                node = self.module.functions[chosen[0]]
+                errors.append(
+                    Diagnostic("FG063", f"--wrt {wrt}: no such parameter", _header(self.module, node.name), "", f"the parameters are {', '.join(sorted(known))}")
+                )
+
+    def _constant_result(self, lowered: Lowered) -> Diagnostic | None:
+        params = lowered.function.block.params
+        block = lowered.function.block
+        floating = frozenset(p for p in params if p.type.dtype.differentiable)
+        reached = varied(block, floating)
+        if any(result.value in reached for result in lowered.results):
+            return None
+        name = lowered.function.name
+        return Diagnostic(
+            "FG062",
+            f"the result of {name} does not depend on any parameter by a floating path",
+            lowered.results[0].span,
+            "its gradient is zero everywhere",
+            "differentiate another result, or another function",
+        )
+
+    def _call_order(self, chosen: list[str]) -> list[str]:
+        """The functions to be written, callers before what they call."""
+        order: list[str] = []
+        visited: set[str] = set()
+
+        def visit(name: str) -> None:
+            if name in visited:
+                return
+            visited.add(name)
+            for step in self.function(name).function.block.body:
+                if isinstance(step, Call):
+                    visit(step.function)
+            order.append(name)
+
+        for name in chosen:
+            visit(name)
+        return order[::-1]
+
+    def _choose_parameters(self, name: str, is_entry: bool) -> None:
+        lowered = self.typed[name]
+        wanted = self.differentiated.setdefault(name, set())
+        if is_entry:
+            wanted |= self._default_parameters(lowered)
+        block = lowered.function.block
+        active = varied(block, frozenset(p for p in block.params if p.name in wanted))
+        for step in block.body:
+            if isinstance(step, Call) and any(out in active for out in step.outs):
+                callee = self.typed[step.function]
+                reaching = self._reaching(callee)
+                for param, arg in zip(callee.function.block.params, step.args, strict=True):
+                    if isinstance(arg, Value) and arg in active and param.name in reaching:
+                        self.differentiated.setdefault(step.function, set()).add(param.name)
+
+    def _default_parameters(self, lowered: Lowered) -> set[str]:
+        params = [value.name for value in lowered.function.block.params]
+        asked = [name for name in self.options.wrt if name in params]
+        if asked:
+            return set(asked)
+        given = set(defaults_of(lowered.node))
+        reaching = self._reaching(lowered)
+        found = {name for name in params if name in reaching and name not in given}
+        if not found:
+            raise Refused(
+                (
+                    Diagnostic(
+                        "FG062",
+                        f"{lowered.function.name}: only parameters with a default value reach the result",
+                        _header(self.module, lowered.node.name),
+                        "",
+                        "choose one with --wrt",
+                    ),
+                )
+            )
+        return found
+
+    def _reaching(self, lowered: Lowered) -> set[str]:
+        block = lowered.function.block
+        reached = useful(block, frozenset(result.value for result in lowered.results))
+        return {p.name for p in block.params if p in reached and p.type.dtype.differentiable and p.type.kind is not Kind.OTHER}
+
+    def _plain_functions(self, written: list[str]) -> list[str]:
+        """The helpers that forward calls as they are: those taken for a gate, those that carry no gradient."""
+        found: list[str] = []
+
+        def visit(name: str) -> None:
+            for called in _called_names(self.module, name):
+                if (called not in written or self.inlinable.get(called)) and called not in found:
+                    found.append(called)
+                    visit(called)
+
+        for name in written:
+            visit(name)
+        return [name for name in self.module.functions if name in found]
+
+    # One function
+
+    def function(self, name: str) -> Lowered:
+        """A function, lowered and typed."""
+        if name not in self.typed:
+            if name in self.active:
+                node = self.module.functions[name]
+                raise Refused(
+                    (Diagnostic("FG037", f"{name} calls itself", _header(self.module, node.name), "recursion is not understood yet", "write it as staged assignments"),)
+                )
+            self.active.append(name)
+            try:
+                self.typed[name] = self._typed(name)
+            finally:
+                self.active.remove(name)
+        return self.typed[name]
+
+    def _typed(self, name: str) -> Lowered:
+        node = self.module.functions[name]
+        claims = parameter_claims(self.module, node, self.options.shapes)
+        self.claims[name] = claims
+        assumptions = _assumptions(claims)
+        inlined = frozenset(n for n in _called_names(self.module, name) if n != name and self._inlines(n))
+        kinds: Mapping[Span, Type] = {}
+        for _ in range(4):
+            context = Context(self.module, self._callee, inlined, kinds)
+            lowered = lower(node, context)
+            typed = infer(lowered, assumptions, self._called)
+            labels = label_assumptions(typed, assumptions)
+            if labels:
+                assumptions |= labels
+                typed = infer(lowered, assumptions, self._called)
+            answers = {span: value.type for span, value in typed.questions.items()}
+            if answers == kinds:
+                break
+            kinds = answers
+        self.raw[name] = lowered
+        self.assumed[name] = assumptions
+        self.notes.extend(note for note in lowered.notes if note not in self.notes)
+        return grouped(typed) if self.options.gates == "grouped" else typed
+
+    def _callee(self, name: str) -> Lowered:
+        self.function(name)
+        return self.raw[name]
+
+    def _called(self, name: str) -> tuple[Lowered, Mapping[str, Assumption]]:
+        self.function(name)
+        return self.raw[name], self.assumed[name]
+
+    def _inlines(self, name: str) -> bool:
+        """Whether a helper is a gate under a name of its own: `def sigmoid(x): return 1 / (1 + np.exp(-x))`."""
+        if name not in self.inlinable:
+            self.inlinable[name] = False
+            if name in self.active or name not in self.module.functions:
+                return False
+            try:
+                lowered = self.function(name)
+            except Refused:
+                return False
+            statements = [s for s in lowered.node.body if s is not lowered.node.body[0] or len(lowered.node.body) == 1]
+            body = lowered.function.block.body
+            one_gate = len(body) == 1 and isinstance(body[0], Relation) and len(lowered.results) == 1
+            self.inlinable[name] = one_gate and len(statements) == 1 and not name.endswith("_forward") and len(self.raw[name].stages) == 1
+        return self.inlinable[name]
+
+    def _plan(self, name: str) -> FunctionPlan:
+        lowered = self.typed[name]
+        params = lowered.function.block.params
+        wrt = tuple(p for p in params if p.name in self.differentiated[name])
+        upstream = self._upstream(lowered)
+        backward = self._differentiated(lowered, wrt, upstream)
+        guards: tuple[str, ...] = ()
+        assumptions = self.assumed[name]
+        if any(one.shape is not None for one in assumptions.values()):
+            guards = guard_lines(self.raw[name], assumptions, self._called, "np")
+        return FunctionPlan(
+            name=name,
+            lowered=lowered,
+            backward=backward,
+            guards=guards,
+            claims=self.claims[name],
+            written=frozenset(self.differentiated),
+        )
+
+    def _differentiated(self, lowered: Lowered, wrt: tuple[Value, ...], upstream: tuple[int, ...]) -> Backward:
+        return differentiate(lowered, wrt, upstream, self._signature, self.options.accumulate == "always")
+
+    def _upstream(self, lowered: Lowered) -> tuple[int, ...]:
+        if self.options.output:
+            found = tuple(k for k, r in enumerate(lowered.results) if r.name == self.options.output)
+            if not found:
+                names = ", ".join(r.name or "out" for r in lowered.results)
+                raise Refused(
+                    (Diagnostic("FG066", f"--output {self.options.output}: no such result", lowered.results[0].span, "", f"the results are {names}"),)
+                )
+            return found
+        return tuple(k for k, r in enumerate(lowered.results) if r.value.type.dtype.differentiable)
+
+    def _signature(self, name: str) -> Signature:
+        lowered = self.typed[name]
+        wanted = self.differentiated.get(name, set())
+        positions = tuple(k for k, p in enumerate(lowered.function.block.params) if p.name in wanted)
+        return Signature(name, positions, self._upstream(lowered))
+
+    def _command(self) -> str:
+        """The options that change the text, as on the command line."""
+        options = self.options
+        parts = [f"--function {name}" for name in options.functions]
+        if options.wrt:
+            parts.append(f"--wrt {','.join(options.wrt)}")
+        if options.output:
+            parts.append(f"--output {options.output}")
+        parts += [f"--shape {name}={dims}" for name, dims in options.shapes]
+        if options.gates != "grouped":
+            parts.append(f"--gates {options.gates}")
+        if options.stages != "source":
+            parts.append(f"--stages {options.stages}")
+        if options.accumulate != "forks":
+            parts.append(f"--accumulate {options.accumulate}")
+        return " ".join(parts)
+
+
+def _assumptions(claims: tuple[Claim, ...]) -> dict[str, Assumption]:
+    kinds = {"array": Kind.ARRAY, "scalar": Kind.SCALAR, "other": Kind.OTHER}
+    found: dict[str, Assumption] = {}
+    for claim in claims:
+        known = found.get(claim.name, Assumption())
+        kind = kinds.get(claim.kind or "")
+        dtype = claim.dtype if claim.dtype in (DType.INT, DType.BOOL) else None
+        if kind is Kind.OTHER:
+            dtype = DType.NONE
+        # An np.ndarray may have no dims at all: the word alone proves no array that has some.
+        if kind is Kind.ARRAY and claim.shape is None:
+            kind = None
+        found[claim.name] = Assumption(known.shape or claim.shape, known.dtype or dtype, known.kind or kind)
+    return found
+
+
+def _called_names(module: Module, name: str) -> tuple[str, ...]:
+    import ast
+
+    return tuple(
+        dict.fromkeys(
+            part.func.id
+            for part in ast.walk(module.functions[name])
+            if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in module.functions
+        )
+    )
+
+
+def _header(module: Module, name: str) -> Span:
+    """The name in the `def` line."""
+    span = span_of(module, module.functions[name])
+    line = module.lines[span.line - 1]
+    column = line.find(name, span.column)
+    return Span(span.line, max(column, 0), span.line, max(column, 0) + len(name))

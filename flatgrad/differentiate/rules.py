@@ -1,0 +1,114 @@
+"""Backward spellings of the table, read by the frontend and built into a block."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from functools import lru_cache
+
+from flatgrad.differentiate.builder import Builder
+from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.frontend.environment import Binding, Static, Structure
+from flatgrad.frontend.expressions import ExpressionLowering
+from flatgrad.frontend.source import Module, read_module
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Span, Step, Value
+
+NOWHERE = Span(1, 0, 1, 0)
+
+
+@lru_cache(maxsize=1)
+def rule_module() -> Module:
+    """The names that a backward spelling may use."""
+    return read_module("import math\nimport numpy as np\nfrom scipy import special\n", "rules")
+
+
+@lru_cache(maxsize=4096)
+def parsed(spelling: str) -> ast.expr:
+    """The syntax tree of a spelling. Raises ValueError where it is not an expression."""
+    try:
+        return ast.parse(spelling, mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"not an expression: {spelling}") from error
+
+
+def build_rule(builder: Builder, spelling: str, environment: Mapping[str, Binding]) -> Operand:
+    """Build a spelling with its names bound; the value that it gives.
+
+    Raises:
+        ValueError: the spelling is not in the language that the compiler reads.
+    """
+    steps: list[Step] = []
+    errors: list[Diagnostic] = []
+    lowering = _RuleLowering(environment, steps, errors)
+    result = lowering.operand(parsed(spelling))
+    if errors:
+        raise ValueError(f"backward spelling {spelling}: {errors[0].message}")
+    known: dict[Value, Operand] = {}
+    for step in steps:
+        assert isinstance(step, Relation)
+        args = tuple(known.get(arg, arg) if isinstance(arg, Value) else arg for arg in step.args)
+        attrs = {name: _known(attribute, known) for name, attribute in step.attrs.items()}
+        outs = builder.add_all(step.gate, args, attrs, ("",) * len(step.outs))
+        known |= zip(step.outs, outs, strict=True)
+    return known.get(result, result) if isinstance(result, Value) else result
+
+
+def _known(attribute: Attribute, known: Mapping[Value, Operand]) -> Attribute:
+    match attribute:
+        case Value():
+            operand = known.get(attribute, attribute)
+            if isinstance(operand, Literal):
+                assert not isinstance(operand.value, complex)
+                return operand.value
+            return operand
+        case Slice(start, stop, step):
+            return Slice(_known(start, known), _known(stop, known), _known(step, known))
+        case tuple():
+            return tuple(_known(part, known) for part in attribute)
+        case _:
+            return attribute
+
+
+def as_binding(attribute: Attribute) -> Binding:
+    """An attribute as something that its name can stand for in a spelling."""
+    match attribute:
+        case Value():
+            return attribute
+        case tuple():
+            return Structure(tuple(as_binding(part) for part in attribute), False, NOWHERE)
+        case str() if "." in attribute:
+            return Static(attribute)
+        case None | bool() | int() | float() | str():
+            return Literal(attribute, repr(attribute))
+    raise TypeError(f"{attribute!r} cannot be named in a spelling")
+
+
+class _RuleLowering(ExpressionLowering):
+    """Reads spellings; knows the few functions that are the compiler's own."""
+
+    def __init__(self, environment: Mapping[str, Binding], steps: list[Step], errors: list[Diagnostic]) -> None:
+        def emit(step: Step, view: bool) -> None:
+            steps.append(step)
+
+        def no_callee(name: str) -> object:
+            raise ValueError(f"{name} is no function of a backward spelling")
+
+        super().__init__(rule_module(), no_callee, frozenset(), environment, {}, emit, errors)  # type: ignore[arg-type]
+
+    def _span(self, node: ast.AST) -> Span:
+        return NOWHERE
+
+    def _call(self, node: ast.Call) -> Binding:
+        match node:
+            case ast.Call(func=ast.Name(id="unbroadcast"), args=[gradient, target]):
+                return self._relation("unbroadcast", (self.operand(gradient), self.operand(target)), {}, None)
+            case ast.Call(func=ast.Name(id="scatter_add"), args=[shape, index, gradient]):
+                template = self.index(index)
+                assert template is not None
+                operands = (self.operand(shape), self.operand(gradient))
+                return self._relation("scatter_add", operands, {"index": template}, None)
+        return super()._call(node)
+
+
+def refusal(message: str, relation: Relation, help: str = "") -> Refused:
+    return Refused((Diagnostic("FG025", message, relation.span or (relation.stage and relation.stage.span), "", help),))

@@ -1,0 +1,373 @@
+"""The reverse walk: from a typed forward function to its backward block, relation by relation.
+
+The gradient of a variable is a chain of values that bear one name, `d` and the variable's own: `let` for the first
+contribution, `update` for each later one, in the reverse order of the forward statements. A part of a larger
+expression has no name, and its gradient none either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from flatgrad.analysis import differentiable_operands, useful, varied
+from flatgrad.differentiate.builder import Builder
+from flatgrad.differentiate.rules import NOWHERE, as_binding, build_rule, refusal
+from flatgrad.differentiate.unbroadcast import summed_to
+from flatgrad.facts.indexing import Style, index_style
+from flatgrad.frontend.environment import Binding, Lowered, Structure
+from flatgrad.gates.entry import TABLE
+from flatgrad.groups.apply import GROUP_BACKWARD
+from flatgrad.ir.core import Attribute, Block, Call, DType, Literal, Operand, Relation, Slice, Step, Type, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a caller needs to know of another function's backward pass: the parameters that it gives gradients for."""
+
+    name: str
+    differentiated: tuple[int, ...]
+    results: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """The backward pass of one function.
+
+    Attributes:
+        block: parameters are the upstream gradients, results the gradients; forward values are read freely.
+        calls: for each relation `call_backward`, the forward call that it reverses.
+        wrt: the differentiated parameters.
+        upstream: for each result that is differentiated, its place among the results.
+        hints: for a gradient without a name, the forward value that it is the gradient of.
+    """
+
+    block: Block
+    calls: Mapping[Value, Call]
+    wrt: tuple[Value, ...]
+    upstream: tuple[int, ...]
+    hints: Mapping[Value, Value]
+
+
+def differentiate(
+    lowered: Lowered, wrt: tuple[Value, ...], upstream: tuple[int, ...], callee: Callable[[str], Signature], always: bool
+) -> Backward:
+    """Differentiate the results `upstream` (by position) with respect to the parameters `wrt`.
+
+    `always`: the textbook form in which every gradient starts at zero and every contribution is added.
+
+    Raises:
+        Refused: FG025 where a rule does not cover the case.
+    """
+    return _Walk(lowered, wrt, upstream, callee, always).run()
+
+
+class _Walk:
+    def __init__(
+        self, lowered: Lowered, wrt: tuple[Value, ...], upstream: tuple[int, ...], callee: Callable[[str], Signature], always: bool
+    ) -> None:
+        self.lowered = lowered
+        self.block = lowered.function.block
+        self.wrt = wrt
+        self.upstream = upstream
+        self.callee = callee
+        self.always = always
+        self.build = Builder()
+        self.adjoints: dict[Value, Operand] = {}
+        self.calls: dict[Value, Call] = {}
+        results = frozenset(lowered.results[position].value for position in upstream)
+        self.active = varied(self.block, frozenset(wrt)) & useful(self.block, results)
+        self.producers: dict[Value, Step] = {out: step for step in self.block.body for out in step.outs}
+        self.pending: dict[Value, int] = {}
+        for step in self.block.body:
+            if any(out in self.active for out in step.outs):
+                for value in set(differentiable_operands(step)) & self.active:
+                    self.pending[value] = self.pending.get(value, 0) + 1
+        self.done: set[Step] = set()
+        for step in self.block.body:
+            if isinstance(step, Relation):
+                for out in step.outs:
+                    self.build.definitions.setdefault(out, step)
+
+    def run(self) -> Backward:
+        params = []
+        for position in self.upstream:
+            result = self.lowered.results[position]
+            gradient = Value(f"d{result.name or 'out'}", _gradient_type(result.value.type))
+            params.append(gradient)
+            if result.value in self.active:
+                self.build.stage = self.lowered.stages[-1]
+                self._contribute(result.value, gradient)
+        for step in reversed(self.block.body):
+            self._reverse(step)
+        self.build.stage = None
+        results = tuple(self._gradient(param) for param in self.wrt)
+        block = Block(tuple(params), tuple(self.build.body), results)
+        hints = {g: value for value, g in self.adjoints.items() if isinstance(g, Value) and not value.name and not g.name}
+        return Backward(block, self.calls, self.wrt, self.upstream, hints)
+
+    def _gradient(self, param: Value) -> Value:
+        gradient = self.adjoints.get(param)
+        if isinstance(gradient, Value):
+            return gradient
+        return self.build.value("zeros_for", param, name=f"d{param.name}")
+
+    # One relation
+
+    def _reverse(self, step: Step) -> None:
+        if step in self.done or not any(out in self.adjoints for out in step.outs):
+            return
+        self.done.add(step)
+        self.build.stage = step.stage
+        match step:
+            case Call():
+                self._reverse_call(step)
+            case Relation(gate="alias"):
+                self._hand_on(step.args[0], self.adjoints[step.out])
+            case Relation(gate="read"):
+                self._reverse_read(step)
+            case Relation(gate="write"):
+                self._reverse_write(step)
+            case Relation():
+                self._reverse_gate(step)
+
+    def _hand_on(self, operand: Operand, gradient: Operand) -> None:
+        if isinstance(operand, Value) and operand in self.active:
+            self._contribute(operand, gradient)
+            self._visited(operand)
+
+    def _visited(self, operand: Value) -> None:
+        """A part of an expression is reversed as soon as its last use has been: lines come in reading order."""
+        self.pending[operand] = self.pending.get(operand, 1) - 1
+        if not operand.name and self.pending[operand] == 0:
+            producer = self.producers.get(operand)
+            if producer is not None and len(producer.outs) == 1:
+                stage = self.build.stage
+                self._reverse(producer)
+                self.build.stage = stage
+
+    def _reverse_gate(self, step: Relation) -> None:
+        gate = TABLE[step.gate]
+        targets = [
+            (name, arg)
+            for name, arg in _named_operands(step)
+            if isinstance(arg, Value) and arg in self.active and _rule_name(name) in gate.backward
+        ]
+        if len({arg for _, arg in targets}) < len(targets) and step.gate in ("multiply", "add"):
+            # `W * W` and `x + x`: one contribution with a factor 2
+            (_, twice), *_ = targets
+            gradient = self._adjoint(step.out)
+            doubled = self.build.add("multiply", gradient, Literal(2, "2"))
+            self._hand_on(twice, self.build.add("multiply", doubled, twice) if step.gate == "multiply" else doubled)
+            return
+        group = GROUP_BACKWARD.get(step.gate)
+        contributions = []
+        seen: set[Value] = set()
+        for name, arg in targets:
+            if group is not None:
+                contribution = group(self.build, step, name, self._adjoint(step.out))
+            else:
+                contribution = self._rule(step, name)
+            contributions.append((arg, contribution, name))
+        for arg, contribution, name in contributions:
+            core = self._core_rank(step, name)
+            if core is not None:
+                contribution = summed_to(self.build, contribution, arg, core)
+            self._contribute(arg, contribution)
+            if arg not in seen:
+                seen.add(arg)
+                if sum(other is arg for other, _, _ in contributions) == 1:
+                    self._visited(arg)
+        for arg in seen:
+            if sum(other is arg for other, _, _ in contributions) > 1:
+                self._visited(arg)
+
+    def _core_rank(self, step: Relation, name: str) -> int | None:
+        """How many core dims an operand has in a gate whose other dims broadcast; None where nothing broadcasts."""
+        rule = TABLE[step.gate].shape
+        signature = rule if isinstance(rule, str) else rule(self.build.site(step))
+        if not isinstance(signature, str):
+            return None
+        inputs = signature.replace(" ", "").split("->")[0][1:-1].split("),(")
+        if len(inputs) < 2:
+            return None
+        position = [operand for operand, _ in _named_operands(step)].index(name)
+        return len(list(filter(None, inputs[position].split(","))))
+
+    def _adjoint(self, out: Value) -> Operand:
+        if out in self.adjoints:
+            return self.adjoints[out]
+        # One of several results that nothing differentiable reads
+        return self.build.value("zeros_for", out)
+
+    def _rule(self, step: Relation, name: str) -> Operand:
+        gate = TABLE[step.gate]
+        site = self.build.site(step)
+        rule = gate.backward[_rule_name(name)]
+        if isinstance(rule, str):
+            spelling = rule
+        elif _rule_name(name) == "xs":
+            spelling = rule(site, int(name[1:]))  # type: ignore[call-arg]
+        else:
+            spelling = rule(site)
+        environment: dict[str, Binding] = {n: as_binding(a) for n, a in step.attrs.items() if n != "into"}
+        sequence: list[Binding] = []
+        for operand_name, arg in _named_operands(step):
+            environment[operand_name] = arg
+            if operand_name[1:].isdigit():
+                sequence.append(arg)
+        if "xs" in gate.operands:
+            environment["xs"] = Structure(tuple(sequence), True, NOWHERE)
+        if len(step.outs) == 1:
+            environment |= {"z": step.out, "dz": self._adjoint(step.out)}
+        else:
+            gradients = [self._adjoint(out) for out in step.outs if _needed(step, out, spelling)]
+            for position, out in enumerate(step.outs):
+                environment[f"z{position}"] = out
+                if _needed(step, out, spelling):
+                    environment[f"dz{position}"] = self._adjoint(out)
+            environment["dzs"] = Structure(tuple(gradients), True, NOWHERE)
+        return build_rule(self.build, spelling, environment)
+
+    def _reverse_read(self, step: Relation) -> None:
+        (source,) = step.args
+        if not isinstance(source, Value) or source not in self.active:
+            return
+        index = step.attrs["index"]
+        assert isinstance(index, tuple)
+        gradient = self._adjoint(step.out)
+        style = index_style(index, _type_of, self._counts_up)
+        if style is Style.NEW_AXES:
+            self._contribute(source, self.build.add("read", gradient, attrs={"index": _without_new_axes(index)}))
+        else:
+            name = _gradient_name(source)
+            base = self.adjoints.get(source)
+            if base is None:
+                base = self.build.value("zeros_for", source, gradient, name=name)
+            mode = "add_at" if style is Style.REPEATING else "add"
+            self.adjoints[source] = self.build.value("scatter", base, gradient, attrs={"index": index, "mode": mode}, name=name)
+        self._visited(source)
+
+    def _reverse_write(self, step: Relation) -> None:
+        base, value = step.args
+        index = step.attrs["index"]
+        gradient = self._adjoint(step.out)
+        if isinstance(value, Value) and value in self.active:
+            part = self.build.add("read", gradient, attrs={"index": index})
+            self._contribute(value, summed_to(self.build, part, value))
+        if isinstance(base, Value) and base in self.active:
+            if not isinstance(gradient, Value):
+                raise refusal("a gradient that is a constant is written to", step)
+            if self.build.definitions.get(gradient) is not None and self.build.definitions[gradient].gate == "spread":
+                gradient = self.build.value("let", gradient, name=_gradient_name(base))
+            cleared = self.build.value("write", gradient, Literal(0, "0"), attrs={"index": index}, name=_gradient_name(base))
+            self.adjoints.pop(base, None)
+            self.adjoints[base] = cleared
+            self._visited(base)
+        if isinstance(value, Value) and value in self.active:
+            self._visited(value)
+
+    def _reverse_call(self, step: Call) -> None:
+        signature = self.callee(step.function)
+        upstream = tuple(self._adjoint(step.outs[position]) for position in signature.results)
+        names = []
+        for position in signature.differentiated:
+            arg = step.args[position]
+            wanted = isinstance(arg, Value) and arg in self.active
+            fresh = wanted and isinstance(arg, Value) and arg.name and arg not in self.adjoints
+            repeated = sum(other is arg for other in step.args) > 1
+            names.append(_gradient_name(arg) if fresh and not repeated and isinstance(arg, Value) else "")
+        outs = tuple(
+            Value(name, _gradient_type(self.build.type(step.args[position])))
+            for position, name in zip(signature.differentiated, names, strict=True)
+        )
+        relation = Relation(outs, "call_backward", upstream, {"function": step.function}, step.stage)
+        self.build.body.append(relation)
+        for out in outs:
+            self.build.definitions[out] = relation
+            self.calls[out] = step
+        visited: list[Value] = []
+        for position, out in zip(signature.differentiated, outs, strict=True):
+            arg = step.args[position]
+            if isinstance(arg, Value) and arg in self.active:
+                self._contribute(arg, out)
+                if arg not in visited:
+                    visited.append(arg)
+        for arg in visited:
+            self._visited(arg)
+
+    # Contributions
+
+    def _contribute(self, value: Value, gradient: Operand) -> None:
+        """Add a gradient of the value's own shape to what has come so far."""
+        so_far = self.adjoints.get(value)
+        name = _gradient_name(value)
+        if so_far is None and self.always and value.name and not _bears(gradient, name):
+            so_far = self.build.value("zeros_for", value, gradient, name=name)
+        if so_far is None:
+            if name and not _bears(gradient, name):
+                gradient = self.build.add("let", gradient, name=name)
+            self.adjoints[value] = gradient
+        elif name:
+            self.adjoints[value] = self.build.add("update", so_far, _bare(self.build, gradient), attrs={"op": "+"}, name=name)
+        else:
+            self.adjoints[value] = self.build.add("add", so_far, gradient)
+
+    def _counts_up(self, value: Value) -> bool:
+        """Whether an index array holds distinct integers: `np.arange(N)`."""
+        step = self.producers.get(value)
+        while isinstance(step, Relation) and step.gate == "alias" and isinstance(step.args[0], Value):
+            step = self.producers.get(step.args[0])
+        return isinstance(step, Relation) and step.gate == "arange"
+
+
+def _bare(build: Builder, gradient: Operand) -> Operand:
+    """What is added need not be spread first: `dx += dmu / N`."""
+    if isinstance(gradient, Value) and not gradient.name:
+        definition = build.definitions.get(gradient)
+        if definition is not None and definition.gate == "spread":
+            return definition.args[0]
+    return gradient
+
+
+def _bears(gradient: Operand, name: str) -> bool:
+    return isinstance(gradient, Value) and gradient.name == name
+
+
+def _gradient_name(value: Value) -> str:
+    return f"d{value.name}" if value.name else ""
+
+
+def _gradient_type(one: Type) -> Type:
+    return Type(one.kind, DType.FLOAT, one.shape)
+
+
+def _named_operands(step: Relation) -> list[tuple[str, Operand]]:
+    names = TABLE[step.gate].operands
+    if names and names[-1] == "xs":
+        fixed = names[:-1]
+        pairs = list(zip(fixed, step.args, strict=False))
+        return pairs + [(f"x{k}", arg) for k, arg in enumerate(step.args[len(fixed) :])]
+    return list(zip(names, step.args, strict=False))
+
+
+def _rule_name(name: str) -> str:
+    return "xs" if name[1:].isdigit() else name
+
+
+def _needed(step: Relation, out: Value, spelling: str) -> bool:
+    position = step.outs.index(out)
+    return "dzs" in spelling or f"dz{position}" in spelling
+
+
+def _without_new_axes(index: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
+    """The index that takes new axes away again: `x[:, None]` is undone by `dz[:, 0]`."""
+    items: list[Attribute] = [0 if item is None else item for item in index]
+    while items and items[-1] == Slice():
+        items.pop()
+    return tuple(items)
+
+
+def _type_of(value: Value) -> Type:
+    return value.type
+

@@ -1,0 +1,309 @@
+"""The text of a forward function: the user's own statements, numbered, with the lines that backward needs named."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flatgrad.emit.edits import Edits
+from flatgrad.emit.names import Scope
+from flatgrad.emit.residuals import Hoist, Residuals
+from flatgrad.frontend.environment import Lowered, Result
+from flatgrad.frontend.source import Module, span_of
+from flatgrad.ir.core import Call, Kind, Relation, Span, Stage, Value
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardText:
+    """`signature` is what stands between the parentheses; `lines` the body without indentation."""
+
+    signature: str
+    docstring: str | None
+    lines: tuple[str, ...]
+    results: tuple[str, ...]
+    returned: tuple[str, ...]
+
+
+def numbered(lowered: Lowered) -> dict[Stage, int]:
+    """A number for each statement that computes something that can carry a gradient."""
+    computing = {
+        step.stage
+        for step in lowered.function.block.body
+        if step.stage is not None and any(out.type.dtype.differentiable for out in step.outs)
+    }
+    numbers: dict[Stage, int] = {}
+    for stage in lowered.stages:
+        if stage in computing:
+            numbers[stage] = len(numbers) + 1
+    return numbers
+
+
+def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> dict[Value, str]:
+    """What each version of a name is called: a later one gets a suffix where an earlier one is still needed."""
+    found: dict[Value, str] = {param: param.name for param in lowered.function.block.params}
+    current = {param.name: param.name for param in lowered.function.block.params}
+    kept_under: set[str] = {param.name for param in lowered.function.block.params if param in residuals.kept}
+    in_place = {value: stage for stage, value in lowered.rewritten.items()}
+    for step in lowered.function.block.body:
+        for out in step.outs:
+            if not out.name:
+                continue
+            label = current.get(out.name)
+            stage = in_place.get(out)
+            same_buffer = stage is not None and stage not in residuals.apart and out.type.kind is not Kind.SCALAR
+            if label is None:
+                label = out.name
+            elif label in kept_under and not same_buffer:
+                label = scope.take(out.name)
+            current[out.name] = label
+            found[out] = label
+            if out in residuals.kept:
+                kept_under.add(label)
+    return found
+
+
+def write_forward(
+    module: Module,
+    lowered: Lowered,
+    residuals: Residuals,
+    names: Mapping[Value, str],
+    results: tuple[tuple[Result, str], ...],
+    calls: Mapping[Call, tuple[str, str]],
+    plain_calls: Mapping[Call, str],
+    cache: tuple[str, ...],
+    guards: tuple[str, ...],
+) -> ForwardText:
+    """Write the forward function.
+
+    Args:
+        names: what each named value is called.
+        results: the results that are kept, and what they are called.
+        calls: for each call that is differentiated, its forward function and the name of its cache.
+        plain_calls: for each other call, how the function is called.
+        cache: the names in the cache.
+    """
+    return _ForwardWriter(module, lowered, residuals, names, results, calls, plain_calls, cache, guards).write()
+
+
+class _ForwardWriter:
+    def __init__(
+        self,
+        module: Module,
+        lowered: Lowered,
+        residuals: Residuals,
+        names: Mapping[Value, str],
+        results: tuple[tuple[Result, str], ...],
+        calls: Mapping[Call, tuple[str, str]],
+        plain_calls: Mapping[Call, str],
+        cache: tuple[str, ...],
+        guards: tuple[str, ...],
+    ) -> None:
+        self.module = module
+        self.lowered = lowered
+        self.residuals = residuals
+        self.names = names
+        self.results = results
+        self.calls = calls
+        self.plain_calls = plain_calls
+        self.cache = cache
+        self.guards = guards
+        self.edits = Edits(module.text)
+        self.before: dict[Stage, list[str]] = {}
+        self.after: dict[Stage, list[str]] = {}
+
+    def write(self) -> ForwardText:
+        for span, value in self.lowered.names.items():
+            if self.names.get(value, value.name) != value.name:
+                self.edits.replace(span, self.names[value])
+        self._edit_steps()
+        for hoist in self.residuals.hoists:
+            if hoist.value is None:
+                self.after.setdefault(hoist.stage, []).append(f"{hoist.name} = {self._mask_text(hoist)}")
+        for stage, copies in self.residuals.copies.items():
+            for name, value in copies:
+                source = self.names.get(value, value.name)
+                self.before.setdefault(stage, []).insert(0, f"{name} = {_copied(source, value)}")
+        lines = [*self.guards, *self._body()]
+        return ForwardText(
+            self._signature(),
+            ast.get_docstring(self.lowered.node),
+            tuple(lines),
+            tuple(name for _, name in self.results),
+            self.cache,
+        )
+
+    def _edit_steps(self) -> None:
+        """Calls and hoists, in the order of evaluation: the inner ones are edited before the outer are read."""
+        hoists = {hoist.value: hoist for hoist in self.residuals.hoists if hoist.value is not None}
+        for step in self.lowered.function.block.body:
+            if step.span is None or step.stage is None:
+                continue
+            if isinstance(step, Call):
+                self._edit_call(step)
+            for out in step.outs:
+                hoist = hoists.get(out)
+                if hoist is None:
+                    continue
+                if isinstance(step, Relation):
+                    self.before.setdefault(step.stage, []).append(f"{hoist.name} = {self._on_one_line(self.edits.inner(step.span))}")
+                    self.edits.replace(step.span, hoist.name)
+
+    def _edit_call(self, step: Call) -> None:
+        assert step.span is not None and step.stage is not None
+        if step in self.plain_calls:
+            self._rename_call(step.span, self.plain_calls[step])
+            return
+        if step not in self.calls:
+            return
+        function, cache = self.calls[step]
+        outs = [self.residuals.hoisted_name(out) or self.names.get(out, out.name) for out in step.outs]
+        text = self._call_text(step.span, function)
+        statement = self._statement(step.stage)
+        whole = isinstance(statement, ast.Assign) and span_of(self.module, statement.value) == step.span and len(statement.targets) == 1
+        if whole and isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name | ast.Tuple):
+            target = statement.targets[0]
+            plain = isinstance(target, ast.Name) and len(step.outs) == 1
+            if plain or (isinstance(target, ast.Tuple) and all(isinstance(t, ast.Name) for t in target.elts)):
+                inner = self.edits.rendered(span_of(self.module, target)).strip("()")
+                self.edits.replace(span_of(self.module, target), f"{inner}, {cache}")
+                self.edits.replace(step.span, text)
+                return
+        hidden = self.residuals.scope
+        named = [out or hidden.take(step.function.removesuffix("_forward")) for out in outs]
+        self.before.setdefault(step.stage, []).append(f"{', '.join(named)}, {cache} = {self._on_one_line(text)}")
+        replacement = named[0] if len(named) == 1 else f"({', '.join(named)})"
+        self.edits.replace(step.span, replacement)
+
+    def _call_text(self, span: Span, function: str) -> str:
+        text = self.edits.inner(span)
+        return function + text[text.index("(") :]
+
+    def _rename_call(self, span: Span, function: str) -> None:
+        text = self.edits.inner(span)
+        opening = text.index("(")
+        if text[:opening].strip() != function:
+            closing = "[0]" if function.endswith("[0]") else ""
+            self.edits.replace(span, function.removesuffix("[0]") + text[opening:] + closing)
+
+    def _statement(self, stage: Stage) -> ast.stmt:
+        return next(s for s in self.lowered.node.body if span_of(self.module, s) == stage.span)
+
+    def _mask_text(self, hoist: Hoist) -> str:
+        return hoist.text
+
+    def _on_one_line(self, text: str) -> str:
+        return ast.unparse(ast.parse(text.strip(), mode="eval")) if "\n" in text else text
+
+    # The body
+
+    def _body(self) -> list[str]:
+        node = self.lowered.node
+        numbers = numbered(self.lowered)
+        lines: list[str] = []
+        statements = {stage.span: stage for stage in self.lowered.stages}
+        start = 1 if ast.get_docstring(node) is not None else 0
+        previous_end: int | None = None
+        for statement in node.body[start:]:
+            span = span_of(self.module, statement)
+            if previous_end is not None or start:
+                first = previous_end if previous_end is not None else span_of(self.module, node.body[0]).end_line
+                lines.extend(self._between(first + 1, span.line))
+            else:
+                lines.extend(self._between(self._header_end(), span.line))
+            stage = statements.get(span)
+            lines.extend(self._statement_lines(statement, span, stage, numbers))
+            previous_end = span.end_line
+        return lines
+
+    def _header_end(self) -> int:
+        arguments = self.lowered.node.args
+        last = max(
+            [self.lowered.node.lineno, *(a.end_lineno or 0 for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))]
+        )
+        return last + 1
+
+    def _between(self, first: int, last: int) -> list[str]:
+        """Comments and blank lines between two statements."""
+        found = []
+        for number in range(first, last):
+            line = self.module.lines[number - 1].strip()
+            if line.startswith("#") or not line:
+                found.append(line)
+        return found
+
+    def _statement_lines(
+        self, statement: ast.stmt, span: Span, stage: Stage | None, numbers: Mapping[Stage, int]
+    ) -> list[str]:
+        lines: list[str] = []
+        if stage is None:
+            return lines
+        number = f"({numbers[stage]})" if stage in numbers else ""
+        comment = self.module.comments.get(span.end_line)
+        note = comment.text.lstrip("#").strip() if comment is not None and comment.column >= span.end_column else ""
+        tail = " ".join(part for part in (number, note) if part)
+        trailing = f"  # {tail}" if tail else ""
+        if isinstance(statement, ast.Return):
+            return self._return_lines(trailing, stage)
+        lines.extend(self.before.get(stage, []))
+        if stage in self.residuals.apart and isinstance(statement, ast.AugAssign):
+            lines.append(self._out_of_place(statement, stage) + trailing)
+        else:
+            text = self.edits.rendered(span)
+            lines.extend((textwrap.dedent(text) + trailing).split("\n"))
+        lines.extend(self.after.get(stage, []))
+        return lines
+
+    def _out_of_place(self, statement: ast.AugAssign, stage: Stage) -> str:
+        new = self.residuals.apart[stage]
+        relation = next(s for s in self.lowered.function.block.body if new in s.outs)
+        old = next(value for value in relation.operands())
+        value = ast.parse(self.edits.rendered(span_of(self.module, statement.value)), mode="eval").body
+        target = ast.Name(self.names.get(new, new.name), ast.Store())
+        left = ast.Name(self.names.get(old, old.name), ast.Load())
+        return ast.unparse(ast.fix_missing_locations(ast.Assign([target], ast.BinOp(left, statement.op, value), lineno=1)))
+
+    def _return_lines(self, trailing: str, stage: Stage) -> list[str]:
+        lines: list[str] = []
+        body = list(self.before.get(stage, []))
+        for result, name in self.results:
+            text = self.edits.rendered(result.span)
+            if text != name:
+                lines.append(f"{name} = {text}{trailing}")
+        lines = [*body, *lines, *self.after.get(stage, [])]
+        cached = _tuple_text(self.cache)
+        lines.append(f"return {', '.join([name for _, name in self.results])}, {cached}")
+        return lines
+
+    def _signature(self) -> str:
+        arguments = ast.parse(ast.unparse(_plain_arguments(self.lowered.node)), mode="exec").body[0]
+        assert isinstance(arguments, ast.FunctionDef)
+        return ast.unparse(arguments.args)
+
+
+def _copied(source: str, value: Value) -> str:
+    return f"{source}.copy()" if value.type.kind is Kind.ARRAY else f"1.0 * {source}"
+
+
+def _tuple_text(names: tuple[str, ...]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return "(" + ", ".join(names) + ")"
+
+
+def _plain_arguments(node: ast.FunctionDef) -> ast.FunctionDef:
+    """The function's header without annotations."""
+    def bare(argument: ast.arg) -> ast.arg:
+        return ast.arg(argument.arg)
+
+    old = node.args
+    arguments = ast.arguments(
+        posonlyargs=[bare(a) for a in old.posonlyargs],
+        args=[bare(a) for a in old.args],
+        kwonlyargs=[bare(a) for a in old.kwonlyargs],
+        kw_defaults=old.kw_defaults,
+        defaults=old.defaults,
+    )
+    header = ast.FunctionDef(node.name, arguments, [ast.Pass()], [])
+    return ast.fix_missing_locations(ast.copy_location(header, node))

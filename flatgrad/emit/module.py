@@ -1,0 +1,381 @@
+"""A whole module: its functions, imports, constants and helpers, laid out by a template and formatted by black."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from flatgrad.differentiate.walk import Backward
+from flatgrad.emit.backward import BackwardText, backward_text, draft_backward
+from flatgrad.emit.forward import ForwardText, labels, numbered, write_forward
+from flatgrad.emit.names import Scope
+from flatgrad.emit.residuals import Residuals
+from flatgrad.emit.schedule import leaves, schedule
+from flatgrad.emit.spell import Names
+from flatgrad.frontend.claims import Claim
+from flatgrad.frontend.environment import Lowered, Result
+from flatgrad.frontend.source import Module
+from flatgrad.ir.core import Call, Stage, Value
+from flatgrad.ir.dims import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPlan:
+    """One function to be written."""
+
+    name: str
+    lowered: Lowered
+    backward: Backward
+    guards: tuple[str, ...]
+    claims: tuple[Claim, ...]
+    written: frozenset[str]
+
+    @property
+    def base(self) -> str:
+        return self.name.removesuffix("_forward")
+
+
+@dataclass(frozen=True, slots=True)
+class ModulePlan:
+    """All that the module holds. `command`: the options that it was written with; `plain`: helpers kept as they are."""
+
+    module: Module
+    functions: tuple[FunctionPlan, ...]
+    command: str
+    plain: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionText:
+    """What the template needs of one function."""
+
+    forward_name: str
+    backward_name: str
+    value_and_grad_name: str
+    forward: ForwardText
+    docstring: str
+    backward_docstring: str
+    backward_parameters: str
+    backward_lines: tuple[str, ...]
+    backward_results: str
+    gradients: tuple[str, ...]
+    result: str
+    results: tuple[str, ...]
+    cache_variable: str
+    arguments: str
+    check_scalar: bool
+    unbroadcasts: bool
+
+
+def write_module(plan: ModulePlan) -> str:
+    """The text of the module."""
+    import black
+    import jinja2
+
+    from flatgrad.resources import template
+
+    names = _import_names(plan.module)
+    functions = tuple(_function(plan, one, names) for one in plan.functions)
+    helpers = tuple(_plain_text(plan.module, name) for name in plan.plain)
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(template), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    layout = environment.get_template("module.py.jinja")
+    context = {
+        "title": _title(plan),
+        "table": _table(functions),
+        "notes": _notes(functions),
+        "functions": functions,
+        "helpers": helpers,
+        "unbroadcasts": any(one.unbroadcasts for one in functions),
+        "numpy": names.numpy,
+        "imports": (),
+        "constants": (),
+    }
+    body = layout.render(context)
+    used = _used_names(body)
+    constants = _constants(plan.module, used)
+    used |= _used_names("\n".join(constants))
+    text = layout.render(context | {"imports": _imports(plan.module, used, names), "constants": constants})
+    return black.format_str(text, mode=black.Mode(line_length=100))
+
+
+# Names at the head of the module
+
+
+def _import_names(module: Module) -> Names:
+    local = {path: name for name, path in module.imports.items()}
+    numpy = local.get("numpy", "np" if "np" not in module.bound else "numpy")
+    return Names(numpy, local.get("math", "math"), local.get("scipy.special", "special"))
+
+
+def _imports(module: Module, used: frozenset[str], names: Names) -> tuple[str, ...]:
+    kept = [text for one in module.import_texts if (text := one.keeping(used))]
+    bound = {name for one in module.import_texts for name in one.names}
+    extra = []
+    if names.math in used and names.math not in bound:
+        extra.append("import math")
+    if names.numpy in used and names.numpy not in bound:
+        extra.append("import numpy as np" if names.numpy == "np" else f"import numpy as {names.numpy}")
+    if names.special in used and names.special not in bound:
+        extra.append("from scipy import special")
+    return tuple(dict.fromkeys([*extra[:1], *kept, *extra[1:]] if extra[:1] == ["import math"] else [*kept, *extra]))
+
+
+def _constants(module: Module, used: frozenset[str]) -> tuple[str, ...]:
+    """The module constants that are read, in order, with those that they are made of."""
+    wanted = set(used)
+    for name in reversed(list(module.constants)):
+        if name in wanted:
+            wanted |= {part.id for part in ast.walk(module.constants[name]) if isinstance(part, ast.Name)}
+    return tuple(
+        f"{name} = {ast.unparse(expression)}" for name, expression in module.constants.items() if name in wanted
+    )
+
+
+def _used_names(text: str) -> frozenset[str]:
+    return frozenset(part.id for part in ast.walk(ast.parse(text)) if isinstance(part, ast.Name))
+
+
+def _plain_text(module: Module, name: str) -> str:
+    node = module.functions[name]
+    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+    return "\n".join(module.lines[first - 1 : node.end_lineno])
+
+
+# One function
+
+
+def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText:
+    lowered, module = one.lowered, plan.module
+    own = _own_names(one)
+    scope = Scope(own | set(module.bound))
+    results = _result_names(one, scope)
+    uses: dict[Value, int] = {}
+    lines = schedule(one.backward.block)
+    for line in lines.lines:
+        for value in leaves(line, lines.folded):
+            uses[value] = uses.get(value, 0) + 1
+    residuals = Residuals(lowered, names, scope, uses)
+    caches = _CacheNames(one, scope)
+    hints = {gradient: _hint(residuals, value) for gradient, value in one.backward.hints.items()}
+    backward_scope = Scope(scope.taken)
+    draft = draft_backward(
+        lowered, one.backward, residuals, names, backward_scope, caches.name, lambda f: f"{f.removesuffix('_forward')}_backward", hints
+    )
+    found = labels(lowered, residuals, scope)
+    for result, name in results:
+        if not result.name:
+            found[result.value] = name
+    for value, nodes in residuals.kept.items():
+        for node in nodes:
+            node.id = found.get(value, value.name)
+    text = backward_text(draft, residuals)
+    cached = _cached_names(one, residuals, text, found)
+    reversed_calls = dict(text.calls)
+    calls = {
+        step: (f"{step.function.removesuffix('_forward')}_forward", reversed_calls[step])
+        for step in lowered.function.block.body
+        if isinstance(step, Call) and step in reversed_calls
+    }
+    plain = {
+        step: _plain_call(step, one, plan)
+        for step in lowered.function.block.body
+        if isinstance(step, Call) and step not in reversed_calls
+    }
+    forward = write_forward(module, lowered, residuals, found, results, calls, plain, cached, one.guards)
+    cache = Scope(own | set(text.upstream)).take("cache")
+    return _texts(one, forward, text, cached, cache)
+
+
+class _CacheNames:
+    """The names of the caches of the calls: `affine_cache`."""
+
+    def __init__(self, one: FunctionPlan, scope: Scope) -> None:
+        self.scope = scope
+
+    def name(self, call: Call) -> str:
+        return self.scope.take(f"{call.function.removesuffix('_forward')}_cache")
+
+
+def _own_names(one: FunctionPlan) -> set[str]:
+    """Every name that the user's function uses, as a variable or otherwise."""
+    return {part.id for part in ast.walk(one.lowered.node) if isinstance(part, ast.Name)} | {
+        part.arg for part in ast.walk(one.lowered.node) if isinstance(part, ast.arg)
+    }
+
+
+def _result_names(one: FunctionPlan, scope: Scope) -> tuple[tuple[Result, str], ...]:
+    named = []
+    for result in one.lowered.results:
+        named.append((result, result.name or scope.take("out")))
+    return tuple(named)
+
+
+def _hint(residuals: Residuals, value: Value) -> str:
+    return f"d{residuals.described(value)}"
+
+
+def _plain_call(step: Call, one: FunctionPlan, plan: ModulePlan) -> str:
+    """How forward calls a function without differentiating it: a pair gives its result first."""
+    if step.function in plan.plain:
+        return step.function
+    return f"{step.function.removesuffix('_forward')}_forward[0]"
+
+
+def _cached_names(one: FunctionPlan, residuals: Residuals, text: BackwardText, found: dict[Value, str]) -> tuple[str, ...]:
+    """The names in the cache: parameters first, then in the order of the forward statements."""
+    names: list[str] = []
+    for param in one.lowered.function.block.params:
+        if param in residuals.kept:
+            names.append(found[param])
+    extra = {hoist.value: hoist.name for hoist in residuals.hoists if hoist.value is not None}
+    masks: dict[Stage, list[str]] = {}
+    for hoist in residuals.hoists:
+        if hoist.value is None:
+            masks.setdefault(hoist.stage, []).append(hoist.name)
+    copies = {value: name for pairs in residuals.copies.values() for name, value in pairs}
+    names += [copies[p] for p in one.lowered.function.block.params if p in copies]
+    caches = dict(text.calls)
+    stage: Stage | None = None
+    for step in one.lowered.function.block.body:
+        if step.stage is not stage and stage is not None:
+            names += masks.pop(stage, [])
+        stage = step.stage
+        for out in step.outs:
+            if out in residuals.kept:
+                names.append(found.get(out, out.name))
+            if out in extra:
+                names.append(extra[out])
+            if out in copies:
+                names.append(copies[out])
+        if isinstance(step, Call) and step in caches:
+            names.append(caches[step])
+    for rest in masks.values():
+        names += rest
+    return tuple(dict.fromkeys(names))
+
+
+def _texts(one: FunctionPlan, forward: ForwardText, text: BackwardText, cached: tuple[str, ...], cache: str) -> FunctionText:
+    numbers = numbered(one.lowered)
+    lines: list[str] = []
+    if cached:
+        lines.append(f"{', '.join(cached)} = {cache}")
+    lines += text.preludes
+    for stage, group in text.groups:
+        if stage is not None and stage in numbers:
+            lines.append(f"# ({numbers[stage]}) {_stage_text(stage, forward)}")
+        lines += group
+    results = [name for _, name in _plain_results(one)]
+    single = len(one.lowered.results) == 1
+    shape = one.lowered.results[0].value.type.shape
+    scalar_possible = single and not shape.least_rank
+    node = one.lowered.node.args
+    return FunctionText(
+        forward_name=f"{one.base}_forward",
+        backward_name=f"{one.base}_backward",
+        value_and_grad_name=f"{one.base}_value_and_grad" if scalar_possible else "",
+        forward=forward,
+        docstring=_docstring(one, forward),
+        backward_docstring=_backward_docstring(one, text),
+        backward_parameters=", ".join([*text.upstream, cache]),
+        backward_lines=tuple(lines),
+        backward_results=", ".join(text.results),
+        gradients=tuple(f"d{value.name}" for value in one.backward.wrt),
+        result=forward.results[0],
+        results=forward.results or tuple(results),
+        cache_variable=Scope(forward.results + tuple(a.arg for a in (*node.posonlyargs, *node.args, *node.kwonlyargs))).take("cache"),
+        arguments=_arguments(one),
+        check_scalar=not shape.is_scalar,
+        unbroadcasts=text.unbroadcasts,
+    )
+
+
+def _plain_results(one: FunctionPlan) -> list[tuple[Result, str]]:
+    return [(result, result.name or "out") for result in one.lowered.results]
+
+
+def _stage_text(stage: Stage, forward: ForwardText) -> str:
+    if stage.text.startswith("return "):
+        names = ", ".join(forward.results)
+        value = stage.text.removeprefix("return ")
+        return f"{names} = {value}" if names != value else f"return {value}"
+    return stage.text
+
+
+def _arguments(one: FunctionPlan) -> str:
+    node = one.lowered.node.args
+    positional = [a.arg for a in (*node.posonlyargs, *node.args)]
+    return ", ".join([*positional, *(f"{a.arg}={a.arg}" for a in node.kwonlyargs)])
+
+
+# Docstrings
+
+
+def _docstring(one: FunctionPlan, forward: ForwardText) -> str:
+    """The user's own, and the shapes that stood in the annotations."""
+    own = (forward.docstring or "").strip()
+    said = [claim for claim in one.claims if claim.origin in ("annotation", "option") and claim.shape is not None]
+    shapes = ", ".join(f"{claim.name} {claim.shape}" + (" int" if claim.dtype is not None and claim.dtype.value == "int" else "") for claim in said)
+    if not shapes:
+        return own + ("\n" if "\n" in own else "")
+    line = f"Shapes: {shapes}."
+    if not own:
+        return line
+    return f"{own}\n\n{line}\n"
+
+
+def _backward_docstring(one: FunctionPlan, text: BackwardText) -> str:
+    shapes = [value.type.shape for value in one.backward.wrt]
+    if not any(shape.rank is not None and _is_spoken(shape) for shape in shapes):
+        return ""
+    gradients = ", ".join(f"d{v.name} {v.type.shape}" if _is_spoken(v.type.shape) else f"d{v.name} like {v.name}" for v in one.backward.wrt)
+    upstream = [
+        (name, one.lowered.results[position].value.type.shape)
+        for name, position in zip(text.upstream, one.backward.upstream, strict=True)
+    ]
+    head = "Gradient" if len(one.backward.wrt) == 1 else "Gradients"
+    if len(upstream) == 1 and upstream[0][1].is_scalar:
+        result = one.lowered.results[one.backward.upstream[0]]
+        return f"{head} of {result.name or 'out'}: {gradients}."
+    source = ", ".join(f"{name} {shape}" if _is_spoken(shape) else name for name, shape in upstream)
+    return f"{head} from {source}: {gradients}."
+
+
+def _is_spoken(shape: Shape) -> bool:
+    """Whether every dim has a name that the user gave, or is a number."""
+    return shape.dims is not None and all(name.isidentifier() for dim in shape.dims for name in dim.symbols())
+
+
+# The head of the module
+
+
+def _title(plan: ModulePlan) -> str:
+    file = PurePath(plan.module.filename).name
+    what = f"for `{plan.functions[0].base}` in {file}" if len(plan.functions) == 1 else f"for {file}"
+    options = f" ({plan.command})" if plan.command else ""
+    from flatgrad import __version__
+
+    return f"Flat gradient code {what}, written by flatgrad {__version__}{options}."
+
+
+def _table(functions: Iterable[FunctionText]) -> list[str]:
+    rows: list[tuple[str, str]] = []
+    for one in functions:
+        parameters = one.arguments
+        results = ", ".join(one.results)
+        gradients = ", ".join(one.gradients)
+        rows.append((f"{one.forward_name}({parameters})", f"{results}, cache"))
+        rows.append((f"{one.backward_name}({one.backward_parameters})", gradients))
+        if one.value_and_grad_name:
+            both = gradients if len(one.gradients) == 1 else f"({gradients})"
+            rows.append((f"{one.value_and_grad_name}({parameters})", f"{results}, {both}"))
+    width = max(len(call) for call, _ in rows)
+    return [f"{call.ljust(width)} -> {gives}" for call, gives in rows]
+
+
+def _notes(functions: tuple[FunctionText, ...]) -> list[str]:
+    notes = ["Between forward and backward the caller leaves arguments and results as they are."]
+    return notes

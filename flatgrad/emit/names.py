@@ -1,0 +1,71 @@
+"""Names of the generated text: the user's own wherever they are free, and never one that is taken."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+from collections.abc import Iterable
+
+from flatgrad.ir.core import Literal, Relation, Value
+
+
+class Scope:
+    """The names of one function; `take` hands out the wanted one or the next that is free."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = set(taken)
+
+    def take(self, wanted: str) -> str:
+        name = wanted
+        number = 2
+        while name in self.taken or keyword.iskeyword(name) or hasattr(builtins, name):
+            name = f"{wanted}{number}" if not wanted[-1].isdigit() else f"{wanted}_{number}"
+            number += 1
+        self.taken.add(name)
+        return name
+
+    def release(self, name: str) -> None:
+        self.taken.discard(name)
+
+
+# How the value of a gate is called after its operand.
+_SUFFIX = {
+    "max": "max",
+    "min": "min",
+    "sum": "sum",
+    "mean": "mean",
+    "exp": "exp",
+    "log": "log",
+    "sqrt": "sqrt",
+    "power": "pow",
+    "square": "sq",
+    "transpose": "T",
+    "shape": "shape",
+    "divide": "ratio",
+    "subtract": "diff",
+    "multiply": "prod",
+    "add": "total",
+    "matmult": "product",
+    "dot": "product",
+    "negative": "neg",
+    "greater": "mask",
+    "less": "mask",
+    "read": "part",
+}
+
+
+def described(relation: Relation, target: str) -> str:
+    """A name for a part of an expression, from what it computes and what it is computed from: `scores_max`, `h_pre`."""
+    suffix = _SUFFIX.get(relation.gate, relation.gate.rpartition(".")[2])
+    named = [arg.name for arg in relation.args if isinstance(arg, Value) and arg.name]
+    if len(named) == 1 and len([a for a in relation.args if not isinstance(a, Literal)]) == 1:
+        return f"{named[0]}_{suffix}"
+    if target:
+        return f"{target}_{suffix}"
+    return suffix
+
+
+def is_identifier(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
+
+

@@ -1,0 +1,361 @@
+"""What backward needs of forward, and how it gets it: from the cache, from a line that forward gains, or computed again.
+
+A value that bears a name is cached under it. A part of an expression is computed again where that costs nothing or
+little, else forward gains a line that names it. Sizes are read off whatever is in the cache anyway.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from flatgrad.emit.names import Scope, described, is_identifier
+from flatgrad.emit.spell import Names, spell
+from flatgrad.frontend.environment import Lowered
+from flatgrad.gates.entry import TABLE
+from flatgrad.ir.core import Call, DType, Kind, Literal, Operand, Relation, Slice, Stage, Step, Value
+from flatgrad.ir.dims import Dim, Shape
+
+CHEAP = frozenset({"add", "subtract", "multiply", "divide", "negative", "square"})
+FREE = frozenset({"dim", "shape", "ndim", "size", "subshape", "dtype", "transpose", "arange", "constant", "expand_dims"})
+DEPTH = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hoist:
+    """A line that forward gains: `name = <expression>`. `span_of` is a part of a statement that the name replaces;
+    `after` a stage behind which a new expression (`text`) is computed."""
+
+    name: str
+    value: Value | None
+    stage: Stage
+    text: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Residuals:
+    """Collects what backward reads while its text is written; `finish` settles it."""
+
+    lowered: Lowered
+    names: Names
+    scope: Scope
+    uses: dict[Value, int]
+    hoists: list[Hoist] = field(default_factory=list)
+    kept: dict[Value, list[ast.Name]] = field(default_factory=dict)
+    extra: dict[str, list[ast.Name]] = field(default_factory=dict)
+    preludes: dict[str, ast.expr] = field(default_factory=dict)
+    apart: dict[Stage, Value] = field(default_factory=dict)
+    copies: dict[Stage, list[tuple[str, Value]]] = field(default_factory=dict)
+    shape_only: set[Value] = field(default_factory=set)
+    _producers: dict[Value, Step] = field(default_factory=dict)
+    _hoisted: dict[Value, str] = field(default_factory=dict)
+    _pending: list[tuple[Relation, _Hole]] = field(default_factory=list)
+    _masks: dict[tuple[str, Value, str], str] = field(default_factory=dict)
+    _params: frozenset[Value] = frozenset()
+
+    def __post_init__(self) -> None:
+        for step in self.lowered.function.block.body:
+            for out in step.outs:
+                self._producers[out] = step
+        self._params = frozenset(self.lowered.function.block.params)
+
+    def is_forward(self, value: Value) -> bool:
+        return value in self._producers or value in self._params
+
+    # Values
+
+    def expression(self, value: Value) -> ast.expr:
+        """A forward value, as backward writes it."""
+        producer = self._producers.get(value)
+        if value.name:
+            if isinstance(producer, Relation) and producer.gate == "dim":
+                return self.size(producer)
+            if isinstance(producer, Relation) and producer.gate == "constant" and not self._bound_again(value):
+                return self._named(value)
+            return self._named(value)
+        assert producer is not None
+        if isinstance(producer, Relation) and (self._hoisted.get(value) is None) and self._recomputed(value, 0):
+            if producer.gate in ("dim", "size", "shape", "ndim"):
+                return self.size(producer)
+            return spell(producer, self.operand, self.names)
+        return self._extra(self._hoist(value, producer))
+
+    def operand(self, operand: Operand) -> ast.expr:
+        if isinstance(operand, Literal):
+            return ast.parse(operand.text, mode="eval").body
+        return self.expression(operand)
+
+    def _named(self, value: Value) -> ast.expr:
+        stage = self.lowered.overwritten.get(value)
+        if stage is not None and value.type.kind is not Kind.SCALAR:
+            return self._kept_before(value, stage)
+        node = ast.Name(value.name, ast.Load())
+        self.kept.setdefault(value, []).append(node)
+        return node
+
+    def _bound_again(self, value: Value) -> bool:
+        return False
+
+    def _extra(self, name: str) -> ast.Name:
+        node = ast.Name(name, ast.Load())
+        self.extra.setdefault(name, []).append(node)
+        return node
+
+    def _hoist(self, value: Value, producer: Step) -> str:
+        if value not in self._hoisted:
+            assert producer.stage is not None
+            if isinstance(producer, Relation) and producer.span is not None:
+                target = self._target(producer.stage)
+                name = self.scope.take(self._pre(value, producer, target))
+                self._hoisted[value] = name
+                self.hoists.append(Hoist(name, value, producer.stage))
+            else:
+                raise NotImplementedError(f"{value} cannot be named in the forward text")
+        return self._hoisted[value]
+
+    def hoisted_name(self, value: Value) -> str | None:
+        return self._hoisted.get(value)
+
+    def _pre(self, value: Value, producer: Relation, target: str) -> str:
+        """`h_pre` for what an elementwise function is applied to, else what it is."""
+        for step in self.lowered.function.block.body:
+            if isinstance(step, Relation) and step.stage is producer.stage and value in step.args:
+                elementwise = step.gate in TABLE and TABLE[step.gate].elementwise and len(step.args) == 1
+                if elementwise and step.gate != "negative" and target and producer.gate not in ("sum", "mean", "read"):
+                    return f"{target}_pre" if step.out.name else f"{target}_{step.gate}_arg"
+        return described(producer, target)
+
+    def described(self, value: Value) -> str:
+        """What to call a part of an expression."""
+        producer = self._producers[value]
+        assert producer.stage is not None
+        if isinstance(producer, Call):
+            return producer.function
+        return self._hoisted.get(value) or self._pre(value, producer, self._target(producer.stage))
+
+    def _target(self, stage: Stage) -> str:
+        for step in self.lowered.function.block.body:
+            if step.stage is stage:
+                for out in step.outs:
+                    if out.name:
+                        return out.name
+        return "out"
+
+    def _recomputed(self, value: Value, depth: int) -> bool:
+        """Whether backward computes a part of an expression again rather than having it named and cached."""
+        producer = self._producers.get(value)
+        if not isinstance(producer, Relation):
+            return False
+        if producer.span is None and producer.gate not in ("read",):
+            return True
+        free = producer.gate in FREE or _is_view(producer) or (
+            producer.gate == "array_of" and all(isinstance(arg, Literal) for arg in producer.args)
+        )
+        cheap = (
+            producer.gate in CHEAP
+            or (producer.gate == "power" and isinstance(producer.args[1], Literal) and producer.args[1].value == 2)
+            or producer.out.type.dtype is DType.BOOL
+        )
+        small = value.type.kind is Kind.SCALAR
+        if not free and not (cheap and depth < DEPTH and (self.uses.get(value, 0) <= 1 or small)):
+            return False
+        for arg in producer.operands():
+            if arg in self.lowered.overwritten and producer.gate not in ("dim", "shape", "size", "ndim"):
+                return False
+            if not arg.name and not self._recomputed(arg, depth + (not free)):
+                if free and depth == 0 and producer.gate in ("transpose", "dim", "shape"):
+                    continue
+                return False
+        return True
+
+    # Sizes and shapes
+
+    def size(self, relation: Relation) -> ast.expr:
+        """A size or a shape: settled at the end, when it is known what is in the cache."""
+        hole = _Hole()
+        self._pending.append((relation, hole))
+        return hole
+
+    def like(self, value: Value) -> ast.expr:
+        """A value of which only shape and dtype are read: it may have been written to."""
+        if value.name:
+            node = ast.Name(value.name, ast.Load())
+            self.kept.setdefault(value, []).append(node)
+            return node
+        producer = self._producers.get(value)
+        if isinstance(producer, Relation) and self._recomputed(value, 0) and producer.gate in FREE:
+            return self.expression(value)
+        assert producer is not None
+        return self._extra(self._hoist(value, producer))
+
+    def settle_sizes(self) -> None:
+        """Fill in the sizes that were left open."""
+        counts: dict[Dim, int] = {}
+        for relation, _ in self._pending:
+            if relation.gate == "dim" and relation.out.type.number is not None:
+                counts[relation.out.type.number] = counts.get(relation.out.type.number, 0) + 1
+        settled: dict[tuple[str, object], ast.expr] = {}
+        for relation, hole in self._pending:
+            match relation.gate:
+                case "dim":
+                    hole.expression = self._dim(relation, counts, settled)
+                case _:
+                    hole.expression = self._whole_shape(relation)
+
+    def _dim(self, relation: Relation, counts: dict[Dim, int], settled: dict[tuple[str, object], ast.expr]) -> ast.expr:
+        number = relation.out.type.number
+        if number is not None and number.constant is not None:
+            return ast.Constant(number.constant)
+        named = relation.out.name or self._user_name(number)
+        key = ("dim", number if number is not None else relation.out)
+        if key in settled:
+            return settled[key]
+        source = self._source(relation, number)
+        if source is None and named:
+            value = next(v for v in self._producers if v.name == named and (v is relation.out or v.type.number == number))
+            expression: ast.expr = self._named(value)
+        elif source is None:
+            base = relation.args[0]
+            assert isinstance(base, Value)
+            expression = spell(Relation((relation.out,), "dim", (base,), relation.attrs), self.like_operand, self.names)
+        elif named:
+            self.preludes[named] = source
+            self.scope.taken.add(named)
+            expression = ast.Name(named, ast.Load())
+        elif number is not None and counts.get(number, 0) > 1 and (symbol := number.as_symbol) and is_identifier(symbol) and symbol not in self.scope.taken:
+            self.preludes[symbol] = source
+            self.scope.taken.add(symbol)
+            expression = ast.Name(symbol, ast.Load())
+        else:
+            expression = source
+        settled[key] = expression
+        return expression
+
+    def like_operand(self, operand: Operand) -> ast.expr:
+        return self.operand(operand) if isinstance(operand, Literal) else self.like(operand)
+
+    def _user_name(self, number: Dim | None) -> str:
+        if number is None:
+            return ""
+        for value, step in self._producers.items():
+            if value.name and isinstance(step, Relation) and step.gate == "dim" and value.type.number == number:
+                return value.name
+        return ""
+
+    def _source(self, relation: Relation, number: Dim | None) -> ast.expr | None:
+        """Something in the cache to read a size from: the array itself, else one that is known to agree."""
+        base = relation.args[0]
+        if isinstance(base, Value) and base in self.kept:
+            return spell(Relation((relation.out,), "dim", (base,), relation.attrs), self.like_operand, self.names)
+        if number is None:
+            return None
+        for value in list(self.kept):
+            for axis, dim in enumerate(value.type.shape.front):
+                if dim == number and value.type.kind is Kind.ARRAY:
+                    read = Relation((relation.out,), "dim", (value,), {"axis": axis})
+                    return spell(read, self.like_operand, self.names)
+        return None
+
+    def _whole_shape(self, relation: Relation) -> ast.expr:
+        base = relation.args[0]
+        assert isinstance(base, Value)
+        if base not in self.kept and base not in self._hoisted:
+            for value in list(self.kept):
+                if value.type.shape == base.type.shape and value.type.kind is Kind.ARRAY and _certain(base.type.shape):
+                    base = value
+                    break
+        return spell(Relation(relation.outs, relation.gate, (base,), relation.attrs), self.like_operand, self.names)
+
+    # Values that forward writes over
+
+    def mask(self, relation: Relation) -> ast.expr | None:
+        """A comparison of a value that forward writes over: forward keeps the comparison instead."""
+        if relation.out.type.dtype is not DType.BOOL:
+            return None
+        written = [arg for arg in relation.args if isinstance(arg, Value) and arg in self.lowered.overwritten]
+        if len(written) != 1 or not all(isinstance(arg, Literal) or arg is written[0] for arg in relation.args):
+            return None
+        value = written[0]
+        producer = self._producers.get(value)
+        if not value.name or producer is None or producer.stage is None or value.type.kind is Kind.SCALAR:
+            return None
+        text = ast.unparse(spell(relation, lambda o: ast.Name(o.name, ast.Load()) if isinstance(o, Value) else ast.parse(o.text, mode="eval").body, self.names))
+        key = (relation.gate, value, text)
+        if key not in self._masks:
+            name = self.scope.take("active" if relation.gate == "greater" else f"{value.name}_mask")
+            self._masks[key] = name
+            self.hoists.append(Hoist(name, None, producer.stage, text))
+        return self._extra(self._masks[key])
+
+    def _kept_before(self, value: Value, stage: Stage) -> ast.expr:
+        """The value as it was before `stage` wrote over it: the statement is printed out of place where nobody else
+        sees the buffer, else forward keeps a copy."""
+        rewritten = self.lowered.rewritten.get(stage)
+        if rewritten is not None and self._alone(value, rewritten):
+            self.apart[stage] = rewritten
+            node = ast.Name(value.name, ast.Load())
+            self.kept.setdefault(value, []).append(node)
+            return node
+        copies = self.copies.setdefault(stage, [])
+        for name, copied in copies:
+            if copied is value:
+                return self._extra(name)
+        name = self.scope.take(f"{value.name or 'value'}_before")
+        copies.append((name, value))
+        return self._extra(name)
+
+    def _alone(self, value: Value, rewritten: Value) -> bool:
+        producer = self._producers.get(rewritten)
+        if not isinstance(producer, Relation) or producer.gate == "write" or value.name != rewritten.name:
+            return False
+        if not producer.attrs.get("into"):
+            return False
+        roots = self.lowered.roots.get(value, frozenset())
+        if roots & self._params:
+            return False
+        for step in self.lowered.function.block.body:
+            shares = isinstance(step, Call) or step.gate in ("alias", "read") or _is_view(step)
+            if shares and any(out in self.lowered.roots and self.lowered.roots[out] & roots and out is not value for out in step.outs):
+                return False
+            if isinstance(step, Relation) and step.gate == "write" and self.lowered.roots.get(step.out, frozenset()) & roots:
+                return False
+        return True
+
+
+class _Hole(ast.Name):
+    """A place in an expression that is filled in later."""
+
+    def __init__(self) -> None:
+        super().__init__("_", ast.Load())
+        self.expression: ast.expr = ast.Name("_", ast.Load())
+
+
+class FillHoles(ast.NodeTransformer):
+    """Replaces holes by what was found for them."""
+
+    def visit__Hole(self, node: _Hole) -> ast.AST:
+        found = self.visit(node.expression)
+        assert isinstance(found, ast.AST)
+        return found
+
+
+def _certain(shape: Shape) -> bool:
+    return shape.middle is None or True
+
+
+def _is_view(relation: Relation) -> bool:
+    if relation.gate == "read":
+        index = relation.attrs["index"]
+        return isinstance(index, tuple) and not any(
+            isinstance(item, Value) and item.type.kind is not Kind.SCALAR for item in index
+        )
+    return relation.gate in TABLE and TABLE[relation.gate].view
+
+
+def index_parts(index: tuple[object, ...]) -> Iterator[object]:
+    for item in index:
+        if isinstance(item, Slice):
+            yield from (item.start, item.stop, item.step)
+        else:
+            yield item

@@ -1,0 +1,223 @@
+"""From one relation to the expression that a person would write for it, as a syntax tree.
+
+Operands come as syntax trees already, so that precedence and parentheses are Python's own business (`ast.unparse`).
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from flatgrad.gates.entry import TABLE, Gate, Spelling
+from flatgrad.ir.core import Attribute, Kind, Literal, Operand, Relation, Slice, Value
+
+# Written as methods of what is proven to be an array: `dz.sum(axis=0)`, `x.reshape(N, -1)`, `h.T`.
+METHODS = frozenset({"sum", "mean", "reshape", "transpose", "copy", "astype", "ravel", "swapaxes", "squeeze", "max", "min"})
+
+OperandText = Callable[[Operand], ast.expr]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How the module calls its imports: `numpy`, `math` and `scipy.special` by their local names."""
+
+    numpy: str = "np"
+    math: str = "math"
+    special: str = "special"
+
+
+def literal(one: Literal) -> ast.expr:
+    return ast.parse(one.text, mode="eval").body
+
+
+def name(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
+    """The expression of a relation of the table or of an inner one."""
+    match relation.gate:
+        case "alias" | "let":
+            return operand(relation.args[0])
+        case "copy_of":
+            return _copy(relation.args[0], operand)
+        case "constant":
+            source = relation.args[0]
+            assert isinstance(source, Literal)
+            return literal(source)
+        case "read":
+            return ast.Subscript(operand(relation.args[0]), _index(relation.attrs["index"], operand), ast.Load())
+        case "shape" | "ndim" | "size" as attribute:
+            source = relation.args[0]
+            if _is_array(source):
+                return ast.Attribute(operand(source), attribute, ast.Load())
+            return ast.Call(_numpy(attribute, names), [operand(source)], [])
+        case "dim":
+            return ast.Subscript(
+                spell(Relation((relation.out,), "shape", relation.args), operand, names),
+                _constant(relation.attrs["axis"]),
+                ast.Load(),
+            )
+        case "subshape":
+            shape = spell(Relation((relation.out,), "shape", relation.args), operand, names)
+            return ast.Subscript(shape, _index(relation.attrs["index"], operand), ast.Load())
+        case "dtype":
+            return ast.Attribute(operand(relation.args[0]), "dtype", ast.Load())
+        case "unbroadcast":
+            return ast.Call(name("unbroadcast"), [operand(arg) for arg in relation.args], [])
+        case "array_of":
+            return _call("array", [_display(relation, operand)], relation.attrs, names, operand)
+    gate = TABLE[relation.gate]
+    spelling = _chosen(gate, relation)
+    return _Substitution(gate, spelling, relation, operand, names).expression()
+
+
+def _display(relation: Relation, operand: OperandText) -> ast.expr:
+    return ast.List([operand(arg) for arg in relation.args], ast.Load())
+
+
+def _call(function: str, args: list[ast.expr], attrs: Mapping[str, Attribute], names: Names, operand: OperandText) -> ast.expr:
+    keywords = [
+        ast.keyword(key, attribute(value, operand, names)) for key, value in attrs.items() if value is not None
+    ]
+    return ast.Call(_numpy(function, names), args, keywords)
+
+
+def _copy(source: Operand, operand: OperandText) -> ast.expr:
+    """A copy that the caller owns: where scalar or array is open, a product with 1.0 is fresh for both."""
+    inner = operand(source)
+    if _is_array(source):
+        return ast.Call(ast.Attribute(inner, "copy", ast.Load()), [], [])
+    return ast.BinOp(ast.Constant(1.0), ast.Mult(), inner)
+
+
+def _is_array(operand: Operand) -> bool:
+    return isinstance(operand, Value) and operand.type.kind is Kind.ARRAY
+
+
+def _numpy(attribute: str, names: Names) -> ast.expr:
+    return ast.Attribute(ast.Name(names.numpy, ast.Load()), attribute, ast.Load())
+
+
+def _constant(value: Attribute) -> ast.expr:
+    return ast.parse(repr(value), mode="eval").body
+
+
+def _index(index: Attribute, operand: OperandText) -> ast.expr:
+    assert isinstance(index, tuple)
+    items = [_index_item(item, operand) for item in index]
+    if len(items) == 1:
+        return items[0]
+    return ast.Tuple(items, ast.Load())
+
+
+def index_expression(index: Attribute, operand: OperandText) -> ast.expr:
+    return _index(index, operand)
+
+
+def _index_item(item: Attribute, operand: OperandText) -> ast.expr:
+    match item:
+        case Value():
+            return operand(item)
+        case Slice(start, stop, step):
+            return ast.Slice(*(None if part is None else _index_item(part, operand) for part in (start, stop, step)))
+        case _:
+            return ast.Constant(...) if item is Ellipsis else _constant(item)
+
+
+def attribute(value: Attribute, operand: OperandText, names: Names) -> ast.expr:
+    """An attribute as an argument: constants, tuples, values, dotted names such as `numpy.float32`."""
+    match value:
+        case Value():
+            return operand(value)
+        case tuple():
+            return ast.Tuple([attribute(part, operand, names) for part in value], ast.Load())
+        case str() if value.startswith("numpy."):
+            return name(names.numpy + value[len("numpy") :])
+        case str() if value.startswith("builtins."):
+            return name(value[len("builtins.") :])
+        case _:
+            return _constant(value)
+
+
+def _chosen(gate: Gate, relation: Relation) -> Spelling:
+    methods = [s for s in gate.spellings if s.text.startswith("x.")]
+    if gate.name in METHODS and methods and relation.args and _is_array(relation.args[0]):
+        if gate.name == "transpose":
+            plain = relation.attrs.get("axes") is None
+            wanted = [s for s in methods if s.text.endswith(")") is not plain]
+            return wanted[0] if wanted else methods[0]
+        return methods[0]
+    for spelling in gate.spellings:
+        given = [name for name, value in relation.attrs.items() if name != "into" and name not in spelling.names and value != gate.attributes.get(name)]
+        if not given and len(relation.args) <= sum(n in gate.operands for n in spelling.names) + 99 * bool(spelling.starred or "xs" in spelling.names):
+            return spelling
+    return gate.spellings[0]
+
+
+@lru_cache(maxsize=1024)
+def _tree(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+class _Substitution(ast.NodeTransformer):
+    """A spelling with its names replaced by what they stand for."""
+
+    def __init__(self, gate: Gate, spelling: Spelling, relation: Relation, operand: OperandText, names: Names) -> None:
+        self.spelling = spelling
+        self.operand = operand
+        self.names = names
+        fixed = [n for n in gate.operands if n != "xs"]
+        self.operands = dict(zip(fixed, relation.args, strict=False))
+        self.sequence = list(relation.args[len(fixed) :])
+        self.attrs = relation.attrs
+        self.defaults = spelling.defaults
+
+    def expression(self) -> ast.expr:
+        node = self.visit(copy.deepcopy(_tree(self.spelling.text)))
+        assert isinstance(node, ast.expr)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        args: list[ast.expr] = []
+        for arg in node.args:
+            if isinstance(arg, ast.Starred) and isinstance(arg.value, ast.Name):
+                args.extend(self._starred(arg.value.id))
+            elif isinstance(arg, ast.Name) and (replaced := self._argument(arg.id)) is not None:
+                args.append(replaced)
+        keywords = []
+        for keyword in node.keywords:
+            assert keyword.arg is not None
+            value = self.attrs.get(keyword.arg, self.defaults.get(keyword.arg))
+            if keyword.arg in self.operands:
+                keywords.append(ast.keyword(keyword.arg, self.operand(self.operands[keyword.arg])))
+            elif value is None or value != self.defaults.get(keyword.arg) or isinstance(value, bool) != isinstance(self.defaults.get(keyword.arg), bool):
+                if value is not None or self.defaults.get(keyword.arg) is not None:
+                    keywords.append(ast.keyword(keyword.arg, attribute(value, self.operand, self.names)))
+        return ast.Call(self.visit(node.func), args, keywords)
+
+    def _starred(self, text: str) -> list[ast.expr]:
+        if text == "xs":
+            return [self.operand(one) for one in self.sequence]
+        value = self.attrs.get(text)
+        if isinstance(value, tuple):
+            return [attribute(part, self.operand, self.names) for part in value]
+        return [] if value is None else [attribute(value, self.operand, self.names)]
+
+    def _argument(self, text: str) -> ast.expr | None:
+        if text == "xs":
+            return ast.List([self.operand(one) for one in self.sequence], ast.Load())
+        if text in self.operands:
+            return self.operand(self.operands[text])
+        if text in self.attrs:
+            return attribute(self.attrs[text], self.operand, self.names)
+        return None
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self.operands:
+            return self.operand(self.operands[node.id])
+        roots = {"np": self.names.numpy, "math": self.names.math, "special": self.names.special}
+        return ast.Name(roots.get(node.id, node.id), ast.Load())

@@ -1,0 +1,330 @@
+"""Facts: the kind, dtype and symbolic shape of every value, by unification over the relations.
+
+Claims give the parameters their first shapes; each relation adds what NumPy enforces when its line runs. Sweeps repeat
+until nothing new is learnt: what a late line proves of a parameter holds for the early ones too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.facts.site import RelationSite, gufunc, literal_type, promoted
+from flatgrad.facts.structural import operand_type, structural_type
+from flatgrad.frontend.environment import Lowered, Result
+from flatgrad.gates.entry import BY_PATH, TABLE
+from flatgrad.ir.core import (
+    Attribute,
+    Block,
+    Call,
+    DType,
+    Function,
+    Kind,
+    Literal,
+    Operand,
+    Relation,
+    Slice,
+    Step,
+    Type,
+    Value,
+)
+from flatgrad.ir.dims import SCALAR, Dim, Shape
+from flatgrad.ir.solver import Contradiction, Solver
+
+MOST_SWEEPS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """What is taken to hold of a parameter on entry."""
+
+    shape: Shape | None = None
+    dtype: DType | None = None
+    kind: Kind | None = None
+
+
+Callee = Callable[[str], tuple[Lowered, Mapping[str, Assumption]]]
+
+
+def infer(lowered: Lowered, assumptions: Mapping[str, Assumption], callee: Callee) -> Lowered:
+    """The same function with a type for every value.
+
+    Raises:
+        Refused: FG050, two facts contradict each other; both places are shown.
+    """
+    claimed = frozenset(
+        name
+        for one in assumptions.values()
+        if one.shape is not None
+        for dim in (*one.shape.front, *one.shape.back)
+        for name in dim.symbols()
+    )
+    inference = _Inference(Solver(claimed), callee)
+    inference.enter(lowered, assumptions)
+    inference.settle(lowered)
+    return _rebuilt(lowered, inference.final_types())
+
+
+def parameter_types(lowered: Lowered) -> dict[str, Type]:
+    return {value.name: value.type for value in lowered.function.block.params}
+
+
+class _Inference:
+    def __init__(self, solver: Solver, callee: Callee) -> None:
+        self.solver = solver
+        self.callee = callee
+        self.types: dict[Value, Type] = {}
+        self.labels: dict[str, str] = {}
+
+    def enter(self, lowered: Lowered, assumptions: Mapping[str, Assumption]) -> None:
+        for value in lowered.function.block.params:
+            known = assumptions.get(value.name, Assumption())
+            shape = known.shape if known.shape is not None else Shape.unknown(value.name)
+            kind = known.kind or Kind.OPEN
+            if shape.is_scalar:
+                kind = Kind.SCALAR
+            elif shape.least_rank and known.kind is None and known.shape is not None:
+                kind = Kind.ARRAY
+            self.types[value] = Type(kind, known.dtype or DType.OPEN, shape)
+
+    def settle(self, lowered: Lowered) -> None:
+        body = lowered.function.block.body
+        for _ in range(MOST_SWEEPS):
+            before = self.solver.size
+            for position, step in enumerate(body):
+                self._forward(step, f"{position}", 0)
+            for step in reversed(body):
+                self._backward(step)
+            if self.solver.size == before:
+                break
+        for position, step in enumerate(body):
+            self._forward(step, f"{position}", 0)
+
+    def final_types(self) -> dict[Value, Type]:
+        return {value: self._resolved(one) for value, one in self.types.items()}
+
+    def _resolved(self, one: Type) -> Type:
+        shape = self.solver.resolve(one.shape)
+        number = None if one.number is None else self.solver.resolve_dim(one.number)
+        kind = one.kind
+        if kind is Kind.OPEN and shape.is_scalar and one.shape.middle is not None:
+            kind = Kind.SCALAR
+        return Type(kind, one.dtype, shape, number)
+
+    def type_of(self, value: Value) -> Type:
+        return self._resolved(self.types[value])
+
+    # Forward: results from operands
+
+    def _forward(self, step: Step, label: str, depth: int) -> None:
+        try:
+            match step:
+                case Call():
+                    for out, one in zip(step.outs, self._call_types(step, label, depth), strict=True):
+                        self.types[out] = one
+                case Relation():
+                    self._index_facts(step)
+                    for out, one in zip(step.outs, self.relation_types(step, label), strict=True):
+                        self.types[out] = one
+        except Contradiction as error:
+            text = step.stage.text if step.stage is not None else ""
+            raise Refused(
+                (
+                    Diagnostic(
+                        "FG050",
+                        f"the shapes do not fit: {error}",
+                        step.span or (step.stage.span if step.stage else None),
+                        self._described(step),
+                        f"in `{text}`: correct the shape that is claimed, or the line" if text else "",
+                    ),
+                )
+            ) from None
+
+    def _described(self, step: Step) -> str:
+        parts = [f"{value.name} {self.type_of(value).shape}" for value in step.operands() if value.name]
+        return ", ".join(dict.fromkeys(parts))
+
+    def relation_types(self, step: Relation, label: str) -> list[Type]:
+        one = structural_type(step, self.type_of, self.solver, label)
+        if one is not None:
+            return [one]
+        site = RelationSite(step, self.type_of, self.solver, label)
+        return gate_types(site, step, self.type_of, self.solver)
+
+    def _index_facts(self, step: Relation) -> None:
+        """An index is an integer or a mask, whatever else is known of it."""
+        if step.gate not in ("read", "write"):
+            return
+        index = step.attrs["index"]
+        assert isinstance(index, tuple)
+        for item in index:
+            if isinstance(item, Value) and self.types[item].dtype is DType.OPEN:
+                several = sum(isinstance(other, Value | int) for other in index) > 1
+                known = self.types[item]
+                if several or known.shape.is_scalar:
+                    self.types[item] = replace(known, dtype=DType.INT)
+
+    def _call_types(self, step: Call, label: str, depth: int) -> list[Type]:
+        lowered, assumptions = self.callee(step.function)
+        outer = self.types
+        inner = _Inference(self.solver, self.callee)
+        fresh = {
+            name: replace(one, shape=None if one.shape is None else _suffixed(one.shape, label))
+            for name, one in assumptions.items()
+        }
+        inner.enter(lowered, fresh)
+        for param, arg in zip(lowered.function.block.params, step.args, strict=True):
+            given = literal_type(arg) if isinstance(arg, Literal) else self.type_of(arg)
+            claimed = assumptions.get(param.name)
+            if claimed is not None and claimed.shape is not None:
+                # The callee's own guard holds it to its claims.
+                self.solver.same_shape(given.shape, inner.types[param].shape)
+            inner.types[param] = given
+        if depth > 20:
+            raise Refused((Diagnostic("FG036", f"calls of {step.function} are nested too deeply", step.span),))
+        for position, one in enumerate(lowered.function.block.body):
+            inner._forward(one, f"{label}:{position}", depth + 1)
+        self.types = outer
+        return [inner.type_of(result.value) for result in lowered.results]
+
+    # Backward: operands from results
+
+    def _backward(self, step: Step) -> None:
+        if not isinstance(step, Relation) or step.gate not in TABLE or len(step.outs) != 1:
+            return
+        if not TABLE[step.gate].elementwise or not self.type_of(step.out).shape.is_scalar:
+            return
+        for value in step.operands():
+            if self.type_of(value).kind is not Kind.OTHER:
+                self.solver.same_shape(self.type_of(value).shape, SCALAR)
+
+
+def gate_types(site: RelationSite, step: Relation, type_of: Callable[[Value], Type], solver: Solver) -> list[Type]:
+    """The types that a table gate's own rules give its results."""
+    gate = TABLE[step.gate]
+    rule = gate.shape
+    found = rule if isinstance(rule, str) else rule(site)
+    shapes = list(found) if isinstance(found, tuple | list) else [found] * len(step.outs)
+    resolved = [solver.resolve(gufunc(site, one) if isinstance(one, str) else one) for one in shapes]
+    operands = [operand_type(arg, type_of) for arg in step.args]
+    dtype = _gate_dtype(site, operands)
+    if step.attrs.get("into") and operands[0].kind is Kind.ARRAY:
+        return [operands[0]]
+    types = []
+    for shape in resolved:
+        number = _number(step, type_of) if shape.is_scalar and dtype is DType.INT else None
+        types.append(Type(_kind(step, gate.view, shape, operands), dtype, shape, number))
+    return types
+
+
+# Gates whose result is an array even where it has no dims: it can be written to.
+_KEEPS_ARRAY = {"zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like", "copy", "array"}
+
+
+def _kind(step: Relation, view: bool, shape: Shape, operands: list[Type]) -> Kind:
+    if shape.is_scalar:
+        return Kind.OPEN if view or step.gate in _KEEPS_ARRAY else Kind.SCALAR
+    if shape.least_rank:
+        return Kind.ARRAY
+    if any(one.kind is Kind.ARRAY for one in operands) and not view and shape == operands[0].shape:
+        return Kind.ARRAY
+    return Kind.OPEN
+
+
+def _gate_dtype(site: RelationSite, operands: list[Type]) -> DType:
+    rule = site.gate.dtype
+    if isinstance(rule, DType):
+        return rule
+    if callable(rule):
+        return rule(site)
+    if rule == "float":
+        return DType.FLOAT
+    if rule == "same":
+        return site.type("x").dtype if site.has("x") else promoted(operands)
+    return promoted(operands)
+
+
+def _number(step: Relation, type_of: Callable[[Value], Type]) -> Dim | None:
+    """Integer arithmetic on sizes, kept symbolic."""
+    numbers: list[Dim] = []
+    for arg in step.args:
+        number = operand_type(arg, type_of).number
+        if number is None:
+            return None
+        numbers.append(number)
+    paths = {spelling.path for spelling in TABLE[step.gate].spellings}
+    if len(numbers) == 1:
+        return -numbers[0] if "USub" in paths else None
+    if len(numbers) != 2:
+        return None
+    first, second = numbers
+    if "Add" in paths:
+        return first + second
+    if "Sub" in paths:
+        return first - second
+    if "Mult" in paths:
+        return first * second
+    if "FloorDiv" in paths:
+        return first // second
+    if "Mod" in paths:
+        return first % second
+    return None
+
+
+def _suffixed(shape: Shape, label: str) -> Shape:
+    names = {name for dim in (*shape.front, *shape.back) for name in dim.symbols()}
+    known = {name: Dim.symbol(f"{name}@{label}") for name in names}
+    middle = None if shape.middle is None else f"{shape.middle}@{label}"
+    return Shape(
+        tuple(dim.substitute(known) for dim in shape.front), middle, tuple(dim.substitute(known) for dim in shape.back)
+    )
+
+
+def _rebuilt(lowered: Lowered, types: Mapping[Value, Type]) -> Lowered:
+    """The same function over values that carry their types."""
+    fresh: dict[Value, Value] = {}
+
+    def of(value: Value) -> Value:
+        if value not in fresh:
+            fresh[value] = Value(value.name, types.get(value, value.type))
+        return fresh[value]
+
+    def attribute(one: Attribute) -> Attribute:
+        match one:
+            case Value():
+                return of(one)
+            case Slice(start, stop, step):
+                return Slice(attribute(start), attribute(stop), attribute(step))
+            case tuple():
+                return tuple(attribute(part) for part in one)
+            case _:
+                return one
+
+    def operand(one: Operand) -> Operand:
+        return of(one) if isinstance(one, Value) else one
+
+    body: list[Step] = []
+    for step in lowered.function.block.body:
+        args = tuple(operand(arg) for arg in step.args)
+        outs = tuple(of(out) for out in step.outs)
+        if isinstance(step, Relation):
+            attrs = {name: attribute(one) for name, one in step.attrs.items()}
+            body.append(Relation(outs, step.gate, args, attrs, step.stage, step.span))
+        else:
+            body.append(Call(outs, step.function, args, step.stage, step.span))
+    block = lowered.function.block
+    results = tuple(Result(of(r.value), r.name, r.span, r.position) for r in lowered.results)
+    return replace(
+        lowered,
+        function=Function(
+            lowered.function.name,
+            Block(tuple(of(p) for p in block.params), tuple(body), tuple(r.value for r in results)),
+        ),
+        names={span: of(value) for span, value in lowered.names.items()},
+        results=results,
+        roots={of(value): frozenset(of(r) for r in roots) for value, roots in lowered.roots.items()},
+        overwritten={of(value): stage for value, stage in lowered.overwritten.items()},
+        rewritten={stage: of(value) for stage, value in lowered.rewritten.items()},
+        questions={span: of(value) for span, value in lowered.questions.items()},
+    )

@@ -1,0 +1,163 @@
+"""Types of the relations that are no calls: aliases, constants, shapes, dims, reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flatgrad.facts.indexing import TypeOf, index_shape
+from flatgrad.facts.site import literal_type
+from flatgrad.ir.core import Attribute, DType, Kind, Literal, Operand, Relation, Slice, Type, Value
+from flatgrad.ir.dims import SCALAR, Dim, Shape
+from flatgrad.ir.solver import Solver
+
+INTEGER = Type(Kind.SCALAR, DType.INT, SCALAR)
+
+
+def structural_type(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type | None:
+    """The type of the one result, or None where the gate is of the table."""
+    rule = _RULES.get(relation.gate)
+    return None if rule is None else rule(relation, type_of, solver, label)
+
+
+def operand_type(operand: Operand, type_of: TypeOf) -> Type:
+    return literal_type(operand) if isinstance(operand, Literal) else type_of(operand)
+
+
+def _alias(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    return operand_type(relation.args[0], type_of)
+
+
+def _constant(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    literal = relation.args[0]
+    assert isinstance(literal, Literal)
+    nesting = relation.attrs.get("value")
+    if isinstance(nesting, tuple):
+        return Type(Kind.OPEN, DType.OPEN, Shape(tuple(_nested_dims(nesting))))
+    return literal_type(literal)
+
+
+def _nested_dims(nesting: Attribute) -> list[Dim]:
+    dims: list[Dim] = []
+    while isinstance(nesting, tuple) and nesting:
+        if isinstance(nesting[0], int):
+            dims.append(Dim.of(nesting[0]))
+        nesting = nesting[1] if len(nesting) > 1 else None
+    return dims
+
+
+def _shape(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    return Type(Kind.SHAPE, DType.INT, solver.resolve(operand_type(relation.args[0], type_of).shape))
+
+
+def _subshape(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    shape = solver.resolve(operand_type(relation.args[0], type_of).shape)
+    index = relation.attrs["index"]
+    part = index[0] if isinstance(index, tuple) else None
+    if shape.dims is not None and isinstance(part, Slice):
+        bounds = (part.start, part.stop, part.step)
+        if all(bound is None or isinstance(bound, int) for bound in bounds):
+            return Type(Kind.SHAPE, DType.INT, Shape(shape.dims[slice(*bounds)]))
+    if isinstance(part, Slice) and part.stop is None and part.step is None and part.start == 1 and shape.front:
+        return Type(Kind.SHAPE, DType.INT, Shape(shape.front[1:], shape.middle, shape.back))
+    return Type(Kind.SHAPE, DType.INT, Shape.unknown(label))
+
+
+def _dim(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    axis, rank = relation.attrs["axis"], relation.attrs.get("rank")
+    assert isinstance(axis, int)
+    shape = operand_type(relation.args[0], type_of).shape
+    if isinstance(rank, int):
+        shape = solver.fix_rank(shape, rank)
+    elif axis >= 0:
+        shape = solver.grow_front(shape, axis + 1)
+    else:
+        shape = solver.grow_back(shape, -axis)
+    return Type(Kind.SCALAR, DType.INT, SCALAR, shape.dim(axis) or Dim.symbol(f"{label}.dim"))
+
+
+def _size(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    shape = solver.resolve(operand_type(relation.args[0], type_of).shape)
+    return Type(Kind.SCALAR, DType.INT, SCALAR, shape.size() or Dim.symbol(f"{label}.size"))
+
+
+def _ndim(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    rank = solver.resolve(operand_type(relation.args[0], type_of).shape).rank
+    return Type(Kind.SCALAR, DType.INT, SCALAR, None if rank is None else Dim.of(rank))
+
+
+def _dtype(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    return Type(Kind.OTHER, operand_type(relation.args[0], type_of).dtype, SCALAR)
+
+
+def _read(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    base = operand_type(relation.args[0], type_of)
+    index = relation.attrs["index"]
+    assert isinstance(index, tuple)
+    if base.kind is Kind.SHAPE:
+        return INTEGER
+    shape = solver.resolve(index_shape(solver.resolve(base.shape), index, type_of, solver, label))
+    length = relation.attrs.get("length")
+    whole = solver.resolve(base.shape)
+    if isinstance(length, int) and whole.front:
+        solver.same_dim(whole.front[0], Dim.of(length))
+    if shape.is_scalar:
+        return Type(Kind.SCALAR, base.dtype, shape)
+    known = base.kind is Kind.ARRAY and shape.least_rank > 0
+    fancy = any(isinstance(item, Value) and type_of(item).kind is not Kind.SCALAR for item in index)
+    return Type(Kind.ARRAY if known or (fancy and shape.least_rank) else Kind.OPEN, base.dtype, shape)
+
+
+def _write(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    base = operand_type(relation.args[0], type_of)
+    return Type(Kind.ARRAY if base.shape.least_rank or base.kind is Kind.ARRAY else base.kind, base.dtype, base.shape)
+
+
+def _update(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    return operand_type(relation.args[0], type_of)
+
+
+def _unbroadcast(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """`unbroadcast(g, x)`: g summed down to the shape of x."""
+    target = operand_type(relation.args[1], type_of)
+    kind = Kind.SCALAR if target.shape.is_scalar else (Kind.ARRAY if target.shape.least_rank else Kind.OPEN)
+    return Type(kind, DType.FLOAT, target.shape)
+
+
+def _spread(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """`spread(g, x)`: g as a new array of the shape of x."""
+    like = operand_type(relation.args[1], type_of)
+    return Type(Kind.ARRAY if like.shape.least_rank else Kind.OPEN, DType.FLOAT, like.shape)
+
+
+def _zeros(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """`zeros(x)`: zeros of the shape of x."""
+    like = operand_type(relation.args[0], type_of)
+    return Type(Kind.ARRAY if like.shape.least_rank else Kind.OPEN, DType.FLOAT, like.shape)
+
+
+def _scatter_add(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """`scatter_add(shape, index, g)`: zeros of the shape with g added at the index."""
+    described = operand_type(relation.args[0], type_of)
+    return Type(Kind.ARRAY, DType.FLOAT, described.shape)
+
+
+_RULES: dict[str, Callable[[Relation, TypeOf, Solver, str], Type]] = {
+    "alias": _alias,
+    "copy_of": _alias,
+    "let": _alias,
+    "constant": _constant,
+    "shape": _shape,
+    "subshape": _subshape,
+    "dim": _dim,
+    "size": _size,
+    "ndim": _ndim,
+    "dtype": _dtype,
+    "read": _read,
+    "write": _write,
+    "update": _update,
+    "scatter": _update,
+    "unbroadcast": _unbroadcast,
+    "spread": _spread,
+    "zeros_for": _zeros,
+    "scatter_add": _scatter_add,
+}

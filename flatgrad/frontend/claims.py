@@ -1,0 +1,423 @@
+"""Claims about shapes: what annotations, docstrings, comments and `--shape` say, with the place of each.
+
+A claim is used and then checked by a guard in the generated module, so that a false one is an error at run time. Where
+a text may mean something else, no claim is made.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.frontend.annotations import Said, read_annotation
+from flatgrad.frontend.docstrings import Mention, Text, read_docstring
+from flatgrad.frontend.shapetext import GROUP, TIMES, KindName, Unreadable, is_shape_like, kind_of, read_shape
+from flatgrad.frontend.source import Module, span_of, text_at
+from flatgrad.ir.core import DType, Span
+from flatgrad.ir.dims import SCALAR, Dim, Shape
+
+Origin = Literal["annotation", "docstring", "comment", "option"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What somebody wrote about one name; whatever is None is not said.
+
+    Attributes:
+        shape: symbols are those of the text; nameless dims are `x.1`, nameless dims of unknown number `x.dims`.
+        dtype: INT and BOOL, and FLOAT where an annotation says so in so many words.
+        kind: `scalar` is one number (it may come as a 0-d array), `array` an np.ndarray, `other` a string, a tuple,
+            a function.
+        span: the place of the words that say it; of an option, the parameter.
+        text: those words, for messages.
+        statement: the assignment that a claim about a local variable stands at.
+    """
+
+    name: str
+    shape: Shape | None
+    dtype: DType | None
+    kind: KindName | None
+    span: Span
+    origin: Origin
+    text: str
+    statement: ast.stmt | None = None
+
+
+def parameter_claims(
+    module: Module, function: ast.FunctionDef, shapes: tuple[tuple[str, str], ...] = ()
+) -> tuple[Claim, ...]:
+    """What is said of a function's parameters, in their order; of one parameter annotations come first, then the
+    docstring, comments in the signature and `shapes` (`--shape X=N,D` is `("X", "N,D")`).
+
+    A parameter whose default is None has no claim but an option's. `shapes` for other names are left alone:
+    `check_options` knows the parameters of all entries.
+
+    Raises:
+        Refused: FG050 for each parameter of which two claims contradict each other, FG051 for a shape that is
+            malformed.
+    """
+    claims: list[Claim] = []
+    malformed: list[Diagnostic] = []
+    defaults = _defaults(function)
+    parameters = _parameters(function)
+    documented = _documented(module, function)
+    for parameter in parameters:
+        found: list[Claim] = []
+        if parameter.annotation is not None:
+            try:
+                found += _annotated(module, parameter.arg, parameter.annotation)
+            except Unreadable as error:
+                malformed.append(_malformed(error, parameter.annotation, module))
+        found += _settled([claim for claim in documented if claim.name == parameter.arg])
+        found += _beside(module, parameter, parameters)
+        found = [claim for claim in found if _allows(defaults.get(parameter.arg), claim)]
+        for name, text in shapes:
+            if name == parameter.arg:
+                try:
+                    found.append(_option(name, text, span_of(module, parameter)))
+                except Unreadable as error:
+                    malformed.append(_malformed_option(name, text, error))
+        claims += _distinct(found)
+    contradictions = list(_contradictions(claims))
+    if malformed or contradictions:
+        raise Refused([*malformed, *contradictions])
+    return tuple(claims)
+
+
+def statement_claims(module: Module, function: ast.FunctionDef) -> tuple[Claim, ...]:
+    """What is said of local variables: annotations of assignments and the comments behind them, each with its
+    `statement`; and what the docstring says of results that it names, with none.
+
+    Raises:
+        Refused: FG051 for an annotation that is a malformed shape.
+    """
+    claims: list[Claim] = []
+    malformed: list[Diagnostic] = []
+    for statement in _statements(function.body):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AugAssign(target=ast.Name(id=name)):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
+                try:
+                    claims += [replace(claim, statement=statement) for claim in _annotated(module, name, annotation)]
+                except Unreadable as error:
+                    malformed.append(_malformed(error, annotation, module))
+            case _:
+                continue
+        end = span_of(module, statement)
+        comment = module.comments.get(end.end_line)
+        if comment is not None and not module.lines[end.end_line - 1][end.end_column : comment.column].strip():
+            claim = read_comment(name, Text.at(comment.text, comment.line, comment.column))
+            if claim is not None:
+                claims.append(replace(claim, statement=statement))
+    if malformed:
+        raise Refused(malformed)
+    claims += [_claim(mention) for mention in _mentions(module, function) if mention.is_result]
+    return tuple(claims)
+
+
+def check_options(functions: Iterable[ast.FunctionDef], shapes: tuple[tuple[str, str], ...]) -> None:
+    """Check `--shape` against the functions that are compiled.
+
+    Raises:
+        Refused: FG052 for a name that is a parameter of none of them, FG051 for a malformed shape.
+    """
+    names = list(dict.fromkeys(parameter.arg for function in functions for parameter in _parameters(function)))
+    findings: list[Diagnostic] = []
+    for name, text in shapes:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            help = f"did you mean {near[0]}?" if near else f"the parameters: {', '.join(names) or 'none'}"
+            findings.append(Diagnostic("FG052", f"--shape {name}={text}: {name} is no parameter", None, help=help))
+            continue
+        try:
+            _option(name, text, Span(1, 0, 1, 0))
+        except Unreadable as error:
+            findings.append(_malformed_option(name, text, error))
+    if findings:
+        raise Refused(findings)
+
+
+# Signatures
+
+
+def _parameters(function: ast.FunctionDef) -> tuple[ast.arg, ...]:
+    arguments = function.args
+    return (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+
+
+def _defaults(function: ast.FunctionDef) -> dict[str, ast.expr]:
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    late = positional[len(positional) - len(arguments.defaults) :]
+    found = {parameter.arg: default for parameter, default in zip(late, arguments.defaults, strict=True)}
+    for parameter, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if default is not None:
+            found[parameter.arg] = default
+    return found
+
+
+def _allows(default: ast.expr | None, claim: Claim) -> bool:
+    """Whether a call that leaves the parameter out would keep to the claim, by the look of its default."""
+    match default:
+        case ast.Constant(value=None):
+            return False
+        case ast.Constant(value=bool() | int() | float()) | ast.UnaryOp(operand=ast.Constant()):
+            return claim.shape in (None, SCALAR) and claim.kind in (None, "scalar")
+        case _:
+            return True
+
+
+def _annotated(module: Module, name: str, annotation: ast.expr) -> Iterator[Claim]:
+    said: Said | None = read_annotation(module, name, annotation)
+    if said is not None:
+        span = span_of(module, annotation)
+        yield Claim(name, said.shape, said.dtype, said.kind, span, "annotation", text_at(module, span))
+
+
+def _beside(module: Module, parameter: ast.arg, parameters: tuple[ast.arg, ...]) -> Iterator[Claim]:
+    """A comment behind the only parameter in its line."""
+    line = parameter.end_lineno or parameter.lineno
+    if sum(other.lineno == line for other in parameters) == 1 and line in module.comments:
+        comment = module.comments[line]
+        claim = read_comment(parameter.arg, Text.at(comment.text, comment.line, comment.column))
+        if claim is not None:
+            yield claim
+
+
+# Docstrings
+
+
+def _mentions(module: Module, function: ast.FunctionDef) -> tuple[Mention, ...]:
+    match function.body:
+        case [ast.Expr(value=ast.Constant(value=str()) as literal), *_]:
+            span = span_of(module, literal)
+        case _:
+            return ()
+    lines: list[Text] = []
+    # The text between the quotes as it stands in the file: what is found in it keeps its place.
+    source = text_at(module, span)
+    opening = re.match(r"[A-Za-z]*(\"\"\"|'''|\"|')", source)
+    quotes = opening.group(1) if opening else ""
+    begin, end = (opening.end() if opening else 0), len(source) - len(quotes)
+    offset = 0
+    for number, line in enumerate(source.split("\n")):
+        first, last = max(begin - offset, 0), max(min(len(line), end - offset), 0)
+        lines.append(Text.at(line[first:last], span.line + number, first + (span.column if number == 0 else 0)))
+        offset += len(line) + 1
+    return read_docstring(tuple(lines), frozenset(parameter.arg for parameter in _parameters(function)))
+
+
+def _documented(module: Module, function: ast.FunctionDef) -> list[Claim]:
+    mentions = [mention for mention in _mentions(module, function) if not mention.is_result]
+    certain = {mention.name for mention in mentions if mention.certain}
+    annotated = {parameter.arg for parameter in _parameters(function) if parameter.annotation is not None}
+    # "the strength of ..." says something only where nothing clearer is said.
+    return [_claim(m) for m in mentions if m.certain or m.name not in certain | annotated]
+
+
+def _claim(mention: Mention) -> Claim:
+    return Claim(mention.name, mention.shape, mention.dtype, mention.kind, mention.span, "docstring", mention.text)
+
+
+def _settled(claims: list[Claim]) -> list[Claim]:
+    """What a docstring says of one name; nothing where it gives two shapes, for which there may be a reason."""
+    shapes = {claim.shape for claim in claims if claim.shape is not None}
+    return claims if len(shapes) <= 1 else []
+
+
+# Comments
+
+_WORD_SHAPE = re.compile(rf"(?:has |of |with )?shapes?\s*(?:is|of|=|:)?\s*{GROUP}", re.IGNORECASE)
+_PRODUCT = re.compile(rf"\w+(?:(?:{TIMES.pattern})\w+)+|[A-Z\d](?:x[A-Z\d])+")
+_OPERATOR = re.compile(
+    r"\s*(?:[@*+/|&=→-]|->|[x×]\s|dot\b|or\b|by\b|times\b|if\b|and\b|for each\b|each\b|per\b|in\b)", re.IGNORECASE
+)
+
+
+def read_comment(name: str, comment: Text) -> Claim | None:
+    """What a comment behind an assignment to `name` says of its shape: `# (N, H)`, `# shape (N,)`, `# h: (N, H)`,
+    `# N x H`, `# (N, D) @ (D, H) -> (N, H)`."""
+    text = comment.part(1).stripped()
+    words = text.characters
+    if re.search(r"\bor\b|\bNone\b", words):
+        return None
+    arrow = re.search(rf"(?:->|=>|→)\s*{GROUP}\s*$", words)
+    if arrow is not None:
+        return _commented(name, text, arrow.start(), arrow.end(), arrow["inner"], strict=True)
+    named = re.match(rf"{re.escape(name)}\b(?:\.shape)?\s*(?:has|is|[:=])?=?\s*", words)
+    start = named.end() if named else 0
+    word = _WORD_SHAPE.match(words, start)
+    group = re.compile(GROUP).match(words, start)
+    product = _PRODUCT.match(words, start)
+    if word is not None:
+        return _commented(name, text, start, word.end(), word["inner"], strict=False)
+    if group is not None:
+        return _commented(name, text, start, group.end(), group["inner"], strict=True)
+    if product is not None:
+        return _commented(name, text, start, product.end(), product.group(), strict=True)
+    return None
+
+
+def _commented(name: str, text: Text, start: int, end: int, inner: str, strict: bool) -> Claim | None:
+    rest = text.characters[end:]
+    if _OPERATOR.match(rest) or any(is_shape_like(match["inner"]) for match in re.finditer(GROUP, rest)):
+        return None
+    if strict and not is_shape_like(inner):
+        return None
+    try:
+        shape = read_shape(inner, name)
+    except Unreadable:
+        return None
+    dtype = re.match(r"\s*,?\s*(int|bool)(?:eger|ean)?s?\b", rest)
+    said = {"int": DType.INT, "bool": DType.BOOL}[dtype.group(1)] if dtype else None
+    return Claim(name, shape, said, kind_of(shape), text.span(start, end), "comment", text.characters[start:end])
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Every statement of a function, those of nested functions and classes apart."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        for attribute in ("body", "orelse", "finalbody"):
+            yield from _statements(getattr(statement, attribute, []))
+        for part in [*getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
+            yield from _statements(part.body)
+
+
+# Options
+
+
+def _option(name: str, text: str, span: Span) -> Claim:
+    """Read `N,D` or `(N, D)` or `N D int`. Raises Unreadable."""
+    words = text.strip()
+    typed = re.fullmatch(r"(?P<dims>.*?)(?:^|[\s,]+)(?P<dtype>int|bool|float)", words)
+    dtype = None
+    if typed is not None:
+        words, dtype = (
+            typed["dims"].strip(),
+            {"int": DType.INT, "bool": DType.BOOL, "float": DType.FLOAT}[typed["dtype"]],
+        )
+    bracketed = re.fullmatch(GROUP, words)
+    if bracketed is not None:
+        words = bracketed["inner"]
+    if "," not in words and len(words.split()) > 1:
+        words = ",".join(words.split())
+    shape = read_shape(words, name)
+    return Claim(name, shape, dtype, kind_of(shape), span, "option", f"--shape {name}={text}")
+
+
+def _malformed_option(name: str, text: str, error: Unreadable) -> Diagnostic:
+    help = "write the dims with commas between them: --shape X=N,D, or --shape b=4*H, or --shape x=N,... "
+    return Diagnostic("FG051", f"--shape {name}={text} is no shape: {error}", None, help=help.strip())
+
+
+def _malformed(error: Unreadable, annotation: ast.expr, module: Module) -> Diagnostic:
+    help = 'dims are names, numbers and products of them, with blanks between: "N D", "N 2*H", "... D", "N int"'
+    return Diagnostic("FG051", "this annotation is no shape", span_of(module, annotation), str(error), help)
+
+
+# Agreement
+
+
+def _distinct(claims: list[Claim]) -> list[Claim]:
+    """The claims without those that only say again what an earlier one says."""
+    kept: list[Claim] = []
+    for claim in claims:
+        if not any(_adds_nothing(claim, earlier) for earlier in kept):
+            kept.append(claim)
+    return kept
+
+
+def _adds_nothing(claim: Claim, earlier: Claim) -> bool:
+    return (
+        claim.shape in (None, earlier.shape)
+        and claim.dtype in (None, earlier.dtype)
+        and claim.kind in (None, earlier.kind)
+    )
+
+
+def _contradictions(claims: list[Claim]) -> Iterator[Diagnostic]:
+    """FG050 for the first two claims about each name that cannot both hold."""
+    vocabulary: dict[Origin, set[str]] = {}
+    for claim in claims:
+        vocabulary.setdefault(claim.origin, set()).update(_symbols(claim.shape))
+    reported: set[str] = set()
+    for index, second in enumerate(claims):
+        for first in claims[:index]:
+            if first.name != second.name or first.name in reported:
+                continue
+            why = _conflict(first, second, vocabulary)
+            if why:
+                reported.add(first.name)
+                yield _contradiction(first, second, why)
+
+
+def _contradiction(first: Claim, second: Claim, why: str) -> Diagnostic:
+    label = f"the {second.origin} says {_spoken(second)}" if second.origin != "option" else "this parameter"
+    message = f"two claims about {first.name} contradict each other: {why}"
+    if second.origin == "option":
+        message = f"`{second.text}` contradicts the {first.origin} of {first.name}: {why}"
+    labels = ((first.span, f"the {first.origin} says {_spoken(first)}"),)
+    return Diagnostic("FG050", message, second.span, label, "correct one of them, or take it out", labels=labels)
+
+
+def _spoken(claim: Claim) -> str:
+    what = claim.shape if claim.shape is not None else claim.kind
+    return " ".join(str(part) for part in (what, claim.dtype and claim.dtype.value) if part is not None)
+
+
+def _conflict(first: Claim, second: Claim, vocabulary: dict[Origin, set[str]]) -> str:
+    """Why two claims cannot both hold, '' if they can.
+
+    Two names for one dim may be two people's words for it (`N`, `batch_size`), but a name that both use is the same dim
+    in both: `N D` here and `(D, N)` there would make every array square.
+    """
+    if first.dtype is not None and second.dtype is not None and first.dtype is not second.dtype:
+        return f"{first.dtype.value} and {second.dtype.value}"
+    if first.shape is None or second.shape is None:
+        return _kind_conflict(first, second)
+    one, two = first.shape, second.shape
+    if one.rank is not None and two.rank is not None and one.rank != two.rank:
+        return f"{one} has {one.rank} dims, {two} has {two.rank}"
+    for fixed, other in ((one, two), (two, one)):
+        if fixed.rank is not None and fixed.rank < other.least_rank:
+            return f"{fixed} has fewer dims than {other}"
+    for a, b in _facing(one, two):
+        if a.constant is not None and b.constant is not None and a != b:
+            return f"{one} and {two}"
+        name, its = a.as_symbol, b.as_symbol
+        if name is None or its is None or name == its or "." in name + its:
+            continue
+        if name in vocabulary[second.origin] or its in vocabulary[first.origin]:
+            return f"{one} and {two}"
+    return ""
+
+
+def _facing(one: Shape, two: Shape) -> Iterator[tuple[Dim, Dim]]:
+    """The dims of two shapes that stand in one place, from the front and from the back."""
+    if one.middle is None and two.middle is None:
+        yield from zip(one.front, two.front, strict=True)
+        return
+    yield from zip(one.front, two.front, strict=False)
+    backs = [shape.front if shape.middle is None else shape.back for shape in (one, two)]
+    yield from zip(reversed(backs[0]), reversed(backs[1]), strict=False)
+
+
+def _kind_conflict(first: Claim, second: Claim) -> str:
+    kinds = {first.kind, second.kind}
+    if kinds in ({"scalar", "array"}, {"scalar", "list"}, {"scalar", "dict"}, {"array", "dict"}):
+        return f"{first.kind} and {second.kind}"
+    return ""
+
+
+def _symbols(shape: Shape | None) -> set[str]:
+    if shape is None:
+        return set()
+    return {name for dim in (*shape.front, *shape.back) for name in dim.symbols()}

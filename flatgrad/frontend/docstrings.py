@@ -1,0 +1,407 @@
+"""What a docstring says of parameters and results, in the styles that people use.
+
+    - X: a minibatch of shape (N, D)          x : ndarray, shape (N, D)         :param x: array of shape (N, D)
+    x (np.ndarray): (N, D) inputs             A -- activations, of shape (n, m)  The input x has shape (N, D)
+
+A claim is checked when the program runs, so a wrong one makes valid code fail: what may be meant otherwise (`or`, `if`,
+a list of arrays, `None`) is no claim.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from flatgrad.frontend.shapetext import (
+    GROUP,
+    TIMES,
+    KindName,
+    Unreadable,
+    is_dim_like,
+    is_shape_like,
+    kind_of,
+    read_shape,
+)
+from flatgrad.ir.core import DType, Span
+from flatgrad.ir.dims import SCALAR, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """What a text says of one name; `certain` is False for a scalar that is only described as one."""
+
+    name: str
+    shape: Shape | None
+    dtype: DType | None
+    kind: KindName | None
+    span: Span
+    text: str
+    is_result: bool = False
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Characters with their places in the source (line, column), so that joined lines keep them."""
+
+    characters: str
+    places: tuple[tuple[int, int], ...]
+
+    @staticmethod
+    def at(characters: str, line: int, column: int) -> Text:
+        return Text(characters, tuple((line, column + index) for index in range(len(characters))))
+
+    def part(self, start: int, end: int | None = None) -> Text:
+        return Text(self.characters[start:end], self.places[start:end])
+
+    def stripped(self) -> Text:
+        start = len(self.characters) - len(self.characters.lstrip())
+        return self.part(start, max(start, len(self.characters.rstrip())))
+
+    def then(self, other: Text) -> Text:
+        """This text, a line end, and the other one."""
+        if not self.characters or not other.characters:
+            return self if self.characters else other
+        return Text(f"{self.characters}\n{other.characters}", (*self.places, other.places[0], *other.places))
+
+    def span(self, start: int = 0, end: int | None = None) -> Span:
+        places = self.places[start:end]
+        line, column = places[0]
+        end_line, end_column = places[-1]
+        return Span(line, column, end_line, end_column + 1)
+
+
+@dataclass(slots=True)
+class _Item:
+    """`- x, y: what is said of them`, while its lines are gathered."""
+
+    names: tuple[str, ...]
+    indent: int
+    is_result: bool
+    text: Text
+
+
+def read_docstring(lines: tuple[Text, ...], parameters: frozenset[str]) -> tuple[Mention, ...]:
+    """What the lines of a docstring say of the parameters, and of the results that they name."""
+    items, prose = _items(lines, parameters)
+    found: list[Mention] = []
+    for item in items:
+        for name in item.names:
+            if item.text.characters and (item.is_result or name in parameters):
+                mention = describe(name, item.text, item.is_result)
+                if mention is not None:
+                    found.append(mention)
+    for paragraph in prose:
+        found += _sentences(paragraph, parameters)
+    return tuple(found)
+
+
+# Lines into items
+
+_NAME = r"[`*\"']{0,2}[A-Za-z_]\w*[`*\"']{0,2}"
+_NAMES = rf"{_NAME}(?:\s*(?:,|/|&|\band\b)\s*{_NAME})*"
+_TYPE = r"\((?:[^()]|\([^()]*\))*\)"
+_ITEM = re.compile(
+    rf"(?P<indent>\s*)(?P<bullet>[-*•+]\s*|:(?:param|type|parameter|arg)\s+(?:[\w.\[\]]+\s+)??|@param\s+)?"
+    rf"(?P<names>{_NAMES})\s*(?P<rest>(?:{_TYPE}\s*)?(?::(?!:)|--|–|—|\s-\s|=(?!=)).*|{_TYPE}.*|)$"
+)
+_BARE = re.compile(
+    rf"(?:{_TYPE}(?!\s*(?::|--|–|—)).*)?"
+)  # `name`, `name (...) text`: an item only if it is a parameter
+_SEPARATOR = re.compile(r"\s*(?::|--|–|—|-\s|=)\s*")
+_PARAMETER_HEAD = re.compile(
+    r"\s*(?:(?:keyword |other )?(?:inputs?|args?|arguments?|parameters?|params?)\b[\w\s/,]*(?:\([^)]*\))?\s*:?\s*$"
+    r"|shapes?\s*:)",
+    re.IGNORECASE,
+)
+_RESULT_HEAD = re.compile(
+    r"\s*(?:(?:[-*:@]\s*)?(?:returns?|yields?|rtype)\b|(?:outputs?|results?|return values?)\s*(?::|$)"
+    r"|[^.]*\breturns?\b[^.]*:\s*$)",
+    re.IGNORECASE,
+)
+_OTHER_HEAD = re.compile(
+    r"\s*(?:raises?|examples?|notes?|references?|see also|attributes|usage|warnings?|side effects|cache|todo|hints?)"
+    r"\s*:?\s*$",
+    re.IGNORECASE,
+)
+
+
+def _items(lines: tuple[Text, ...], parameters: frozenset[str]) -> tuple[list[_Item], list[Text]]:
+    """The items of a docstring, and its other paragraphs that do not stand under `Returns`, `Raises` and the like."""
+    items: list[_Item] = []
+    prose: list[Text] = []
+    section = "parameters"
+    # The first line follows the quotes; where it would begin is seen from the others.
+    margin = min((_indent(line) for line in lines[1:] if line.characters.strip()), default=0)
+    item: _Item | None = None  # whose lines are being gathered
+    owner: _Item | None = None  # a parameter whose description may hold items of its own, as a dict has keys
+    paragraph = Text("", ())
+    for number, line in enumerate(lines):
+        characters = line.characters
+        if not characters.strip():
+            item = None
+            prose, paragraph = _closed(prose, paragraph)
+            continue
+        match = _ITEM.match(characters)
+        names = _words(match["names"]) if match else ()
+        says_parameter = match is not None and bool(parameters & set(names)) and bool(match["rest"].strip(" :"))
+        head = None if says_parameter else _section(characters, number == 0)
+        if head is not None:
+            section, item, owner = head, None, None
+            prose, paragraph = _closed(prose, paragraph)
+            if head == "parameters":
+                paragraph = line
+            continue
+        bare = match is None or _BARE.fullmatch(match["rest"]) is not None
+        if match is not None and (parameters & set(names) or not bare):
+            indent = len(match["indent"]) if number else margin
+            prose, paragraph = _closed(prose, paragraph)
+            item = None
+            if section == "parameters" and "type" not in (match["bullet"] or ""):
+                paragraph = line
+            if owner is not None and indent > owner.indent:
+                paragraph = Text("", ())
+                continue
+            owner = None
+            if section != "other":
+                text = line.part(match.start("rest")).stripped()
+                item = _Item(names, indent, section == "results", text)
+                items.append(item)
+                if parameters & set(names):
+                    owner = item
+            continue
+        if owner is not None and _indent(line) <= owner.indent:
+            owner = None
+        if item is not None:
+            item.text = item.text.then(line.stripped())
+        elif owner is not None:
+            continue
+        if section == "parameters":
+            paragraph = paragraph.then(line.stripped())
+    prose, _ = _closed(prose, paragraph)
+    return items, prose
+
+
+def _indent(line: Text) -> int:
+    return len(line.characters) - len(line.characters.lstrip())
+
+
+def _closed(prose: list[Text], paragraph: Text) -> tuple[list[Text], Text]:
+    return ([*prose, paragraph] if paragraph.characters.strip() else prose), Text("", ())
+
+
+def _section(line: str, is_first: bool) -> str | None:
+    """Which section a line opens, if it opens one. A summary line that begins with "Return" opens none."""
+    if _PARAMETER_HEAD.match(line):
+        return "parameters"
+    if _RESULT_HEAD.match(line) and (not is_first or line.rstrip().endswith(":") or len(line.split()) == 1):
+        return "results"
+    return "other" if _OTHER_HEAD.match(line) else None
+
+
+# What is said of one name
+
+_ARRAY = r"(?:array|ndarray|matrix|vector|tensor)"
+_KEYWORD = re.compile(
+    rf"(?<![.\w])shapes?\b(?!\[)\s*(?:is|are|of|=|:|==)?\s*{GROUP}"
+    rf"|\b{_ARRAY}\s+(?:of|with)\s+(?:size|dimensions?|dims)\s+{GROUP.replace('inner', 'sized')}",
+    re.IGNORECASE,
+)
+_HEAD = re.compile(rf"(?:(?:\([^()]*\b{_ARRAY}[^()]*\)|[\w.\- ]*\b{_ARRAY}(?:[-_]like)?)\s*[,:]?\s*)?{GROUP}")
+_FACTOR = r"[A-Za-z0-9_]+"
+_PRODUCT = re.compile(
+    rf"(?<![\w,(])(?P<inner>{_FACTOR}(?:(?:{TIMES.pattern}){_FACTOR})+|[A-Z](?:x[A-Z0-9])+)(?=\s+(?:numpy\s+)?{_ARRAY}\b)"
+)
+_MANY = r"lists?|tuples?|sequences?|dict|dictionary|iterable|each|every|pairs?"
+_CHANGED = r"reshap\w*|flatten\w*|broadcast\w*|cast|convert\w*|transpos\w*|squeez\w*|expand\w*|tiled?|repeat\w*|pad\w*"
+_EXAMPLE = r"e\.g\.?|for example|for instance|such as|usually|typically|may|might|can|could|at least|at most"
+_NOT_BEFORE = re.compile(
+    rf"\b(?:{_MANY}|{_CHANGED}|{_EXAMPLE}|if|when|unless)\b|\b(?:same|to|into|from|as|like|not)\s+(?:an?\s+|the\s+)?$"
+    r"|\b(?:rows?|columns?|elements?|entries)\s+$|(?:\b(?-i:[B-Z])|\b\d+|\bnum\w*)\s+\w+s,?\s+(?:of\s+)?$",
+    re.IGNORECASE,
+)
+_NUMBER_OR = re.compile(
+    r"\b(?:float|int|integer|scalar|number|str|string|callable|function)\b.*\bor\b|\bor\b.*\bscalar\b"
+)
+_NOT_AFTER = re.compile(r"\s*[,;]?\s*(?:(?:or|and/or|if|when|unless|in case|during)\b|[/|]|and\s*[(\[])", re.IGNORECASE)
+_NOWHERE = re.compile(r"\bNone\b|\b(?:otherwise|else|depend\w*|either|alternatively|any shape|broadcast\w*)\b")
+_INTEGER = re.compile(
+    r"\b(?:integers?|int|int32|int64|uint8)\b(?:[- ]valued)?\s+(?:numpy\s+|class\s+)?"
+    r"(?:arrays?|ndarrays?|vectors?|matrix|tensors?|labels?|indices|index|ids)\b"
+    rf"|\b(?:{_ARRAY}|labels|indices)\s+of\s+(?:ints?|integers?)\b|\bdtype\s*[=:]?\s*(?:np\.)?int",
+    re.IGNORECASE,
+)
+_BOOLEAN = re.compile(
+    rf"\bbool(?:ean)?\s+(?:numpy\s+)?(?:{_ARRAY}|mask)\b|\b{_ARRAY}\s+of\s+bool(?:ean)?s?\b|\bdtype\s*[=:]?\s*(?:np\.)?bool",
+    re.IGNORECASE,
+)
+
+
+def describe(name: str, text: Text, is_result: bool = False) -> Mention | None:
+    """What a description says of a name: its shape, or that it is a scalar, a dict, a list."""
+    characters = text.characters
+    if _NOWHERE.search(characters):
+        return None
+    where = _shape_in(name, characters)
+    if where is not None:
+        start, end, shape = where
+        # What is like an array may come as a list.
+        kind = None if re.search(r"\barray[-_ ]like\b", characters) else kind_of(shape)
+        return Mention(name, shape, _dtype(characters), kind, text.span(start, end), characters[start:end], is_result)
+    return None if is_result else _described(name, text)
+
+
+def _dtype(characters: str) -> DType | None:
+    # Never FLOAT: an array that is said to hold floats may still come as integers, and nothing would check it.
+    if _BOOLEAN.search(characters):
+        return DType.BOOL
+    return DType.INT if _INTEGER.search(characters) else None
+
+
+def _shape_in(name: str, characters: str) -> tuple[int, int, Shape] | None:
+    """The one shape that a description gives, with its place."""
+    found: list[tuple[int, int, Shape]] = []
+    opening = _SEPARATOR.match(characters)
+    begin = opening.end() if opening else 0
+    head = _HEAD.match(characters, begin)
+    if head is not None and is_shape_like(head["inner"]):
+        _add(found, name, head.start("inner") - 1, head.end(), head["inner"], False)
+    for match in _KEYWORD.finditer(characters):
+        group = "inner" if match["inner"] is not None else "sized"
+        _add(found, name, match.start(), match.end(), match[group], True)
+    for match in _PRODUCT.finditer(characters):
+        if is_shape_like(match["inner"]):
+            _add(found, name, match.start(), match.end(), match["inner"], False)
+    if not found:
+        return None
+    found.sort(key=lambda place: place[:2])
+    start, end, shape = found[0]
+    before, after = characters[:start], characters[end:]
+    before = re.sub(r"\b(?:of|with|has|have|in|and|is|a|an)\s*$", "", before.rstrip()).rstrip() + " "
+    if _NOT_BEFORE.search(before) or _NUMBER_OR.search(before) or _NOT_AFTER.match(after):
+        return None
+    for other_start, _, other in found[1:]:
+        if other != shape and not re.search(r"\bwhere\b|\beach\b|[.;]", characters[end:other_start]):
+            return None
+    return found[0]
+
+
+def _add(found: list[tuple[int, int, Shape]], name: str, start: int, end: int, inner: str, phrases: bool) -> None:
+    try:
+        shape = read_shape(inner, name, phrases)
+    except Unreadable:
+        return
+    if not any(first <= start < last for first, last, _ in found):
+        found.append((start, end, shape))
+
+
+_TYPED = re.compile(
+    r"[\s:(\-–—]*(?:an?\s+|the\s+)?(?:python\s+|numpy\s+|np\.)?"
+    r"(?P<type>float(?:16|32|64)?|double|int(?:32|64)?|integer|scalar|bool|boolean|dict|dictionary|mapping|list|tuple"
+    r"|str|string|callable|function)\b[ \t]*(?P<after>[\w\[]*)",
+    re.IGNORECASE,
+)
+_TYPED_AFTER = frozenset({"", "value", "number", "parameter", "scalar"})
+_CONTAINER_AFTER = frozenset({"", "of", "with", "containing", "mapping", "that", "from", "holding"})
+_QUANTITY = re.compile(
+    r"\b(?:scalar|float|strength|rate|constant|coefficient|factor|epsilon|number)\b"
+    r"(?=\s*(?:$|[.,;:()]|(?:of|for|in|on|to|used|that|which|by|with|applied|giving|controlling|between|added|value"
+    r"|parameter)\b))",
+    re.IGNORECASE,
+)
+# What stands before the quantity must leave it the head of the phrase: not `labels for a number of samples`.
+_PHRASE = re.compile(
+    r"[\s:\-–—]*(?:\([^()]*\)[\s:]*)?(?:(?!(?:of|for|with|to|in|on|by|from|that|at|as)\b)[\w-]+\s+){0,4}"
+)
+_NO_SCALAR = re.compile(
+    rf"\b(?:shapes?|{_ARRAY}s?|matrices|array[-_]like|lists?|dict|dictionary|tuples?|sequences?|each|per|every|batch"
+    r"|element-?wise|elements?|entries|values|images?|functions?|callable|strings?|pairs?|or|one for|dimension\w*)\b"
+    r"|\b\w*-?(?:array|vector|matrix)\b",
+    re.IGNORECASE,
+)
+
+
+def _described(name: str, text: Text) -> Mention | None:
+    """A parameter without a shape: typed (`(float) ...`, `x : int`), or a number by what it is called."""
+    characters = text.characters
+    typed = _TYPED.match(characters)
+    if typed is not None:
+        word, after = typed["type"].lower(), typed["after"]
+        span, spelt = text.span(typed.start("type"), typed.end("type")), typed["type"]
+        certain = not re.search(r"\bor\b|\|", characters)
+        if word in _CONTAINERS:
+            if certain and after in _CONTAINER_AFTER:
+                return Mention(name, None, None, _CONTAINERS[word], span, spelt)
+            return None
+        if after in _TYPED_AFTER and not _NO_SCALAR.search(characters):
+            dtype = DType.BOOL if word.startswith("bool") else DType.INT if word.startswith("int") else None
+            return Mention(name, SCALAR, dtype, "scalar", span, spelt)
+    quantity = _QUANTITY.search(characters)
+    if quantity is None or not _PHRASE.fullmatch(characters[: quantity.start()]) or _NO_SCALAR.search(characters):
+        return None
+    return Mention(name, SCALAR, None, "scalar", text.span(*quantity.span()), quantity.group(), certain=False)
+
+
+_CONTAINERS: Mapping[str, KindName] = MappingProxyType(
+    {
+        "dict": "dict",
+        "dictionary": "dict",
+        "mapping": "dict",
+        "list": "list",
+        "tuple": "other",
+        "str": "other",
+        "string": "other",
+        "callable": "other",
+        "function": "other",
+    }
+)
+
+
+# Sentences
+
+_UNLESS = re.compile(
+    r"\b(?:if|when|whether|unless|suppose|each|every|or|e\.g|gradients?|derivatives?|output|returns?)\b", re.IGNORECASE
+)
+# What may stand before `x (N, D)`: in `the label of x (N,)` the shape is not that of x.
+_BEFORE_TERSE = re.compile(r"(?:^|[,;:.(]|\b(?:and|from|inputs?|takes|given|with|where))\s*$", re.IGNORECASE)
+
+
+def _sentences(paragraph: Text, parameters: frozenset[str]) -> Iterator[Mention]:
+    """`x has shape (N, D)`, `x and y are of shape (N,)`, and the terse `x (N, D), w: (D, M), reg ()`."""
+    if not parameters:
+        return
+    characters = paragraph.characters
+    if _NOWHERE.search(characters):
+        return
+    one = rf"[`*]{{0,2}}(?:{'|'.join(sorted(parameters, key=len, reverse=True))})[`*]{{0,2}}"
+    names = rf"(?<![\w.\])])(?P<names>{one}(?:\s*(?:,|and|, and)\s+{one})*)"
+    said = rf"{names}\s+(?:has|have|is|are)\s+(?:both\s+)?(?:an?\s+[\w ]+\s+)?(?:of\s+)?shapes?\s+(?:of\s+)?{GROUP}"
+    terse = rf"{names}(?:\s+|:\s*|\s+is\s+){GROUP}(?P<dtype>\s+(?:int|bool)\b)?"
+    in_shapes = re.match(r"\s*shapes?\s*:", characters, re.IGNORECASE) is not None
+    for pattern in (said, terse):
+        for match in re.finditer(pattern, characters):
+            before, inner = characters[: match.start()], match["inner"]
+            sentence = re.split(r"[.!?]\s", re.sub(r"^\s*Gradients? from\b", "", before))[-1]
+            if _UNLESS.search(sentence) or _NOT_AFTER.match(characters[match.end() :]):
+                continue
+            if pattern is terse and not _BEFORE_TERSE.search(before):
+                continue
+            if pattern is terse and not (is_shape_like(inner) or (in_shapes and _has_only_dims(inner))):
+                continue
+            dtype = {"int": DType.INT, "bool": DType.BOOL}.get((match.groupdict().get("dtype") or "").strip())
+            for name in _words(match["names"]):
+                try:
+                    shape = read_shape(inner, name)
+                except Unreadable:
+                    continue
+                yield Mention(name, shape, dtype, kind_of(shape), paragraph.span(*match.span()), match.group())
+
+
+def _words(names: str) -> tuple[str, ...]:
+    return tuple(name for name in re.findall(r"\w+", names) if name != "and")
+
+
+def _has_only_dims(inner: str) -> bool:
+    return all(is_dim_like(part.strip()) for part in inner.rstrip(", ").split(",")) if inner.strip() else True

@@ -1,0 +1,188 @@
+"""The intermediate representation: values bound once, and relations between them.
+
+A `Function` holds one `Block`; a block binds parameters, runs relations in order and hands out results. The backward
+pass is made of the same things as the forward pass. Everything is frozen and compared by identity: two values are one
+only if they are the same object.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import EllipsisType
+
+from flatgrad.ir.dims import Dim, Shape
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A place in the source: lines from 1, columns from 0, in characters, the end excluded."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+class Kind(enum.Enum):
+    """What a value is when the program runs."""
+
+    SCALAR = "scalar"  # one number that nobody can change in place: a Python or NumPy scalar
+    ARRAY = "array"  # an np.ndarray of one or more dims
+    OPEN = "number"  # a scalar, an array of any rank, or a list that NumPy reads as one
+    SHAPE = "shape"  # a tuple of integers
+    OTHER = "other"  # a string, None, a dtype: carries no numbers
+
+
+class DType(enum.Enum):
+    """What the numbers of a value are."""
+
+    FLOAT = "float"  # proven to be floating
+    OPEN = "open"  # floating, or an integer that stands for a number: `w = [2, -3]`
+    INT = "int"
+    BOOL = "bool"
+    NONE = "none"  # no numbers
+
+    @property
+    def differentiable(self) -> bool:
+        return self in (DType.FLOAT, DType.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """All that is known of a value.
+
+    `shape` of a shape tuple is the shape that it describes; `number` is what an integer scalar holds, symbolically.
+    """
+
+    kind: Kind
+    dtype: DType
+    shape: Shape
+    number: Dim | None = None
+
+    @staticmethod
+    def open(name: str) -> Type:
+        """The type of a value of which nothing is known; unknown dims are named for it."""
+        return Type(Kind.OPEN, DType.OPEN, Shape.unknown(name))
+
+    def __str__(self) -> str:
+        return str(self.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A name bound once. `name` is the user's own, or empty for a part of a larger expression."""
+
+    name: str
+    type: Type
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant, with the text that it was written with."""
+
+    value: int | float | complex | bool | str | None
+    text: str
+
+
+Operand = Value | Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """`start:stop:step` inside an index."""
+
+    start: Attribute = None
+    stop: Attribute = None
+    step: Attribute = None
+
+
+# An attribute is a constant or a template of constants with values in it: `axis=(0, 1)`, `(N, -1)`, `x[:, lo:hi]`.
+Attribute = int | float | bool | str | None | EllipsisType | Value | Slice | tuple["Attribute", ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """One statement of the user's: its place, its text and, where it computes, its number in the comments."""
+
+    span: Span
+    text: str
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relation:
+    """`outs = gate(args, attrs)`. `span` is the expression that was read, None for what the compiler added."""
+
+    outs: tuple[Value, ...]
+    gate: str
+    args: tuple[Operand, ...]
+    attrs: Mapping[str, Attribute] = field(default_factory=dict)
+    stage: Stage | None = None
+    span: Span | None = None
+
+    @property
+    def out(self) -> Value:
+        return self.outs[0]
+
+    def operands(self) -> Iterator[Value]:
+        """Every value that the relation reads: arguments first, then those inside attributes."""
+        for arg in self.args:
+            if isinstance(arg, Value):
+                yield arg
+        for attribute in self.attrs.values():
+            yield from values_in(attribute)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """`outs = function(args)`: another function of the same file, with a backward pass of its own."""
+
+    outs: tuple[Value, ...]
+    function: str
+    args: tuple[Operand, ...]
+    stage: Stage | None = None
+    span: Span | None = None
+
+    def operands(self) -> Iterator[Value]:
+        for arg in self.args:
+            if isinstance(arg, Value):
+                yield arg
+
+
+Step = Relation | Call
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Parameters bound on entry, relations in order, results handed out."""
+
+    params: tuple[Value, ...]
+    body: tuple[Step, ...]
+    results: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    name: str
+    block: Block
+
+
+def values_in(attribute: Attribute) -> Iterator[Value]:
+    """The values inside an attribute, in order."""
+    match attribute:
+        case Value():
+            yield attribute
+        case Slice(start, stop, step):
+            for part in (start, stop, step):
+                yield from values_in(part)
+        case tuple():
+            for part in attribute:
+                yield from values_in(part)
+        case _:
+            return

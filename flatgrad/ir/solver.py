@@ -1,0 +1,184 @@
+"""Unification of shapes: what one executed line proves of a shape holds for every other line too.
+
+Symbols are solved for by substitution. A dim symbol stands for an integer, the middle of a shape for any number of
+dims. Only what NumPy itself enforces when the line runs may be unified (the inner dims of a matrix product, the rank
+that `N, D = x.shape` demands), never what merely fits.
+"""
+
+from __future__ import annotations
+
+from flatgrad.ir.dims import Dim, Shape
+
+
+class Contradiction(Exception):
+    """Two facts that cannot both hold."""
+
+
+class Solver:
+    """A growing substitution. `claimed` symbols are the user's names and win over fresh ones."""
+
+    def __init__(self, claimed: frozenset[str] = frozenset()) -> None:
+        self.claimed = claimed
+        self.dims: dict[str, Dim] = {}
+        self.middles: dict[str, Shape] = {}
+        self._fresh: dict[str, int] = {}
+
+    @property
+    def size(self) -> int:
+        """How much is known: grows with every new fact."""
+        return len(self.dims) + len(self.middles)
+
+    def fresh(self, hint: str) -> str:
+        count = self._fresh.get(hint, 0)
+        self._fresh[hint] = count + 1
+        return f"{hint}'{count}" if count else f"{hint}'"
+
+    def resolve_dim(self, dim: Dim) -> Dim:
+        while True:
+            known = {name: self.dims[name] for name in dim.symbols() if name in self.dims}
+            if not known:
+                return dim
+            dim = dim.substitute(known)
+
+    def resolve(self, shape: Shape) -> Shape:
+        while shape.middle is not None and shape.middle in self.middles:
+            inner = self.middles[shape.middle]
+            if inner.middle is None:
+                shape = Shape(shape.front + inner.front + shape.back)
+            else:
+                shape = Shape(shape.front + inner.front, inner.middle, inner.back + shape.back)
+        return Shape(
+            tuple(self.resolve_dim(dim) for dim in shape.front),
+            shape.middle,
+            tuple(self.resolve_dim(dim) for dim in shape.back),
+        )
+
+    def same_dim(self, first: Dim, second: Dim) -> None:
+        """The two dims are one integer whenever the line runs.
+
+        Raises Contradiction where they are two different integers.
+        """
+        first, second = self.resolve_dim(first), self.resolve_dim(second)
+        if first == second:
+            return
+        one, two = first.as_symbol, second.as_symbol
+        if one is not None and (two is None or one not in self.claimed or two in self.claimed):
+            if one not in second.symbols():
+                self.dims[one] = second
+                return
+        if two is not None and two not in first.symbols():
+            self.dims[two] = first
+            return
+        if first.constant is not None and second.constant is not None:
+            raise Contradiction(f"{first} is not {second}")
+
+    def same_shape(self, first: Shape, second: Shape) -> None:
+        """The two shapes are one whenever the line runs. Raises Contradiction where they cannot be."""
+        first, second = self.resolve(first), self.resolve(second)
+        if first == second:
+            return
+        if first.middle is None and second.middle is None:
+            if len(first.front) != len(second.front):
+                raise Contradiction(f"{first} is not {second}")
+            for one, two in zip(first.front, second.front, strict=True):
+                self.same_dim(one, two)
+        elif first.middle is not None and second.middle is None:
+            self.fix_rank(first, len(second.front))
+            self.same_shape(first, second)
+        elif second.middle is not None and first.middle is None:
+            self.same_shape(second, first)
+        elif first.middle is not None and not first.front and not first.back:
+            if first.middle != second.middle:
+                self.middles[first.middle] = second
+        elif second.middle is not None and not second.front and not second.back:
+            self.same_shape(second, first)
+
+    def fix_rank(self, shape: Shape, rank: int) -> Shape:
+        """The shape has just this rank. Raises Contradiction where it cannot."""
+        shape = self.resolve(shape)
+        if shape.middle is None:
+            if len(shape.front) != rank:
+                raise Contradiction(f"{shape} does not have {rank} dimensions")
+            return shape
+        missing = rank - shape.least_rank
+        if missing < 0:
+            raise Contradiction(f"{shape} does not have {rank} dimensions")
+        name = shape.middle
+        self.middles[name] = Shape(tuple(Dim.symbol(self.fresh(name)) for _ in range(missing)))
+        return self.resolve(shape)
+
+    def grow_front(self, shape: Shape, count: int) -> Shape:
+        """The shape has at least `count` dims; they become visible at its front."""
+        shape = self.resolve(shape)
+        if shape.middle is None:
+            if len(shape.front) < count:
+                raise Contradiction(f"{shape} has fewer than {count} dimensions")
+            return shape
+        missing = count - len(shape.front)
+        if missing > 0:
+            # The dims that are known at the back may be the ones demanded at the front.
+            if shape.back:
+                return shape
+            name = shape.middle
+            dims = tuple(Dim.symbol(self.fresh(name)) for _ in range(missing))
+            self.middles[name] = Shape(dims, self.fresh(name + "*"))
+        return self.resolve(shape)
+
+    def grow_back(self, shape: Shape, count: int) -> Shape:
+        """The shape has at least `count` dims; they become visible at its back."""
+        shape = self.resolve(shape)
+        if shape.middle is None:
+            if len(shape.front) < count:
+                raise Contradiction(f"{shape} has fewer than {count} dimensions")
+            return shape
+        missing = count - len(shape.back)
+        if missing > 0:
+            if shape.front:
+                return shape
+            name = shape.middle
+            dims = tuple(Dim.symbol(self.fresh(name)) for _ in range(missing))
+            self.middles[name] = Shape((), self.fresh(name + "*"), dims)
+        return self.resolve(shape)
+
+
+def broadcast(first: Shape, second: Shape, solver: Solver, name: str) -> Shape:
+    """The shape that NumPy broadcasting gives; its middle is `name` where that is open."""
+    if first == second or second.is_scalar:
+        return first
+    if first.is_scalar:
+        return second
+    if first.middle is None and second.middle is None:
+        return _merge_known(first.front, second.front, solver, name)
+    if first.middle == second.middle and len(first.back) == len(second.back):
+        back = _merge_known(first.back, second.back, solver, name)
+        front = _merge_known(first.front, second.front, solver, name)
+        return Shape(front.front, first.middle, back.front)
+    if second.middle is None and len(second.front) <= len(first.back):
+        cut = len(first.back) - len(second.front)
+        merged = _merge_known(first.back[cut:], second.front, solver, name)
+        return Shape(first.front, first.middle, first.back[:cut] + merged.front)
+    if first.middle is None and len(first.front) <= len(second.back):
+        return broadcast(second, first, solver, name)
+    return Shape.unknown(name)
+
+
+def _merge_known(
+    first: tuple[Dim, ...], second: tuple[Dim, ...], solver: Solver, name: str
+) -> Shape:
+    if len(first) < len(second):
+        first, second = second, first
+    lead = len(first) - len(second)
+    dims = list(first[:lead])
+    for index, (one, two) in enumerate(zip(first[lead:], second, strict=True)):
+        if one == two or two.constant == 1:
+            dims.append(one)
+        elif one.constant == 1:
+            dims.append(two)
+        elif one.constant is not None and two.constant is not None:
+            raise Contradiction(f"{one} does not broadcast with {two}")
+        elif one.constant is not None or two.constant is not None:
+            # 5 against N: the result is 5, as N is 1 or 5 (0 cannot meet 5).
+            dims.append(one if one.constant is not None else two)
+        else:
+            dims.append(Dim.symbol(f"{name}.{lead + index}"))
+    return Shape(tuple(dims))

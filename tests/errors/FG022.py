@@ -1,0 +1,3 @@
+def f(x, activation):
+    h = activation(x)
+    return h * h

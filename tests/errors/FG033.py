@@ -1,0 +1,3 @@
+def f(x, net):
+    net.h = x * x
+    return x * x

@@ -1,0 +1,4 @@
+def f(x):
+    t = x
+    t += 1
+    return t * x

@@ -1,0 +1,3 @@
+import numpy as np
+
+RATE = 0.1

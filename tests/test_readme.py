@@ -1,0 +1,88 @@
+"""The docs say what is: pages that are made, options that exist, the README's text and commands."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from flatgrad.compiler import Options, compile_source
+
+from flatgrad.cli import cli
+from flatgrad.config import KEYS
+from flatgrad.diagnostics import CATALOGUE
+from tests.pages import DOCS, PAGES, ROOT, WITHOUT_A_SOURCE, codes_in, examples, shown
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(mark: str) -> str:
+    """The fenced block of the README below a comment."""
+    found = re.search(rf"<!-- {re.escape(mark)} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found is not None, f"README.md has no block below <!-- {mark} -->"
+    return found[1]
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_made_pages_are_up_to_date(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run: python -m tests.pages"
+
+
+def test_every_code_has_an_example() -> None:
+    assert set(examples()) | set(WITHOUT_A_SOURCE) == set(CATALOGUE)
+    assert not set(examples()) & set(WITHOUT_A_SOURCE)
+
+
+@pytest.mark.parametrize("code", sorted(examples()))
+def test_an_example_shows_its_code(code: str) -> None:
+    text = shown(examples()[code])
+    assert codes_in(text) == {code}
+    assert "^" in text or code == "FG001"
+
+
+def options_of(command: str) -> set[str]:
+    found = cli.commands[command]
+    return {text for parameter in found.params if isinstance(parameter, click.Option) for text in parameter.opts}
+
+
+def test_the_page_of_the_command_line_has_every_option() -> None:
+    page = (DOCS / "command-line.md").read_text(encoding="utf-8")
+    rows = {cell for row in re.findall(r"^\| `(-[^ `]+)", page, re.MULTILINE) for cell in [row]}
+    assert rows == options_of("compile")
+    for command in cli.commands:
+        assert f"## `flatgrad {command}" in page
+    for key in KEYS:
+        assert key in page
+
+
+def test_the_readme_shows_what_the_compiler_writes() -> None:
+    source = (ROOT / "examples" / "staged.py").read_text(encoding="utf-8")
+    assert block("the file examples/staged.py") == source
+    assert block("the file generated/staged_grad.py") == compile_source(source, "staged.py", Options()).text
+
+
+def test_the_readme_has_two_commands_to_set_up_and_one_to_test() -> None:
+    assert len(block("commands: set-up").strip().splitlines()) == 2
+    assert block("commands: test").strip() == ".venv/bin/python -m pytest"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="bash and awk")
+@pytest.mark.parametrize("name", ["set-up", "test"])
+def test_ci_runs_the_commands_of_the_readme(name: str, tmp_path: Path) -> None:
+    import subprocess
+
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    function = re.search(r"^commands\(\) \{\n.*?^\}\n", script, re.DOTALL | re.MULTILINE)
+    assert function is not None
+    assert f"$(commands {name})" in script
+    run = f'root="{ROOT}"\n{function[0]}commands {name}\n'
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", run], capture_output=True, check=True, text=True)
+    assert done.stdout == block(f"commands: {name}")
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *DOCS.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
