@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 GENERATED = ROOT / "generated"
 TOLERANCE = 1e-6
+LINE_LENGTH = 100
 # What rounding in the differences may hide, in units of the larger of 1 and the projected value.
 NOISE = 1e-9
 
@@ -427,7 +428,7 @@ def check_float32(
 
 def check_text(text: str, source: str) -> None:
     """The text is stable under black, imports nothing of ours and keeps no trace of our own naming."""
-    if black.format_str(text, mode=black.Mode()) != text:
+    if black.format_str(text, mode=black.Mode(line_length=LINE_LENGTH)) != text:
         raise Wrong("text is not as black leaves it")
     allowed = {"numpy", "math"} | imported_packages(source)
     extra = imported_packages(text) - allowed

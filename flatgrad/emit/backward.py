@@ -13,7 +13,6 @@ from flatgrad.emit.residuals import FillHoles, Residuals
 from flatgrad.emit.schedule import Schedule, leaves, schedule
 from flatgrad.emit.spell import Names, index_expression, spell
 from flatgrad.frontend.environment import Lowered
-from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Attribute, Call, DType, Kind, Literal, Operand, Relation, Slice, Stage, Value
 
 GRADIENT_ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative", "spread", "let", "sum", "unbroadcast"})
@@ -138,8 +137,7 @@ class _Writer:
             name = self._bind(line.out, self._wanted(line.out, line), position)
             return ast.Assign([ast.Name(name, ast.Store())], ast.BinOp(ast.Name(old, ast.Load()), op, value))
         name = self._same_variable(line)
-        if isinstance(op, ast.Add) and isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub):
-            return ast.AugAssign(ast.Name(name, ast.Store()), ast.Sub(), value.operand)
+        op, value = _signed(op, value)
         return ast.AugAssign(ast.Name(name, ast.Store()), op, value)
 
     def _element(self, line: Relation) -> ast.Subscript:
@@ -164,9 +162,8 @@ class _Writer:
             return ast.Expr(call)
         target = self._element(line)
         self._same_variable(line)
-        if line.attrs["mode"] == "subtract":
-            return ast.AugAssign(target, ast.Sub(), value)
-        return ast.AugAssign(target, ast.Add(), value)
+        op, value = _signed(ast.Sub() if line.attrs["mode"] == "subtract" else ast.Add(), value)
+        return ast.AugAssign(target, op, value)
 
     def _call(self, line: Relation, position: int) -> ast.stmt:
         call = next(self.backward.calls[out] for out in line.outs if out in self.backward.calls)
@@ -225,7 +222,9 @@ class _Writer:
             return [operand]
         found: list[Operand] = []
         for arg in inner.args[:1] if inner.gate in ("spread", "unbroadcast") else inner.args:
-            found.extend(part for part in self._dtype_leaves(arg) if not isinstance(part, Literal) and part not in found)
+            for part in self._dtype_leaves(arg):
+                if isinstance(part, Value) and part not in found and part.type.dtype.differentiable:
+                    found.append(part)
         return found
 
     # Expressions
@@ -256,8 +255,6 @@ class _Writer:
         mask = self.residuals.mask(relation)
         if mask is not None:
             return mask
-        if relation.gate not in TABLE:
-            return spell(relation, self._operand, self.names)
         return spell(relation, self._operand, self.names)
 
     def _reads_forward(self, relation: Relation) -> bool:
@@ -329,6 +326,22 @@ def backward_text(draft: Draft, residuals: Residuals) -> BackwardText:
         calls=draft.calls,
         unbroadcasts=draft.unbroadcasts,
     )
+
+
+def _signed(op: ast.operator, value: ast.expr) -> tuple[ast.operator, ast.expr]:
+    """`dx += -a * b` is written `dx -= a * b`."""
+    if not isinstance(op, ast.Add):
+        return op, value
+    factor, around = value, []
+    while isinstance(factor, ast.BinOp) and isinstance(factor.op, ast.Mult | ast.Div):
+        around.append(factor)
+        factor = factor.left
+    if not isinstance(factor, ast.UnaryOp) or not isinstance(factor.op, ast.USub):
+        return op, value
+    positive: ast.expr = factor.operand
+    for product in reversed(around):
+        positive = ast.BinOp(positive, product.op, product.right)
+    return ast.Sub(), positive
 
 
 def _has_slice(index: Attribute) -> bool:

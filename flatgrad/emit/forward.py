@@ -148,7 +148,19 @@ class _ForwardWriter:
                     continue
                 if isinstance(step, Relation):
                     self.before.setdefault(step.stage, []).append(f"{hoist.name} = {self._on_one_line(self.edits.inner(step.span))}")
-                    self.edits.replace(step.span, hoist.name)
+                    self.edits.replace(self._with_parentheses(step.span), hoist.name)
+
+    def _with_parentheses(self, span: Span) -> Span:
+        """The span with the parentheses around it, which a name does not need; those of a call are not around it."""
+        while span.line == span.end_line:
+            line = self.module.lines[span.line - 1]
+            before, after = line[: span.column].rstrip(), line[span.end_column :]
+            inner = after.lstrip()
+            called = before[:-1].rstrip()[-1:]
+            if not (before.endswith("(") and inner.startswith(")")) or called.isalnum() or called in "_)]":
+                break
+            span = Span(span.line, len(before) - 1, span.line, span.end_column + len(after) - len(inner) + 1)
+        return span
 
     def _edit_call(self, step: Call) -> None:
         assert step.span is not None and step.stage is not None
@@ -277,9 +289,23 @@ class _ForwardWriter:
         return lines
 
     def _signature(self) -> str:
-        arguments = ast.parse(ast.unparse(_plain_arguments(self.lowered.node)), mode="exec").body[0]
-        assert isinstance(arguments, ast.FunctionDef)
-        return ast.unparse(arguments.args)
+        """The parameters without annotations, their defaults as they were written."""
+        node = self.lowered.node.args
+        positional = [*node.posonlyargs, *node.args]
+        defaults: dict[str, ast.expr] = dict(
+            zip([a.arg for a in positional[len(positional) - len(node.defaults) :]], node.defaults, strict=True)
+        )
+        defaults |= {a.arg: d for a, d in zip(node.kwonlyargs, node.kw_defaults, strict=True) if d is not None}
+
+        def text(argument: ast.arg) -> str:
+            default = defaults.get(argument.arg)
+            return argument.arg if default is None else f"{argument.arg}={self.edits.rendered(span_of(self.module, default))}"
+
+        parts = [text(a) for a in node.posonlyargs]
+        parts += ["/"] if node.posonlyargs else []
+        parts += [text(a) for a in node.args]
+        parts += ["*", *(text(a) for a in node.kwonlyargs)] if node.kwonlyargs else []
+        return ", ".join(parts)
 
 
 def _copied(source: str, value: Value) -> str:
@@ -290,20 +316,3 @@ def _tuple_text(names: tuple[str, ...]) -> str:
     if len(names) == 1:
         return names[0]
     return "(" + ", ".join(names) + ")"
-
-
-def _plain_arguments(node: ast.FunctionDef) -> ast.FunctionDef:
-    """The function's header without annotations."""
-    def bare(argument: ast.arg) -> ast.arg:
-        return ast.arg(argument.arg)
-
-    old = node.args
-    arguments = ast.arguments(
-        posonlyargs=[bare(a) for a in old.posonlyargs],
-        args=[bare(a) for a in old.args],
-        kwonlyargs=[bare(a) for a in old.kwonlyargs],
-        kw_defaults=old.kw_defaults,
-        defaults=old.defaults,
-    )
-    header = ast.FunctionDef(node.name, arguments, [ast.Pass()], [])
-    return ast.fix_missing_locations(ast.copy_location(header, node))

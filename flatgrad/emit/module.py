@@ -158,7 +158,7 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
     for line in lines.lines:
         for value in leaves(line, lines.folded):
             uses[value] = uses.get(value, 0) + 1
-    residuals = Residuals(lowered, names, scope, uses)
+    residuals = Residuals(lowered, names, scope, uses, {r.value: name for r, name in results if not r.name})
     caches = _CacheNames(one, scope)
     hints = {gradient: _hint(residuals, value) for gradient, value in one.backward.hints.items()}
     backward_scope = Scope(scope.taken)

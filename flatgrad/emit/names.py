@@ -57,6 +57,12 @@ _SUFFIX = {
 def described(relation: Relation, target: str) -> str:
     """A name for a part of an expression, from what it computes and what it is computed from: `scores_max`, `h_pre`."""
     suffix = _SUFFIX.get(relation.gate, relation.gate.rpartition(".")[2])
+    if relation.gate == "read":
+        index = relation.attrs["index"]
+        parts = [item.name for item in index if isinstance(item, Value) and item.name] if isinstance(index, tuple) else []
+        source = relation.args[0]
+        if parts and isinstance(source, Value) and source.name:
+            return f"{source.name}_{parts[-1]}"
     named = [arg.name for arg in relation.args if isinstance(arg, Value) and arg.name]
     if len(named) == 1 and len([a for a in relation.args if not isinstance(a, Literal)]) == 1:
         return f"{named[0]}_{suffix}"

@@ -97,8 +97,9 @@ def _conflicts(schedule: Schedule) -> tuple[set[Value], frozenset[Relation]]:
         elif line.gate == "let":
             origin[line.out] = line.out
         for out in line.outs:
-            roots[out] = found
-            for root in found:
+            # Gradients that another function returns are the caller's own, each for itself.
+            roots[out] = frozenset((out,)) if line.gate == "call_backward" else found
+            for root in roots[out]:
                 sharing.setdefault(root, []).append(out)
     seen: set[Value] = set()
     for result in schedule.results:

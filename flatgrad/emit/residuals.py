@@ -7,7 +7,7 @@ little, else forward gains a line that names it. Sizes are read off whatever is 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flatgrad.emit.names import Scope, described, is_identifier
@@ -41,6 +41,7 @@ class Residuals:
     names: Names
     scope: Scope
     uses: dict[Value, int]
+    results: Mapping[Value, str] = field(default_factory=dict)
     hoists: list[Hoist] = field(default_factory=list)
     kept: dict[Value, list[ast.Name]] = field(default_factory=dict)
     extra: dict[str, list[ast.Name]] = field(default_factory=dict)
@@ -68,11 +69,9 @@ class Residuals:
     def expression(self, value: Value) -> ast.expr:
         """A forward value, as backward writes it."""
         producer = self._producers.get(value)
-        if value.name:
-            if isinstance(producer, Relation) and producer.gate == "dim":
-                return self.size(producer)
-            if isinstance(producer, Relation) and producer.gate == "constant" and not self._bound_again(value):
-                return self._named(value)
+        if value.name and isinstance(producer, Relation) and producer.gate == "dim":
+            return self.size(producer)
+        if self._has_name(value):
             return self._named(value)
         assert producer is not None
         if isinstance(producer, Relation) and (self._hoisted.get(value) is None) and self._recomputed(value, 0):
@@ -94,8 +93,8 @@ class Residuals:
         self.kept.setdefault(value, []).append(node)
         return node
 
-    def _bound_again(self, value: Value) -> bool:
-        return False
+    def _has_name(self, value: Value) -> bool:
+        return bool(value.name) or value in self.results
 
     def _extra(self, name: str) -> ast.Name:
         node = ast.Name(name, ast.Load())
@@ -119,6 +118,8 @@ class Residuals:
 
     def _pre(self, value: Value, producer: Relation, target: str) -> str:
         """`h_pre` for what an elementwise function is applied to, else what it is."""
+        if value in self.results:
+            return self.results[value]
         for step in self.lowered.function.block.body:
             if isinstance(step, Relation) and step.stage is producer.stage and value in step.args:
                 elementwise = step.gate in TABLE and TABLE[step.gate].elementwise and len(step.args) == 1
@@ -179,7 +180,7 @@ class Residuals:
 
     def like(self, value: Value) -> ast.expr:
         """A value of which only shape and dtype are read: it may have been written to."""
-        if value.name:
+        if self._has_name(value):
             node = ast.Name(value.name, ast.Load())
             self.kept.setdefault(value, []).append(node)
             return node

@@ -66,6 +66,8 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
             return ast.Subscript(shape, _index(relation.attrs["index"], operand), ast.Load())
         case "dtype":
             return ast.Attribute(operand(relation.args[0]), "dtype", ast.Load())
+        case "negative":
+            return _negated(operand(relation.args[0]))
         case "unbroadcast":
             return ast.Call(name("unbroadcast"), [operand(arg) for arg in relation.args], [])
         case "array_of":
@@ -73,6 +75,13 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
     gate = TABLE[relation.gate]
     spelling = _chosen(gate, relation)
     return _Substitution(gate, spelling, relation, operand, names).expression()
+
+
+def _negated(node: ast.expr) -> ast.expr:
+    """The sign goes to the first factor: `-dz * z / y`, not `-(dz * z / y)`."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+        return ast.BinOp(_negated(node.left), node.op, node.right)
+    return ast.UnaryOp(ast.USub(), node)
 
 
 def _display(relation: Relation, operand: OperandText) -> ast.expr:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from flatgrad.facts.infer import Assumption, Callee, infer, parameter_types
 from flatgrad.frontend.environment import Lowered
-from flatgrad.ir.core import Type
+from flatgrad.ir.core import DType, Type
 from flatgrad.ir.dims import Dim, Shape
 
 # Where a symbol can be read off: a parameter and an axis of it.
@@ -24,26 +25,56 @@ def guard_lines(lowered: Lowered, assumptions: Mapping[str, Assumption], callee:
         name: _with_rank(one, name) if name in relied else one
         for name, one in assumptions.items()
     }
-    with_ranks = parameter_types(infer(lowered, ranked, callee))
-    conditions: list[str] = []
-    named: list[str] = []
+    ranks = {name: _with_rank(one, name) if name in relied else one for name, one in assumptions.items()}
+    texts = _Texts(numpy, {name for name, one in relied.items() if one.dtype not in (DType.INT, DType.BOOL)})
+    found = _conditions(lowered, relied, proven, parameter_types(infer(lowered, ranks, callee)), texts)
+    # What the whole shapes among them say may make others needless: `h @ W2` after `b1.shape != W1.shape[1:]`.
+    sharper = ranks | {name: Assumption(shape, ranks[name].dtype, ranks[name].kind) for name, (_, shape) in found.items() if shape}
+    again = _conditions(lowered, relied, proven, parameter_types(infer(lowered, sharper, callee)), texts)
+    kept = {name: found[name] for name in found if name in again or found[name][1] is not None}
+    if not kept:
+        return ()
+    message = _message(list(kept), relied, texts)
+    conditions = [again[name][0] if name in again and found[name][1] is None else found[name][0] for name in kept]
+    return (f"if {' or '.join(conditions)}:", f"    raise ValueError({message})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """How shapes are written: `x.shape` of arrays, `np.shape(y)` of labels, which may come as a list."""
+
+    numpy: str
+    arrays: set[str]
+
+    def shape(self, name: str) -> str:
+        return f"{name}.shape" if name in self.arrays else f"{self.numpy}.shape({name})"
+
+    def ndim(self, name: str) -> str:
+        return f"{name}.ndim" if name in self.arrays else f"{self.numpy}.ndim({name})"
+
+
+def _conditions(
+    lowered: Lowered, relied: Mapping[str, Assumption], proven: Mapping[str, Type], ranked: Mapping[str, Type], texts: _Texts
+) -> dict[str, tuple[str, Shape | None]]:
+    """For each parameter that needs one its condition, and, where that compares the whole shape, what it says."""
+    found: dict[str, tuple[str, Shape | None]] = {}
     places: dict[Dim, Place] = {}
     for name in (value.name for value in lowered.function.block.params):
         if name not in relied:
             continue
         claim = relied[name].shape
         assert claim is not None
-        condition = _condition(name, claim, proven[name], with_ranks, relied, places, numpy)
+        condition, whole = _condition(name, claim, proven[name], ranked, relied, places, texts)
         if condition:
-            conditions.append(condition)
-            named.append(name)
+            bound = [places.get(dim) for dim in claim.front]
+            said = None
+            if whole and all(place is not None for place in bound):
+                said = Shape(tuple(Dim.symbol(f"{other}[{axis}]") for other, axis in (b for b in bound if b)))
+            found[name] = (condition, said)
         if claim.middle is None:
             for axis, dim in enumerate(claim.front):
                 places.setdefault(dim, (name, axis))
-    if not conditions:
-        return ()
-    message = _message(named, relied, lowered, numpy)
-    return (f"if {' or '.join(conditions)}:", f"    raise ValueError({message})")
+    return found
 
 
 def _is_read(lowered: Lowered, name: str) -> bool:
@@ -70,12 +101,12 @@ def _condition(
     ranked: Mapping[str, Type],
     relied: Mapping[str, Assumption],
     places: Mapping[Dim, Place],
-    numpy: str,
-) -> str:
+    texts: _Texts,
+) -> tuple[str, bool]:
     if claim.middle is not None:
-        return ""
+        return "", False
     if claim.is_scalar:
-        return "" if proven.shape.is_scalar else f"{numpy}.ndim({name}) != 0"
+        return "" if proven.shape.is_scalar else f"{texts.numpy}.ndim({name}) != 0", False
     rank_known = proven.shape.rank == len(claim.front)
     actual = ranked[name].shape.front
     open_axes = []
@@ -98,13 +129,13 @@ def _condition(
                 open_axes.append(axis)
         known.setdefault(dim, actual[axis])
     if not open_axes:
-        return "" if rank_known else f"{_ndim(name, numpy)} != {len(claim.front)}"
-    wanted = [_dim_text(dim, axis, places, claim, name, numpy) for axis, dim in enumerate(claim.front)]
+        return "" if rank_known else f"{texts.ndim(name)} != {len(claim.front)}", False
+    wanted = [_dim_text(dim, axis, places, claim, name, texts) for axis, dim in enumerate(claim.front)]
     if all(text is not None for text in wanted) and len(open_axes) == len(wanted):
-        return f"{_shape(name, numpy)} != {_shape_text(claim, relied, places, [t or '' for t in wanted], numpy)}"
-    parts = [] if rank_known else [f"{_ndim(name, numpy)} != {len(claim.front)}"]
-    parts += [f"{_shape(name, numpy)}[{axis}] != {wanted[axis]}" for axis in open_axes if wanted[axis] is not None]
-    return " or ".join(parts)
+        return f"{texts.shape(name)} != {_shape_text(claim, relied, places, [t or '' for t in wanted], texts)}", True
+    parts = [] if rank_known else [f"{texts.ndim(name)} != {len(claim.front)}"]
+    parts += [f"{texts.shape(name)}[{axis}] != {wanted[axis]}" for axis in open_axes if wanted[axis] is not None]
+    return " or ".join(parts), False
 
 
 def _expressible(dim: Dim, places: Mapping[Dim, Place], claim: Shape, name: str) -> bool:
@@ -120,19 +151,19 @@ def _bindings(dim: Dim, places: Mapping[Dim, Place], ranked: Mapping[str, Type])
     return found
 
 
-def _dim_text(dim: Dim, axis: int, places: Mapping[Dim, Place], claim: Shape, name: str, numpy: str) -> str | None:
+def _dim_text(dim: Dim, axis: int, places: Mapping[Dim, Place], claim: Shape, name: str, texts: _Texts) -> str | None:
     """How a dim is read off an earlier parameter, or off an earlier axis of this one; None where nothing tells."""
     if dim.constant is not None:
         return str(dim.constant)
     if dim in places:
         other, position = places[dim]
-        return f"{_shape(other, numpy)}[{position}]"
+        return f"{texts.shape(other)}[{position}]"
     if dim in claim.front[:axis]:
-        return f"{_shape(name, numpy)}[{claim.front.index(dim)}]"
+        return f"{texts.shape(name)}[{claim.front.index(dim)}]"
     if dim.as_symbol is None and _expressible(dim, places, claim, name):
         text = str(dim)
         for symbol in sorted(dim.symbols(), key=len, reverse=True):
-            inner = _dim_text(Dim.symbol(symbol), axis, places, claim, name, numpy)
+            inner = _dim_text(Dim.symbol(symbol), axis, places, claim, name, texts)
             if inner is None:
                 return None
             text = text.replace(symbol, inner)
@@ -141,41 +172,29 @@ def _dim_text(dim: Dim, axis: int, places: Mapping[Dim, Place], claim: Shape, na
 
 
 def _shape_text(
-    claim: Shape, relied: Mapping[str, Assumption], places: Mapping[Dim, Place], wanted: list[str], numpy: str
+    claim: Shape, relied: Mapping[str, Assumption], places: Mapping[Dim, Place], wanted: list[str], texts: _Texts
 ) -> str:
     """A whole shape: `W.shape[1:]` where it is the tail of an earlier one, else a tuple."""
     for name, position in places.values():
         other = relied[name].shape
         assert other is not None
         if other.front[position:] == claim.front:
-            return _shape(name, numpy) + (f"[{position}:]" if position else "")
+            return texts.shape(name) + (f"[{position}:]" if position else "")
         if position == 0 and other.front[: len(claim.front)] == claim.front:
-            return f"{_shape(name, numpy)}[:{len(claim.front)}]"
+            return f"{texts.shape(name)}[:{len(claim.front)}]"
     return "(" + ", ".join(wanted) + ("," if len(wanted) == 1 else "") + ")"
 
 
-def _shape(name: str, numpy: str) -> str:
-    return f"{numpy}.shape({name})"
-
-
-def _ndim(name: str, numpy: str) -> str:
-    return f"{numpy}.ndim({name})"
-
-
-def _message(names: list[str], relied: Mapping[str, Assumption], lowered: Lowered, numpy: str) -> str:
-    shapes = []
-    for name in names:
-        shape = relied[name].shape
-        assert shape is not None
-        shapes.append("a scalar" if shape.is_scalar else str(shape))
-    if len(set(shapes)) == 1 and shapes[0] == "a scalar":
-        plural = "scalars" if len(names) > 1 else "a scalar"
-        return f'"{_listed(names)} must be {plural}"'
-    found = [f"{name} {{{_shape(name, numpy)}}}" for name in names]
-    return f'f"{_listed(found)} must be {_listed(shapes)}"'
+def _message(names: list[str], relied: Mapping[str, Assumption], texts: _Texts) -> str:
+    shapes = {name: shape for name in names if (shape := relied[name].shape) is not None}
+    scalars = [name for name, shape in shapes.items() if shape.is_scalar]
+    if len(scalars) == len(names):
+        return f'"{_listed(names)} must be {"scalars" if len(names) > 1 else "a scalar"}"'
+    if len(names) == 1:
+        return f'f"{names[0]} must have shape {shapes[names[0]]}, not {{{texts.shape(names[0])}}}"'
+    said = [f"{name} a scalar" if shape.is_scalar else f"{name} {shape}" for name, shape in shapes.items()]
+    return f'"shapes must be {_listed(said)}"'
 
 
 def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
-
-

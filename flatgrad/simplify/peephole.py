@@ -126,9 +126,7 @@ def _product(build: Building, left: Operand, right: Operand) -> Found:
             if factor == int(factor):
                 return Rewritten("multiply", (inner.args[0], _literal(int(factor))))
     inner = _made_by(build, left, "negative")
-    if inner is not None and isinstance(right, Literal):
-        return None
-    return None
+    return None if inner is None else Rewritten("negative", (build.add("multiply", inner.args[0], right),))
 
 
 def _plain_number(operand: Operand) -> float | None:
@@ -145,7 +143,8 @@ def _tidy(number: float) -> float:
 def _quotient(build: Building, left: Operand, right: Operand) -> Found:
     if _is(right, 1):
         return left
-    return None
+    inner = _made_by(build, left, "negative")
+    return None if inner is None else Rewritten("negative", (build.add("divide", inner.args[0], right),))
 
 
 def _spread(build: Building, source: Operand, attrs: Mapping[str, Attribute]) -> Found:
@@ -182,31 +181,41 @@ def _transpose(build: Building, source: Operand, attrs: Mapping[str, Attribute])
 
 def _sum(build: Building, source: Operand, attrs: Mapping[str, Attribute]) -> Found:
     """A factor that does not run along the summed axes is taken out of the sum: `(a * b).sum(axis=0) / c`."""
-    axis = attrs.get("axis")
-    if attrs.get("keepdims") is not False or not isinstance(source, Value) or source.name:
+    axis, keepdims = attrs.get("axis"), attrs.get("keepdims")
+    if not isinstance(keepdims, bool) or not isinstance(source, Value) or source.name:
         return None
     relation = build.definitions.get(source)
     if relation is None:
         return None
-    whole = build.type(source).shape
     if relation.gate == "negative":
         return Rewritten("negative", (build.add("sum", relation.args[0], attrs=attrs),))
+    whole = build.type(source).shape
     if relation.gate not in ("multiply", "divide") or whole.rank is None:
         return None
     left, right = relation.args
     axes = tuple(range(whole.rank)) if axis is None else (axis if isinstance(axis, tuple) else (axis,))
-    if axes != tuple(range(len(axes))):
+    if not all(isinstance(one, int) for one in axes):
         return None
-    rest = whole.rank - len(axes)
-    if _stays(build.type(right).shape, rest) and build.type(left).shape == whole:
+    summed = {one % whole.rank for one in axes if isinstance(one, int)}
+    if build.type(left).shape == whole and _stays(build.type(right).shape, whole.rank, summed, keepdims):
         return Rewritten(relation.gate, (build.add("sum", left, attrs=attrs), right))
-    if relation.gate == "multiply" and _stays(build.type(left).shape, rest) and build.type(right).shape == whole:
+    if (
+        relation.gate == "multiply"
+        and build.type(right).shape == whole
+        and _stays(build.type(left).shape, whole.rank, summed, keepdims)
+    ):
         return Rewritten("multiply", (left, build.add("sum", right, attrs=attrs)))
     return None
 
 
-def _stays(shape: Shape, rest: int) -> bool:
-    return shape.rank is not None and shape.rank <= rest
+def _stays(shape: Shape, rank: int, summed: set[int], keepdims: bool) -> bool:
+    """Whether a factor of this shape is the same along the summed axes, and still broadcasts right once they are gone."""
+    if shape.dims is None or len(shape.dims) > rank:
+        return False
+    lead = rank - len(shape.dims)
+    if any(axis >= lead and shape.dims[axis - lead].constant != 1 for axis in summed):
+        return False
+    return keepdims or not shape.dims or (summed == set(range(len(summed))) and len(summed) <= lead)
 
 
 def _unspread(build: Building, gate: str, args: tuple[Operand, ...], attrs: Mapping[str, Attribute]) -> Found:

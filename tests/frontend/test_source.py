@@ -268,7 +268,8 @@ def test_any_text_is_read_or_refused(parts: list[str]) -> None:
     else:
         found = ()
         for statement in module.tree.body:
-            assert ast.unparse(ast.parse(statement_text(module, statement))) == ast.unparse(statement)
+            (again,) = ast.parse(statement_text(module, statement)).body
+            assert ast.dump(again) == ast.dump(statement)
     assert {diagnostic.code for diagnostic in found} <= {"FG001", "FG002"}
     for diagnostic in found:
         assert render(diagnostic, source, "model.py")
@@ -280,7 +281,7 @@ def test_comments() -> None:
         (1, 0, "# head"),
         (2, 7, "# (N, D)"),
         (4, 9, "# é"),
-        (5, 8, "#"),
+        (5, 9, "#"),
     ]
     assert list(module.comments) == [1, 2, 4, 5]
 
