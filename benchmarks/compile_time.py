@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import black  # noqa: E402
-from flatgrad.compiler import Options, compile_source  # noqa: E402
 
 import flatgrad  # noqa: E402
+from flatgrad.compiler import Options, compile_source  # noqa: E402
 
 SIZES = (10, 100, 1_000, 5_000)
 PAGE = ROOT / "docs" / "benchmarks.md"

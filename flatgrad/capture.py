@@ -18,7 +18,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, Modul
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.frontend.bindings import imported_names
 from flatgrad.ir.core import Span
-from flatgrad.live import is_constant, is_numeric, library_of, literal, same
+from flatgrad.live import claim, is_constant, is_numeric, library_of, literal, same
 
 MISSING = object()
 # Calls in a module constant that are run again to see whether the text still tells the truth: cheap, and pure.
@@ -183,7 +183,7 @@ class _Capture:
             case _ if is_numeric(value):
                 self.live[name] = value
                 if local or not self._reads_as(function, statements, value):
-                    self._bind(name, statements, f"{name} = ...")
+                    self._bind(name, statements, f"{name}{claim(value)} = ...")
             case _ if statements and (local or any(isinstance(s, ast.FunctionDef) for s in statements)):
                 raise self._replaced(name, statements)
 

@@ -230,7 +230,8 @@ def _compile_all(
 
             compiled = compile_source(source, filename, settings.options())
         except Refused as refused:
-            report(refused.diagnostics, source, filename)
+            # What could not be decoded comes with the text as far as it can be shown.
+            report(refused.diagnostics, source if refused.source is None else refused.source, filename)
             continue
         except Exception as error:
             _internal_error(error, f" in compiling {filename}")

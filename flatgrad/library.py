@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
+import inspect
 import linecache
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 Names = str | Sequence[str]
+Ranks = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,8 @@ def value_and_grad(
 
     `value_and_grad(f)`, `@value_and_grad` and `@value_and_grad(wrt="w")` are all understood; the arguments are those
     of `flatgrad.compile`. The gradients are one for each differentiated parameter, a single one bare. The function is
-    compiled when it is called first, and again when a constant that it uses has changed.
+    compiled when it is called first, and again when a constant that it uses has changed. Where the text does not tell
+    how many dimensions an array has, and that matters, the arguments of the call do.
 
     Raises, when it is called: as `compile`; ValueError where the result is not a scalar.
     """
@@ -170,7 +173,7 @@ def value_and_grad(
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> tuple[Any, Any]:
-        out, gradients = current().value_and_grad(*args, **kwargs)
+        out, gradients = current(args, kwargs).value_and_grad(*args, **kwargs)
         return out, gradients
 
     return wrapper
@@ -206,29 +209,64 @@ def grad(
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
-        return current().value_and_grad(*args, **kwargs)[1]
+        return current(args, kwargs).value_and_grad(*args, **kwargs)[1]
 
     return wrapper
 
 
 def _compiled_on_call(
     function: Callable[..., Any], wrt: Names, shapes: Mapping[str, str] | None, gates: str
-) -> Callable[[], Module]:
-    """The compiled function, made at the first call: helpers that are defined further down exist only then."""
+) -> Callable[[tuple[Any, ...], dict[str, Any]], Module]:
+    """The compiled function, made at the first call: helpers that are defined further down exist only then.
+
+    A function that is refused as it stands is tried once more with the ranks of the arrays that it is called with,
+    as if each were claimed by `shapes`; what is written then checks them.
+    """
     if not callable(function):
         raise TypeError(f"flatgrad takes a function to differentiate, not {type(function).__name__}")
-    settings = _options(wrt, "", shapes, gates, "source", "forks")
-    state: list[tuple[Captured, Module]] = []
+    _options(wrt, "", shapes, gates, "source", "forks")  # a wrong one is told where it stands
+    known: list[tuple[Captured, dict[Ranks, Module | Refused]]] = []
 
-    def current() -> Module:
-        if not state or not state[-1][0].is_current():
-            captured = capture(function)
-            module = _build(captured, settings((captured.name,)))
-            _keep_defaults(function, module)
-            state[:] = [(captured, module)]
-        return state[-1][1]
+    def built(captured: Captured, ranks: Ranks) -> Module | Refused:
+        claims = {**_claims(ranks), **(shapes or {})}
+        options = _options(wrt, "", claims, gates, "source", "forks")
+        try:
+            module = _build(captured, options((captured.name,)))
+        except Refused as refused:
+            return refused
+        _keep_defaults(function, module)
+        return module
+
+    def current(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Module:
+        if not known or not known[-1][0].is_current():
+            known[:] = [(capture(function), {})]
+        captured, modules = known[-1]
+        if () not in modules:
+            modules[()] = built(captured, ())
+        found = modules[()]
+        if isinstance(found, Refused) and (ranks := _ranks(function, args, kwargs)):
+            if ranks not in modules:
+                modules[ranks] = built(captured, ranks)
+            found = found if isinstance(modules[ranks], Refused) else modules[ranks]
+        if isinstance(found, Refused):
+            raise found
+        return found
 
     return current
+
+
+def _ranks(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ranks:
+    """The number of dimensions of each argument that is an array of one or more."""
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs).arguments
+    except TypeError:  # the call itself will say so
+        return ()
+    found = [(name, getattr(value, "shape", ())) for name, value in bound.items()]
+    return tuple((name, len(shape)) for name, shape in found if isinstance(shape, tuple) and shape)
+
+
+def _claims(ranks: Ranks) -> dict[str, str]:
+    return {name: ", ".join(f"{name}_{axis}" for axis in range(rank)) for name, rank in ranks}
 
 
 def _options(
@@ -306,9 +344,14 @@ def _load(compiled: Compiled, live: Mapping[str, object], stem: str) -> Module:
             namespace[f"{entry.name}_backward"],
             namespace.get(f"{entry.name}_value_and_grad"),
         )
-        for entry in compiled.entries
+        for entry in sorted(compiled.entries, key=lambda entry: _line(namespace[f"{entry.name}_forward"]))
     }
     return Module(compiled.text, compiled.ir, compiled.notes, entries, filename, namespace)
+
+
+def _line(function: Any) -> int:
+    line: int = function.__code__.co_firstlineno
+    return line
 
 
 def _binds(statement: ast.stmt, names: Mapping[str, object]) -> bool:

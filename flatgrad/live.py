@@ -32,6 +32,15 @@ def is_numeric(value: object) -> bool:
     )
 
 
+def claim(value: object) -> str:
+    """The annotation that tells the compiler the shape and the dtype of an array, `: "6 3 float"`; '' for others."""
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.ndarray):
+        return ""
+    dtype = {"f": "float", "i": "int", "u": "int", "b": "bool"}.get(value.dtype.kind, "")
+    return f': "{" ".join([*map(str, value.shape), dtype])}"' if dtype else ""
+
+
 def same(first: object, second: object) -> bool:
     if type(first) is not type(second):
         return False

@@ -15,10 +15,9 @@ def decode_source(data: bytes) -> str:
     Raises Refused where Python could not read the file either.
     """
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        text = data.decode(encoding)
+        text = data.decode(_encoding(data))
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("latin-1").replace("\r\n", "\n").replace("\r", "\n")
+        before = data[: error.start].decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1)
         shown = data.decode("utf-8", "replace")
         place = Span(line, column, line, column + 1)
@@ -34,3 +33,12 @@ def decode_source(data: bytes) -> str:
         place = Span(line, column, line, column + 1)
         raise Refused([Diagnostic("FG001", "a null byte: this is no text", place)], text)
     return text
+
+
+def _encoding(data: bytes) -> str:
+    """The encoding that a file declares. Raises SyntaxError for one that does not exist."""
+    try:
+        return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+    except SyntaxError:
+        data.decode("utf-8")  # what is wrong in the first two lines is reported without a place: find it
+        raise

@@ -1,14 +1,18 @@
-"""The pages of the docs that are made: `python -m tests.pages` writes them, test_readme.py compares."""
+"""What is made in the docs and in the README: `python -m tests.pages` writes it, test_readme.py compares."""
 
 from __future__ import annotations
 
+import linecache
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from flatgrad.capture import capture
 from flatgrad.compiler import Options, compile_source
-
+from flatgrad.config import parse
 from flatgrad.diagnostics import CATALOGUE, Refused, render
 from flatgrad.gate_page import as_markdown
+from flatgrad.reading import decode_source
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -17,14 +21,59 @@ EXAMPLES = ROOT / "tests" / "errors"
 INTRODUCTION = """\
 # Errors
 
-Made by `python -m tests.pages` from the sources in `tests/errors/`; do not edit it here.
+Made by `python -m tests.pages` from `tests/errors/` and `tests/pages.py`; do not edit it here.
 
 Every diagnostic has a code, a place, a reason and, where there is one, a way out. All that is wrong with a file is
 reported in one run; nothing is written then, and the exit code is 2.
 """
 
-# What no source text can show: these are about files, options, pyproject.toml and function objects.
-WITHOUT_A_SOURCE = ("FG003", "FG036", "FG052", "FG060", "FG063", "FG066", "FG081", "FG082", "FG083", "FG091", "FG092", "FG093")
+SMALL = "import numpy as np\n\n\ndef f(x):\n    h = np.tanh(x)\n    return np.sum(h * h)\n"
+
+
+def typed() -> object:
+    """A function as it is typed into a plain interpreter: without a file."""
+    namespace: dict[str, object] = {}
+    exec("def typed(x):\n    return x * x\n", namespace)
+    return namespace["typed"]
+
+
+def pyproject(line: str) -> Callable[[], object]:
+    return lambda: parse(f"[tool.flatgrad]\n{line}\n", Path("pyproject.toml"))
+
+
+def options(**given: tuple[str, ...] | str | tuple[tuple[str, str], ...]) -> Callable[[], object]:
+    return lambda: compile_source(SMALL, "model.py", Options(**given))  # type: ignore[arg-type]
+
+
+def replaced() -> object:
+    """A helper that is decorated, in a file of its own."""
+    name = "model.py"
+    text = "from tools import twice\n\n\n@twice\ndef g(x):\n    return x * x\n\n\ndef f(x):\n    return g(x)\n"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    namespace: dict[str, object] = {"__name__": "model"}
+    exec(
+        compile(text.replace("from tools import twice", "twice = lambda g: lambda x: 2 * g(x)"), name, "exec"),
+        namespace,
+    )
+    return capture(namespace["f"])
+
+
+# What a source text alone does not show: files, options, pyproject.toml, function objects.
+OTHERS: dict[str, Callable[[], object]] = {
+    "FG003": lambda: decode_source(b"RATE = 0.1  # caf\xe9\n"),
+    "FG052": options(shapes=(("X", "N,D"),)),
+    "FG060": options(functions=("g",)),
+    "FG063": options(wrt=("w",)),
+    "FG066": options(output="loss"),
+    "FG081": pyproject("gates ="),
+    "FG082": pyproject('gate = "primitive"'),
+    "FG083": pyproject('gates = "all"'),
+    "FG091": lambda: capture(typed()),
+    "FG092": lambda: capture(lambda x: x * x),
+    "FG093": replaced,
+}
+# Limits that only long programs reach.
+WITHOUT_AN_EXAMPLE = ("FG025", "FG036")
 
 
 def examples() -> dict[str, Path]:
@@ -32,23 +81,28 @@ def examples() -> dict[str, Path]:
     return {path.stem: path for path in sorted(EXAMPLES.glob("FG*.py"))}
 
 
-def shown(path: Path) -> str:
-    """What `flatgrad compile` says of an example, in the order of the places."""
-    source = path.read_text(encoding="utf-8")
+def shown(code: str) -> str:
+    """What is said in the example of a code, in the order of the places."""
+    path = examples().get(code)
+    source = path.read_text(encoding="utf-8") if path else SMALL
+    filename = "model.py"
     try:
-        found = compile_source(source, "model.py", Options()).notes
+        found = compile_source(source, filename, Options()).notes if path else ()
+        if not path:
+            OTHERS[code]()
     except Refused as refused:
         found = refused.diagnostics
-    return "\n\n".join(render(diagnostic, source, "model.py") for diagnostic in found)
+        if refused.source is not None:
+            source, filename = refused.source, refused.filename.replace("<source>", "model.py")
+    return "\n\n".join(render(diagnostic, source, filename) for diagnostic in found)
 
 
 def errors_page() -> str:
     parts = [INTRODUCTION]
-    sources = examples()
     for code, meaning in CATALOGUE.items():
         parts.append(f"\n## {code}: {meaning}\n")
-        if code in sources:
-            parts.append(f"\n```text\n{shown(sources[code])}\n```\n")
+        if code not in WITHOUT_AN_EXAMPLE:
+            parts.append(f"\n```text\n{shown(code)}\n```\n")
     return "".join(parts)
 
 
@@ -59,9 +113,25 @@ def codes_in(text: str) -> set[str]:
 PAGES = {"gates.md": as_markdown, "errors.md": errors_page}
 
 
+def readme_block(mark: str) -> re.Pattern[str]:
+    """The fenced block of the README below a comment: what is above it, its text, what is below."""
+    return re.compile(rf"(<!-- {re.escape(mark)} -->\n```\w+\n)(.*?)(```)", re.DOTALL)
+
+
+def staged() -> dict[str, str]:
+    """The example of the README: what is read, and what is written for it."""
+    source = (ROOT / "examples" / "staged.py").read_text(encoding="utf-8")
+    written = compile_source(source, "staged.py", Options()).text
+    return {"the file examples/staged.py": source, "the file generated/staged_grad.py": written}
+
+
 def main() -> None:
     for name, make in PAGES.items():
         (DOCS / name).write_text(make(), encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for mark, text in staged().items():
+        readme = readme_block(mark).sub(lambda found, text=text: found[1] + text + found[3], readme)
+    (ROOT / "README.md").write_text(readme, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -88,15 +88,18 @@ def _check_options(
             if compiled(source, **options).text != result.text:
                 raise Wrong("text differs at the second compile")
         (wrt,) = (entry.wrt for entry in result.entries if entry.name == "f")
-        module = Module(result.text, load(result.text))
+        try:
+            module = Module(result.text, load(result.text))
+        except SyntaxError as error:
+            raise Wrong("text is not Python", str(error)) from error
         for k, given in enumerate(inputs):
             try:
                 check_run(module, source, "f", given, wrt, chosen=False)
             except (Guarded, Inconclusive) as unsure:
                 if k == 0:
                     outcome = Outcome(type(unsure).__name__.lower(), "", str(unsure))
-        if outcome.verdict == "right" and _is_float32_throughout(program):
-            check_float32(module, source, "f", inputs[0], wrt)
+        if outcome.verdict == "right" and _runs_narrow(program):
+            check_float32(module, source, "f", inputs[0], wrt, throughout=_is_float32_throughout(program))
     except Wrong as wrong:
         return Outcome("wrong", wrong.kind, str(wrong))
     except Exception as error:
@@ -104,13 +107,26 @@ def _check_options(
     return outcome
 
 
-def _is_float32_throughout(program: Program) -> bool:
-    """On float32 arguments no name of the program is ever float64."""
-    given = {k: narrowed(v) for k, v in program.inputs[0].items()}
+def _narrow(program: Program) -> Inputs:
+    return {k: narrowed(v) for k, v in program.inputs[0].items()}
+
+
+def _runs_narrow(program: Program) -> bool:
     try:
-        names = run_source(program.source("locals()"), given)
+        run_source(program.source(), _narrow(program))
     except Exception:
         return False
+    return True
+
+
+def _is_float32_throughout(program: Program) -> bool:
+    """On float32 arguments no value of the program is ever float64.
+
+    Names can be looked at; a nameless float64 would show in its result, unless it is written into a float32 array.
+    """
+    if any("= " in line.replace(" = ", " ", 1) or "] =" in line for line in program.body):
+        return False
+    names = run_source(program.source("locals()"), _narrow(program))
     values = [np.asarray(v) for v in names.values() if not isinstance(v, float) or isinstance(v, np.floating)]
     return all(a.dtype != np.float64 for a in (*values, *arrays_in(list(names.values()))))
 

@@ -400,3 +400,23 @@ def test_a_reader_that_leaves_early_is_no_crash(folder: Path) -> None:
     process.stderr.close()
     assert "Traceback" not in error
     assert "internal error" not in error
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        (b"# caf\xe9\n", "m.py:1:6"),
+        (b"a = 1\r\nb = 'ab\xff'\r\n", "m.py:2:8"),
+        ("a = 'ü'".encode() + b"\r# \xff\r", "m.py:2:3"),
+        (b"# coding: nonsense\n", "m.py"),
+        (b"# coding: utf-8\n\n\n# \xff\n", "m.py:4:3"),
+        (b"a = 1\n\0\n", "m.py:2:1"),
+    ],
+)
+def test_bytes_that_are_no_text_are_shown(run: Run, folder: Path, data: bytes, place: str) -> None:
+    (folder / "m.py").write_bytes(data)
+    code, _, err = run("compile", "m.py")
+    assert code == 2
+    assert "error[FG00" in err
+    assert f"--> {place}\n" in err
+    assert (" | " in err) == (":" in place)

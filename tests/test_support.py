@@ -125,6 +125,8 @@ def test_guards_are_told_from_failures() -> None:
         run(GOOD.replace("h = np.tanh(x)", 'raise ValueError("no")'))
     with pytest.raises(Wrong, match="forward raises IndexError"):
         run(GOOD.replace("h = np.tanh(x)", "h = x[7]"))
+    with pytest.raises(Wrong, match="forward raises ValueError"):
+        run(GOOD.replace("h = np.tanh(x)", "h, _ = 1, 2, 3"))
 
 
 @pytest.mark.parametrize(

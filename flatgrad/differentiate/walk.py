@@ -255,6 +255,9 @@ class _Walk:
         if isinstance(value, Value) and value in self.active:
             part = self.build.add("read", gradient, attrs={"index": index})
             self._contribute(value, summed_to(self.build, part, value))
+        assert isinstance(index, tuple)
+        if all(item == Slice() or item is Ellipsis for item in index):
+            return
         if isinstance(base, Value) and base in self.active:
             if not isinstance(gradient, Value):
                 raise refusal("a gradient that is a constant is written to", step)

@@ -69,9 +69,22 @@ class _Writer:
             self.upstream.append(self._bind(param, param.name, -1))
         statements: list[tuple[Stage | None, ast.stmt]] = []
         for position, line in enumerate(self.schedule.lines):
+            if line in apart and line.gate in ("scatter", "write"):
+                line = self._copied_base(line, position, statements)
             statements.append((line.stage, self._line(line, position, line in apart)))
         results = [self.variables[value] for value in self.schedule.results]
         return statements, results
+
+    def _copied_base(
+        self, line: Relation, position: int, statements: list[tuple[Stage | None, ast.stmt]]
+    ) -> Relation:
+        """A write into a copy, where the old value is still read afterwards."""
+        base = line.args[0]
+        assert isinstance(base, Value)
+        copy = Relation((Value(base.name, base.type),), "copy_of", (base,), {}, line.stage)
+        self.last[copy.out] = position
+        statements.append((line.stage, self._assign(copy, self._expression(copy), position - 1)))
+        return Relation(line.outs, line.gate, (copy.out, *line.args[1:]), line.attrs, line.stage)
 
     # Names
 

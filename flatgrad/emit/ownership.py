@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flatgrad.emit.schedule import Schedule, leaves
+from flatgrad.emit.schedule import STATEMENTS, WRITES, Schedule, leaves, with_operands
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Kind, Relation, Value
 
 EXTERNAL = Value("<external>", None)  # type: ignore[arg-type]
-WRITES = frozenset({"update", "scatter", "write"})
 MOST_ROUNDS = 50
 
 
@@ -33,13 +32,20 @@ def _with_copies(schedule: Schedule, copied: set[Value]) -> Schedule:
     """A copy where each of the values is first bound; a value that no `let` binds gets one of its own."""
     lines: list[Relation] = []
     renamed: dict[Value, Value] = {}
+    inner: dict[Value, Relation] = {}
     for line in schedule.lines:
-        line = _renamed(line, renamed)
+        line = with_operands(line, renamed)
+        if line.out in copied and line.gate != "let" and line.gate not in STATEMENTS:
+            # `dv = dout[i]` becomes `dv = dout[i].copy()`
+            part = Value("", line.out.type)
+            inner[part] = Relation((part,), line.gate, line.args, line.attrs, line.stage)
+            lines.append(Relation(line.outs, "copy_of", (part,), {}, line.stage))
+            continue
         if line.gate == "let" and line.out in copied:
             line = Relation(line.outs, "copy_of", line.args, line.attrs, line.stage)
         lines.append(line)
         for out in line.outs:
-            if out in copied and line.gate not in ("let", "copy_of"):
+            if out in copied and line.gate in STATEMENTS and line.gate != "copy_of":
                 fresh = Value(out.name, out.type)
                 lines.append(Relation((fresh,), "copy_of", (out,), {}, line.stage))
                 renamed[out] = fresh
@@ -50,17 +56,10 @@ def _with_copies(schedule: Schedule, copied: set[Value]) -> Schedule:
             renamed[param] = fresh
             heads.append(Relation((fresh,), "copy_of", (param,)))
     if heads:
-        lines = [*heads, *(_renamed(line, renamed) for line in lines)]
-    folded = {value: _renamed(relation, renamed) for value, relation in schedule.folded.items()}
+        lines = [*heads, *(with_operands(line, renamed) for line in lines)]
+    folded = inner | {value: with_operands(relation, renamed) for value, relation in schedule.folded.items()}
     results = tuple(renamed.get(value, value) for value in schedule.results)
     return replace(schedule, lines=tuple(lines), folded=folded, results=results)
-
-
-def _renamed(line: Relation, renamed: Mapping[Value, Value]) -> Relation:
-    if not any(value in renamed for value in line.operands()):
-        return line
-    args = tuple(renamed.get(arg, arg) if isinstance(arg, Value) else arg for arg in line.args)
-    return Relation(line.outs, line.gate, args, line.attrs, line.stage)
 
 
 def _conflicts(schedule: Schedule) -> tuple[set[Value], frozenset[Relation]]:
@@ -81,17 +80,15 @@ def _conflicts(schedule: Schedule) -> tuple[set[Value], frozenset[Relation]]:
             base = line.args[0]
             assert isinstance(base, Value)
             others = {value for root in found for value in sharing.get(root, ()) if value is not base}
-            taken = EXTERNAL in found or any(last.get(value, -1) > position for value in others)
-            if last.get(base, -1) > position or taken:
-                if line.gate == "update":
-                    first = origin.get(base)
-                    if first is not None and last.get(base, -1) <= position:
-                        copied.add(first)
-                    else:
-                        apart.add(line)
-                        found = frozenset((line.out,)) if line.out.type.kind is not Kind.SCALAR else frozenset()
-                else:
-                    copied.add(origin.get(base, base))
+            read_later = {value for value in others if last.get(value, -1) > position}
+            kept = last.get(base, -1) > position
+            if kept or (EXTERNAL in found and line.gate == "update" and base not in origin):
+                apart.add(line)
+                found = frozenset() if line.out.type.kind is Kind.SCALAR else frozenset((line.out,))
+            elif EXTERNAL in found:
+                copied.add(origin.get(base, base))
+            else:
+                copied |= {origin.get(value, value) for value in read_later}
             if base in origin:
                 origin[line.out] = origin[base]
         elif line.gate == "let":

@@ -148,7 +148,7 @@ class Residuals:
         producer = self._producers.get(value)
         if not isinstance(producer, Relation):
             return False
-        if producer.span is None and producer.gate not in ("read",):
+        if producer.span is None:
             return True
         free = producer.gate in FREE or _is_view(producer) or (
             producer.gate == "array_of" and all(isinstance(arg, Literal) for arg in producer.args)
@@ -185,8 +185,8 @@ class Residuals:
             self.kept.setdefault(value, []).append(node)
             return node
         producer = self._producers.get(value)
-        if isinstance(producer, Relation) and self._recomputed(value, 0) and producer.gate in FREE:
-            return self.expression(value)
+        if isinstance(producer, Relation) and (producer.span is None or _is_view(producer) or producer.gate in FREE):
+            return spell(producer, self.like_operand, self.names)
         assert producer is not None
         return self._extra(self._hoist(value, producer))
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from flatgrad.ir.core import Block, Kind, Literal, Operand, Relation, Value
+from flatgrad.ir.core import Attribute, Block, Kind, Literal, Operand, Relation, Slice, Value
 
 # Relations that are statements by nature.
 STATEMENTS = frozenset({"update", "scatter", "write", "call_backward", "zeros_for", "copy_of"})
+# Of those, the ones that write into the buffer of their first operand.
+WRITES = frozenset({"update", "scatter", "write"})
 # What may be written twice rather than named: it costs nothing to compute again.
 FREE = frozenset({"dim", "shape", "ndim", "size", "transpose", "subshape", "dtype"})
 SCALAR_ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative"})
@@ -49,14 +51,98 @@ def schedule(block: Block) -> Schedule:
             uses[value] = uses.get(value, 0) + 1
     for value in block.results:
         uses[value] = uses.get(value, 0) + 2
-    folded: dict[Value, Relation] = {}
-    lines: list[Relation] = []
-    for relation in body:
-        if _folds(relation, uses, folded):
-            folded[relation.out] = relation
-        else:
-            lines.append(relation)
-    return Schedule(tuple(lines), folded, block.results, block.params)
+    apart: set[Value] = set()
+    while True:
+        folded: dict[Value, Relation] = {}
+        lines: list[Relation] = []
+        for relation in body:
+            if relation.out not in apart and _folds(relation, uses, folded):
+                folded[relation.out] = relation
+            else:
+                lines.append(relation)
+        late = _read_too_late(body, lines, folded)
+        if not late:
+            break
+        apart |= late
+    found = Schedule(tuple(lines), folded, block.results, block.params)
+    return _coalesced(found)
+
+
+def _read_too_late(
+    body: list[Relation], lines: list[Relation], folded: Mapping[Value, Relation]
+) -> set[Value]:
+    """Folded relations that read a buffer before it is written to, in a line that comes after the write."""
+    order = {relation: position for position, relation in enumerate(body)}
+    written: dict[Value, int] = {}
+    for line in lines:
+        if line.gate in WRITES and isinstance(line.args[0], Value):
+            written[line.args[0]] = order[line]
+    if not written:
+        return set()
+    late: set[Value] = set()
+    for line in lines:
+        pending = [inner for value in line.operands() if (inner := folded.get(value)) is not None]
+        while pending:
+            relation = pending.pop()
+            for value in relation.operands():
+                if order[relation] < written.get(value, -1) < order[line]:
+                    late.add(relation.out)
+                if (inner := folded.get(value)) is not None:
+                    pending.append(inner)
+    return late
+
+
+def _coalesced(found: Schedule) -> Schedule:
+    """A part of an expression that is also the first contribution to a variable is computed under its name."""
+    positions: dict[Value, list[int]] = {}
+    first_write: dict[Value, int] = {}
+    for position, line in enumerate(found.lines):
+        for value in leaves(line, found.folded):
+            positions.setdefault(value, []).append(position)
+        if line.gate in WRITES and isinstance(line.args[0], Value):
+            first_write.setdefault(line.args[0], position)
+    renamed: dict[Value, Value] = {}
+    dropped: set[Relation] = set()
+    made = {line.out: line for line in found.lines if not line.out.name and line.gate not in STATEMENTS and len(line.outs) == 1}
+    for line in found.lines:
+        source = line.args[0] if line.args else None
+        if line.gate != "let" or not isinstance(source, Value) or source not in made or source in renamed:
+            continue
+        if source.type.kind is line.out.type.kind and max(positions[source]) < first_write.get(line.out, len(found.lines)):
+            renamed[source] = line.out
+            dropped.add(line)
+    if not renamed:
+        return found
+    lines = []
+    for line in found.lines:
+        if line in dropped:
+            continue
+        if line.out in renamed:
+            line = Relation((renamed[line.out],), line.gate, line.args, line.attrs, line.stage)
+        lines.append(with_operands(line, renamed))
+    folded = {value: with_operands(relation, renamed) for value, relation in found.folded.items()}
+    return Schedule(tuple(lines), folded, found.results, found.params)
+
+
+def with_operands(relation: Relation, renamed: Mapping[Value, Value]) -> Relation:
+    """The relation with some of its operands replaced."""
+    if not any(value in renamed for value in relation.operands()):
+        return relation
+    args = tuple(renamed.get(arg, arg) if isinstance(arg, Value) else arg for arg in relation.args)
+    attrs = {name: _renamed(attribute, renamed) for name, attribute in relation.attrs.items()}
+    return Relation(relation.outs, relation.gate, args, attrs, relation.stage, relation.span)
+
+
+def _renamed(attribute: Attribute, renamed: Mapping[Value, Value]) -> Attribute:
+    match attribute:
+        case Value():
+            return renamed.get(attribute, attribute)
+        case Slice(start, stop, step):
+            return Slice(_renamed(start, renamed), _renamed(stop, renamed), _renamed(step, renamed))
+        case tuple():
+            return tuple(_renamed(part, renamed) for part in attribute)
+        case _:
+            return attribute
 
 
 def _distinct(relation: Relation) -> Iterator[Value]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flatgrad.facts.infer import Assumption, Callee, infer, parameter_types
 from flatgrad.frontend.environment import Lowered
-from flatgrad.ir.core import DType, Type
+from flatgrad.ir.core import Type
 from flatgrad.ir.dims import Dim, Shape
 
 # Where a symbol can be read off: a parameter and an axis of it.
@@ -26,7 +27,7 @@ def guard_lines(lowered: Lowered, assumptions: Mapping[str, Assumption], callee:
         for name, one in assumptions.items()
     }
     ranks = {name: _with_rank(one, name) if name in relied else one for name, one in assumptions.items()}
-    texts = _Texts(numpy, {name for name, one in relied.items() if one.dtype not in (DType.INT, DType.BOOL)})
+    texts = _Texts(numpy, _used_as_arrays(lowered))
     found = _conditions(lowered, relied, proven, parameter_types(infer(lowered, ranks, callee)), texts)
     # What the whole shapes among them say may make others needless: `h @ W2` after `b1.shape != W1.shape[1:]`.
     sharper = ranks | {name: Assumption(shape, ranks[name].dtype, ranks[name].kind) for name, (_, shape) in found.items() if shape}
@@ -39,9 +40,18 @@ def guard_lines(lowered: Lowered, assumptions: Mapping[str, Assumption], callee:
     return (f"if {' or '.join(conditions)}:", f"    raise ValueError({message})")
 
 
+def _used_as_arrays(lowered: Lowered) -> set[str]:
+    """The names of which forward itself asks for `x.shape`, `x.T`, `x.sum()`: only an array has those."""
+    return {
+        part.value.id
+        for part in ast.walk(lowered.node)
+        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name)
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """How shapes are written: `x.shape` of arrays, `np.shape(y)` of labels, which may come as a list."""
+    """How shapes are written: `x.shape` of arrays, `np.shape(y)` of what may come as a list or a number."""
 
     numpy: str
     arrays: set[str]

@@ -31,8 +31,13 @@ def _constant(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -
     literal = relation.args[0]
     assert isinstance(literal, Literal)
     nesting = relation.attrs.get("value")
+    if nesting == "unknown":
+        return Type.open(label)
     if isinstance(nesting, tuple):
-        return Type(Kind.OPEN, DType.OPEN, Shape(tuple(_nested_dims(nesting))))
+        dtype, shape = relation.attrs.get("dtype"), Shape(tuple(_nested_dims(nesting)))
+        if dtype is not None:
+            return Type(Kind.ARRAY if nesting else Kind.OPEN, DType(dtype), shape)
+        return Type(Kind.OPEN, DType.OPEN, shape)
     return literal_type(literal)
 
 

@@ -151,7 +151,7 @@ class ExpressionLowering:
         if value is not None:
             return Literal(value, node.id)
         out = Value("", Type.open(node.id))
-        self.emit(Relation((out,), "constant", (Literal(None, node.id),), {"value": _constant_shape(expression)}, None, self._span(node)), view=False)
+        self.emit(Relation((out,), "constant", (Literal(None, node.id),), _constant_facts(self.module, node.id), None, self._span(node)), view=False)
         return out
 
     # Operators
@@ -164,7 +164,7 @@ class ExpressionLowering:
         return self.apply_operator(gate, operands, self._span(node))
 
     def apply_operator(
-        self, path: str, operands: tuple[Operand, ...], span: Span, into: bool = False
+        self, path: str, operands: tuple[Operand, ...], span: Span | None, into: bool = False
     ) -> Operand:
         """Apply an operator by the class name of its node; `into` marks an augmented assignment."""
         if any(isinstance(operand, Poison) for operand in operands):
@@ -445,6 +445,10 @@ class ExpressionLowering:
             return self.error("FG030", "this index into a shape is not understood yet", index, "", "use a constant position, as in x.shape[0]")
         return self._relation("read", (operand,), {"index": template}, self._span(node), view=True)
 
+    def read(self, array: Value, template: tuple[Attribute, ...]) -> Value:
+        """`array[template]`, where it does not stand in the text."""
+        return self._relation("read", (array,), {"index": template}, None, view=True)
+
     def index(self, node: ast.expr) -> tuple[Attribute, ...] | None:
         """The items of an index; None where one is not understood."""
         nodes = node.elts if isinstance(node, ast.Tuple) else [node]
@@ -619,9 +623,33 @@ def _fold(path: str, operands: tuple[Operand, ...]) -> Literal | None:
     return Literal(result, repr(result))
 
 
+def _constant_facts(module: Module, name: str) -> dict[str, Attribute]:
+    """What the text tells of a module constant that is no number.
+
+    `X: "6 3 float" = ...` stands for an array that `flatgrad.compile` has at hand: its shape and dtype are facts.
+    """
+    for statement in module.tree.body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=target), annotation=ast.Constant(value=str(claim)), value=ast.Constant(value=value)) if target == name and value is Ellipsis:
+                *dims, dtype = claim.split()
+                nesting: Attribute = None
+                for dim in reversed(dims):
+                    nesting = (int(dim), nesting)
+                return {"value": nesting or (), "dtype": dtype}
+    return {"value": _constant_shape(module.constants[name])}
+
+
 def _constant_shape(node: ast.expr) -> Attribute:
-    """The nesting of a constant display, so that its shape is known: `[[1, 2], [3, 4]]` is ((2, 2), ...)."""
-    if isinstance(node, ast.List | ast.Tuple):
-        inner = tuple(_constant_shape(element) for element in node.elts)
-        return (len(node.elts), *inner[:1])
-    return None
+    """The nesting of a display of numbers, so that its shape is known: `[[1, 2], [3, 4]]` is (2, (2, None)).
+
+    "unknown" for everything whose shape the text does not tell: calls, names, and displays of them.
+    """
+    match node:
+        case ast.List(elts=elements) | ast.Tuple(elts=elements):
+            inner = tuple(_constant_shape(element) for element in elements)
+            return "unknown" if "unknown" in inner else (len(elements), *inner[:1])
+        case ast.Constant(value=value) if value is not Ellipsis:
+            return None
+        case ast.UnaryOp(operand=ast.Constant()):
+            return None
+    return "unknown"

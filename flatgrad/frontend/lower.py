@@ -214,6 +214,8 @@ class _FunctionLowering:
 
     def _named(self, value: Value, name: str) -> Value:
         """The value that the last steps computed, under the name that the user gives it."""
+        if isinstance(value, Poison):
+            return value
         named = Value(name, value.type)
         for position in range(len(self.body) - 1, -1, -1):
             step = self.body[position]
@@ -259,12 +261,13 @@ class _FunctionLowering:
                 self.names[span_of(self.module, target)] = named
                 self.environment[name] = named
             case ast.Subscript(value=ast.Name(id=name) as base, slice=index) as target:
-                read = self.expressions.operand(
-                    ast.copy_location(ast.Subscript(base, index, ast.Load()), target)
-                )
-                if isinstance(read, Poison) or isinstance(right, Poison):
+                # Neither the element nor the sum stands in the text as an expression that could be named.
+                template = self.expressions.index(index)
+                old = self.expressions.name_operand(base)
+                if template is None or not isinstance(old, Value) or isinstance(old, Poison) or isinstance(right, Poison):
                     return
-                total = self.expressions.apply_operator(gate, (read, right), span, into=False)
+                read = self.expressions.read(old, template)
+                total = self.expressions.apply_operator(gate, (read, right), None, into=False)
                 self._write(target, base, name, index, total, live, span)
             case _:
                 self._error("FG033", "this target of an assignment is not understood", statement.target, "", "assign to a name, or to a part of an array that has a name: `a[i] += v`")
