@@ -307,15 +307,22 @@ class _Compilation:
         backward = self._differentiated(lowered, wrt, upstream)
         guards: tuple[str, ...] = ()
         assumptions = self.assumed[name]
-        if any(one.shape is not None for one in assumptions.values()):
-            guards = guard_lines(self.raw[name], assumptions, self._called, "np")
+        numbers = frozenset(
+            root.name
+            for value in lowered.questions.values()
+            if value.type.kind is Kind.SCALAR
+            for root in lowered.roots[value]
+            if root in params
+        )
+        if numbers or any(one.shape is not None for one in assumptions.values()):
+            guards = guard_lines(self.raw[name], assumptions, self._called, "np", numbers)
         return FunctionPlan(
             name=name,
             lowered=lowered,
             backward=backward,
             guards=guards,
             claims=self.claims[name],
-            written=frozenset(self.differentiated),
+            returned=upstream if self.options.output else tuple(range(len(lowered.results))),
         )
 
     def _differentiated(self, lowered: Lowered, wrt: tuple[Value, ...], upstream: tuple[int, ...]) -> Backward:

@@ -48,9 +48,18 @@ def build_rule(builder: Builder, spelling: str, environment: Mapping[str, Bindin
         assert isinstance(step, Relation)
         args = tuple(known.get(arg, arg) if isinstance(arg, Value) else arg for arg in step.args)
         attrs = {name: _known(attribute, known) for name, attribute in step.attrs.items()}
+        if step.gate == "scatter_add":
+            known[step.out] = _scattered(builder, args[0], attrs)
+            continue
         outs = builder.add_all(step.gate, args, attrs, ("",) * len(step.outs))
         known |= zip(step.outs, outs, strict=True)
     return known.get(result, result) if isinstance(result, Value) else result
+
+
+def _scattered(builder: Builder, gradient: Operand, attrs: Mapping[str, Attribute]) -> Operand:
+    """`scatter_add(shape, index, g)`: zeros of the shape, to which g is added at the index, repeats and all."""
+    zeros = builder.value("zeros_of", gradient, attrs={"shape": attrs["shape"]})
+    return builder.value("scatter", zeros, gradient, attrs={"index": attrs["index"], "mode": "add_at"})
 
 
 def _known(attribute: Attribute, known: Mapping[Value, Operand]) -> Attribute:
@@ -98,15 +107,23 @@ class _RuleLowering(ExpressionLowering):
     def _span(self, node: ast.AST) -> Span:
         return NOWHERE
 
+    def _index_item(self, node: ast.expr) -> Attribute:
+        match node:
+            case ast.Call(func=ast.Name(id="slice"), args=bounds):
+                parts = [self._index_item(bound) for bound in bounds]
+                return Slice(*parts) if len(parts) > 1 else Slice(None, *parts)
+        return super()._index_item(node)
+
     def _call(self, node: ast.Call) -> Binding:
         match node:
             case ast.Call(func=ast.Name(id="unbroadcast"), args=[gradient, target]):
                 return self._relation("unbroadcast", (self.operand(gradient), self.operand(target)), {}, None)
             case ast.Call(func=ast.Name(id="scatter_add"), args=[shape, index, gradient]):
+                described = self.attribute(self.lower(shape), shape)
                 template = self.index(index)
                 assert template is not None
-                operands = (self.operand(shape), self.operand(gradient))
-                return self._relation("scatter_add", operands, {"index": template}, None)
+                attrs: dict[str, Attribute] = {"shape": described, "index": template}
+                return self._relation("scatter_add", (self.operand(gradient),), attrs, None)
         return super()._call(node)
 
 

@@ -18,7 +18,11 @@ from flatgrad.facts.indexing import Style, index_style
 from flatgrad.frontend.environment import Binding, Lowered, Structure
 from flatgrad.gates.entry import TABLE
 from flatgrad.groups.apply import GROUP_BACKWARD
-from flatgrad.ir.core import Attribute, Block, Call, DType, Literal, Operand, Relation, Slice, Step, Type, Value
+from flatgrad.ir.core import Attribute, Block, Call, DType, Kind, Literal, Operand, Relation, Slice, Step, Type, Value, values_in
+
+
+# Augmented writes whose reverse is a write of the same kind, or none.
+CHANGES = frozenset({"add", "subtract", "multiply", "divide"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ class _Walk:
         self.adjoints: dict[Value, Operand] = {}
         self.calls: dict[Value, Call] = {}
         results = frozenset(lowered.results[position].value for position in upstream)
-        self.active = varied(self.block, frozenset(wrt)) & useful(self.block, results)
+        self.varied = varied(self.block, frozenset(wrt))
+        self.active = self.varied & useful(self.block, results)
         self.producers: dict[Value, Step] = {out: step for step in self.block.body for out in step.outs}
         self.pending: dict[Value, int] = {}
         for step in self.block.body:
@@ -91,12 +96,15 @@ class _Walk:
 
     def run(self) -> Backward:
         params = []
+        self.build.stage = self.lowered.stages[-1]
         for position in self.upstream:
             result = self.lowered.results[position]
-            gradient = Value(f"d{result.name or 'out'}", _gradient_type(result.value.type))
+            name = f"d{result.name or 'out'}"
+            gradient = Value(name, _gradient_type(result.value.type))
             params.append(gradient)
             if result.value in self.active:
-                self.build.stage = self.lowered.stages[-1]
+                if len(self.upstream) > 1:
+                    gradient = self.build.value("or_zeros", gradient, result.value, name=name)
                 self._contribute(result.value, gradient)
         for step in reversed(self.block.body):
             self._reverse(step)
@@ -148,6 +156,10 @@ class _Walk:
 
     def _reverse_gate(self, step: Relation) -> None:
         gate = TABLE[step.gate]
+        for attribute in step.attrs.values():
+            for value in values_in(attribute):
+                if value in self.varied and value.type.dtype is not DType.INT and value.type.kind is not Kind.SHAPE:
+                    raise refusal(f"{value.name or 'this argument'} carries a gradient that {step.gate} has no rule for", step, "make it a constant, or compute it another way")
         targets = [
             (name, arg)
             for name, arg in _named_operands(step)
@@ -165,10 +177,11 @@ class _Walk:
         seen: set[Value] = set()
         for name, arg in targets:
             if group is not None:
-                contribution = group(self.build, step, name, self._adjoint(step.out))
+                contribution: Operand | None = group(self.build, step, name, self._adjoint(step.out))
             else:
                 contribution = self._rule(step, name)
-            contributions.append((arg, contribution, name))
+            if contribution is not None:
+                contributions.append((arg, contribution, name))
         for arg, contribution, name in contributions:
             core = self._core_rank(step, name)
             if core is not None:
@@ -200,7 +213,8 @@ class _Walk:
         # One of several results that nothing differentiable reads
         return self.build.value("zeros_for", out)
 
-    def _rule(self, step: Relation, name: str) -> Operand:
+    def _rule(self, step: Relation, name: str) -> Operand | None:
+        """The contribution to one operand; None where the rule says that there is none."""
         gate = TABLE[step.gate]
         site = self.build.site(step)
         rule = gate.backward[_rule_name(name)]
@@ -210,6 +224,8 @@ class _Walk:
             spelling = rule(site, int(name[1:]))  # type: ignore[call-arg]
         else:
             spelling = rule(site)
+        if spelling == "0":
+            return None
         environment: dict[str, Binding] = {n: as_binding(a) for n, a in step.attrs.items() if n != "into"}
         sequence: list[Binding] = []
         for operand_name, arg in _named_operands(step):
@@ -251,24 +267,78 @@ class _Walk:
     def _reverse_write(self, step: Relation) -> None:
         base, value = step.args
         index = step.attrs["index"]
-        gradient = self._adjoint(step.out)
-        if isinstance(value, Value) and value in self.active:
-            part = self.build.add("read", gradient, attrs={"index": index})
-            self._contribute(value, summed_to(self.build, part, value))
         assert isinstance(index, tuple)
-        if all(item == Slice() or item is Ellipsis for item in index):
+        gradient = self._adjoint(step.out)
+        if not isinstance(gradient, Value):
+            raise refusal("a gradient that is a constant is written to", step)
+        if isinstance(value, Value) and isinstance(base, Value) and self._reverse_change(step, base, value, gradient):
             return
-        if isinstance(base, Value) and base in self.active:
-            if not isinstance(gradient, Value):
-                raise refusal("a gradient that is a constant is written to", step)
+        whole = all(item == Slice() or item is Ellipsis for item in index)
+        part: Operand | None = None
+        if isinstance(value, Value) and value in self.active:
+            if index_style(index, _type_of, self._counts_up) is Style.REPEATING:
+                raise refusal(
+                    "an element may be written to more than once here",
+                    step,
+                    "the last one wins, and which that is is not known; give the index the shape of a row of labels beside np.arange(N), or write slices",
+                )
+            part = self.build.add("read", gradient, attrs={"index": index})
+            part = self._fitted(part, value)
+        if part is not None and isinstance(value, Value):
+            self._contribute(value, part)
+        if isinstance(base, Value) and base in self.active and not whole:
             if self.build.definitions.get(gradient) is not None and self.build.definitions[gradient].gate == "spread":
                 gradient = self.build.value("let", gradient, name=_gradient_name(base))
-            cleared = self.build.value("write", gradient, Literal(0, "0"), attrs={"index": index}, name=_gradient_name(base))
-            self.adjoints.pop(base, None)
-            self.adjoints[base] = cleared
+            name = _gradient_name(base)
+            cleared = self.build.value("write", gradient, Literal(0, "0"), attrs={"index": index}, name=name)
+            if base in self.adjoints:
+                self._contribute(base, cleared)
+            else:
+                self.adjoints[base] = cleared
+        if isinstance(base, Value) and base in self.active:
             self._visited(base)
         if isinstance(value, Value) and value in self.active:
             self._visited(value)
+
+    def _reverse_change(self, step: Relation, base: Value, value: Value, gradient: Value) -> bool:
+        """`x[i] += v` and its kind: the gradient of x is changed in the same place, that of v read from it."""
+        change = self.producers.get(value)
+        if not isinstance(change, Relation) or change.span is not None or change.gate not in CHANGES:
+            return False
+        read = self.producers.get(change.args[0]) if isinstance(change.args[0], Value) else None
+        index = step.attrs["index"]
+        if not isinstance(read, Relation) or read.gate != "read" or read.args[0] is not base or read.attrs["index"] != index:
+            return False
+        assert isinstance(index, tuple)
+        if index_style(index, _type_of, self._counts_up) is Style.REPEATING:
+            return False
+        other = change.args[1]
+        if isinstance(other, Value) and other in self.active:
+            self.adjoints[value] = self.build.add("read", gradient, attrs={"index": index})
+            contribution = self._rule(change, "y")
+            if contribution is not None:
+                self._contribute(other, summed_to(self.build, contribution, other))
+        self.done |= {change, read}
+        name = _gradient_name(base)
+        changed = gradient
+        if base in self.active:
+            if change.gate in ("multiply", "divide"):
+                attrs: dict[str, Attribute] = {"index": index, "mode": change.gate}
+                changed = self.build.value("scatter", gradient, other, attrs=attrs, name=name)
+            if base in self.adjoints:
+                self._contribute(base, changed)
+            else:
+                self.adjoints[base] = changed
+        if isinstance(other, Value) and other in self.active:
+            self._visited(other)
+        return True
+
+    def _fitted(self, part: Operand, value: Value) -> Operand:
+        """The gradient of what was written, in its own shape: leading dims of size 1 fall away when it is written."""
+        rank, own = self.build.type(part).shape.rank, value.type.shape.rank
+        if rank is not None and own is not None and own > rank:
+            return self.build.add("unbroadcast", part, value)
+        return summed_to(self.build, part, value)
 
     def _reverse_call(self, step: Call) -> None:
         signature = self.callee(step.function)
@@ -317,11 +387,17 @@ class _Walk:
             self.adjoints[value] = self.build.add("add", so_far, gradient)
 
     def _counts_up(self, value: Value) -> bool:
-        """Whether an index array holds distinct integers: `np.arange(N)`."""
+        """Whether an index array holds distinct integers in one row: `np.arange(N)`, `[0, 2]`."""
         step = self.producers.get(value)
         while isinstance(step, Relation) and step.gate == "alias" and isinstance(step.args[0], Value):
             step = self.producers.get(step.args[0])
-        return isinstance(step, Relation) and step.gate == "arange"
+        if not isinstance(step, Relation) or step.out in self.lowered.overwritten:
+            return False
+        if step.gate == "array_of":
+            numbers = [arg.value for arg in step.args if isinstance(arg, Literal)]
+            plain = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
+            return plain and len(numbers) == len(step.args) == len(set(numbers))
+        return step.gate == "arange"
 
 
 def _bare(build: Builder, gradient: Operand) -> Operand:

@@ -11,10 +11,16 @@ from flatgrad.emit.names import Scope, described
 from flatgrad.emit.ownership import with_ownership
 from flatgrad.emit.residuals import FillHoles, Residuals
 from flatgrad.emit.schedule import Schedule, leaves, schedule
-from flatgrad.emit.spell import Names, index_expression, spell
+from flatgrad.emit.spell import Names, attribute, index_expression, spell
 from flatgrad.frontend.environment import Lowered
 from flatgrad.ir.core import Attribute, Call, DType, Kind, Literal, Operand, Relation, Slice, Stage, Value
 
+_OPERATORS: dict[str, ast.operator] = {
+    "add": ast.Add(),
+    "subtract": ast.Sub(),
+    "multiply": ast.Mult(),
+    "divide": ast.Div(),
+}
 GRADIENT_ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative", "spread", "let", "sum", "unbroadcast"})
 
 
@@ -66,7 +72,10 @@ class _Writer:
         for value in self.schedule.results:
             self.last[value] = len(self.schedule.lines)
         for param in self.schedule.params:
-            self.upstream.append(self._bind(param, param.name, -1))
+            name = Scope(self.scope.taken | set(self.upstream)).take(param.name)
+            self.upstream.append(name)
+            self.variables[param] = name
+            self.holders[name] = param
         statements: list[tuple[Stage | None, ast.stmt]] = []
         for position, line in enumerate(self.schedule.lines):
             if line in apart and line.gate in ("scatter", "write"):
@@ -106,6 +115,10 @@ class _Writer:
         return name not in self.scope.taken
 
     def _wanted(self, value: Value, line: Relation) -> str:
+        if line.gate == "copy_of" and isinstance(line.args[0], Value):
+            line = self.schedule.folded.get(line.args[0], line)
+        if line.gate == "read" and isinstance(line.args[0], Value) and line.args[0].name:
+            return value.name or self.hints.get(value) or f"{line.args[0].name}_part"
         return value.name or self.hints.get(value) or described(line, "d")
 
     # Lines
@@ -120,6 +133,13 @@ class _Writer:
                 target = self._element(line)
                 self._same_variable(line)
                 return ast.Assign([target], self._operand(line.args[1]))
+            case "or_zeros":
+                return self._or_zeros(line)
+            case "zeros_of":
+                dtype = self._dtype(line.args[0])
+                shape = attribute(line.attrs["shape"], self._operand, self.names)
+                zeros = ast.Call(self._numpy("zeros"), [shape, dtype], [])
+                return self._assign(line, zeros, position)
             case "zeros_for":
                 value = self._zeros(line)
                 return self._assign(line, value, position)
@@ -127,6 +147,22 @@ class _Writer:
                 return self._call(line, position)
             case _:
                 return self._assign(line, self._expression(line), position)
+
+    def _or_zeros(self, line: Relation) -> ast.stmt:
+        """No upstream gradient means zero."""
+        upstream, result = line.args
+        assert isinstance(upstream, Value) and isinstance(result, Value)
+        name = self._same_variable(line)
+        source = self.residuals.like(result)
+        zeros: ast.expr
+        if result.type.kind is Kind.SCALAR:
+            zeros = ast.Constant(0.0)
+        elif result.type.dtype is DType.FLOAT and result.type.kind is Kind.ARRAY:
+            zeros = ast.Call(self._numpy("zeros_like"), [source], [])
+        else:
+            zeros = ast.BinOp(ast.Constant(0.0), ast.Mult(), ast.Call(self._numpy("ones_like"), [source], []))
+        test = ast.Compare(ast.Name(name, ast.Load()), [ast.Is()], [ast.Constant(None)])
+        return ast.If(test, [ast.Assign([ast.Name(name, ast.Store())], zeros)], [])
 
     def _assign(self, line: Relation, value: ast.expr, position: int) -> ast.stmt:
         name = self._bind(line.out, self._wanted(line.out, line), position)
@@ -175,7 +211,7 @@ class _Writer:
             return ast.Expr(call)
         target = self._element(line)
         self._same_variable(line)
-        op, value = _signed(ast.Sub() if line.attrs["mode"] == "subtract" else ast.Add(), value)
+        op, value = _signed(_OPERATORS[str(line.attrs["mode"])], value)
         return ast.AugAssign(target, op, value)
 
     def _call(self, line: Relation, position: int) -> ast.stmt:
@@ -256,13 +292,11 @@ class _Writer:
         match relation.gate:
             case "spread":
                 return self._spread(relation)
-            case "scatter_add":
-                raise NotImplementedError("scatter_add")
             case "unbroadcast":
                 self.unbroadcasts = True
                 gradient, target = relation.args
                 assert isinstance(target, Value)
-                return ast.Call(ast.Name("unbroadcast", ast.Load()), [self._operand(gradient), self._shape_of(target)], [])
+                return ast.Call(ast.Name(self.names.unbroadcast, ast.Load()), [self._operand(gradient), self._shape_of(target)], [])
             case "dim" | "shape" | "size" | "ndim" if self._reads_forward(relation):
                 return self.residuals.size(relation)
         mask = self.residuals.mask(relation)
@@ -279,10 +313,14 @@ class _Writer:
         gradient, like = relation.args
         assert isinstance(gradient, Value) and isinstance(like, Value)
         value = self._operand(gradient)
+        floating = like.type.dtype is DType.FLOAT
+        if self.residuals.is_forward(like):
+            like = self.residuals.simplest_like(like)
+            floating = like.type.dtype is DType.FLOAT
         if gradient.type.kind is Kind.ARRAY:
             return ast.Call(self._numpy("broadcast_to"), [value, self._shape_of(like)], [])
         source = self.residuals.like(like) if self.residuals.is_forward(like) else self._operand(like)
-        if like.type.dtype is DType.FLOAT and like.type.kind is Kind.ARRAY and gradient.type.kind is Kind.SCALAR:
+        if floating and like.type.kind is Kind.ARRAY and gradient.type.kind is Kind.SCALAR:
             return ast.Call(self._numpy("full_like"), [source, value], [])
         return ast.BinOp(value, ast.Mult(), ast.Call(self._numpy("ones_like"), [source], []))
 
@@ -327,7 +365,7 @@ def backward_text(draft: Draft, residuals: Residuals) -> BackwardText:
     for stage, statement in draft.statements:
         if not groups or groups[-1][0] is not stage:
             groups.append((stage, []))
-        groups[-1][1].append(ast.unparse(ast.fix_missing_locations(fill.visit(statement))))
+        groups[-1][1].extend(ast.unparse(ast.fix_missing_locations(fill.visit(statement))).split("\n"))
     preludes = tuple(
         f"{name} = {ast.unparse(fill.visit(expression))}" for name, expression in residuals.preludes.items()
     )

@@ -112,6 +112,12 @@ class _ForwardWriter:
         self.edits = Edits(module.text)
         self.before: dict[Stage, list[str]] = {}
         self.after: dict[Stage, list[str]] = {}
+        self.statements = {span_of(module, statement): statement for statement in lowered.node.body}
+        self.changes = {
+            step.stage: step
+            for step in lowered.function.block.body
+            if isinstance(step, Relation) and step.stage is not None and step.attrs.get("into")
+        }
 
     def write(self) -> ForwardText:
         for span, value in self.lowered.names.items():
@@ -121,11 +127,16 @@ class _ForwardWriter:
         for hoist in self.residuals.hoists:
             if hoist.value is None:
                 self.after.setdefault(hoist.stage, []).append(f"{hoist.name} = {self._mask_text(hoist)}")
-        for stage, copies in self.residuals.copies.items():
-            for name, value in copies:
-                source = self.names.get(value, value.name)
-                self.before.setdefault(stage, []).insert(0, f"{name} = {_copied(source, value)}")
-        lines = [*self.guards, *self._body()]
+        heads = []
+        producers = {out: step for step in self.lowered.function.block.body for out in step.outs}
+        for value, name in self.residuals.copies.items():
+            line = f"{name} = {_copied(self.names.get(value, value.name), value)}"
+            producer = producers.get(value)
+            if producer is None or producer.stage is None:
+                heads.append(line)
+            else:
+                self.after.setdefault(producer.stage, []).append(line)
+        lines = [*self.guards, *heads, *self._body()]
         return ForwardText(
             self._signature(),
             ast.get_docstring(self.lowered.node),
@@ -147,7 +158,10 @@ class _ForwardWriter:
                 if hoist is None:
                     continue
                 if isinstance(step, Relation):
-                    self.before.setdefault(step.stage, []).append(f"{hoist.name} = {self._on_one_line(self.edits.inner(step.span))}")
+                    text = self._on_one_line(self.edits.inner(step.span))
+                    if hoist.copied:
+                        text = _copied(text, out)
+                    self.before.setdefault(step.stage, []).append(f"{hoist.name} = {text}")
                     self.edits.replace(self._with_parentheses(step.span), hoist.name)
 
     def _with_parentheses(self, span: Span) -> Span:
@@ -170,8 +184,12 @@ class _ForwardWriter:
         if step not in self.calls:
             return
         function, cache = self.calls[step]
-        outs = [self.residuals.hoisted_name(out) or self.names.get(out, out.name) for out in step.outs]
+        outs = [self.residuals.hoisted.get(out) or self.names.get(out, out.name) for out in step.outs]
+        self._protect_arguments(step)
         text = self._call_text(step.span, function)
+        for out, name in zip(step.outs, outs, strict=True):
+            if name and self._written_later(out):
+                self.after.setdefault(step.stage, []).append(f"{name} = {_copied(name, out)}")
         statement = self._statement(step.stage)
         whole = isinstance(statement, ast.Assign) and span_of(self.module, statement.value) == step.span and len(statement.targets) == 1
         if whole and isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name | ast.Tuple):
@@ -188,6 +206,30 @@ class _ForwardWriter:
         replacement = named[0] if len(named) == 1 else f"({', '.join(named)})"
         self.edits.replace(step.span, replacement)
 
+    def _written_later(self, value: Value) -> bool:
+        return value in self.lowered.overwritten and value.type.kind is not Kind.SCALAR
+
+    def _protect_arguments(self, step: Call) -> None:
+        """The callee's cache may hold what it is given: an array that is written to later is handed over as a copy."""
+        assert step.span is not None
+        written = {value for value in step.operands() if self._written_later(value)}
+        if not written:
+            return
+        start, end = self.edits.bounds(step.span)
+        places = dict(self.lowered.names)
+        places |= {s.span: s.out for s in self.lowered.function.block.body if isinstance(s, Relation) and s.span}
+        for span, value in places.items():
+            low, high = self.edits.bounds(span)
+            if value in written and start < low and high <= end and self._is_argument(step.span, span):
+                self.edits.replace(span, _copied(self.edits.inner(span), value))
+
+    def _is_argument(self, call: Span, argument: Span) -> bool:
+        for node in ast.walk(self.lowered.node):
+            if isinstance(node, ast.Call) and span_of(self.module, node) == call:
+                given = [*node.args, *(keyword.value for keyword in node.keywords)]
+                return any(span_of(self.module, one) == argument for one in given)
+        return False
+
     def _call_text(self, span: Span, function: str) -> str:
         text = self.edits.inner(span)
         return function + text[text.index("(") :]
@@ -200,7 +242,7 @@ class _ForwardWriter:
             self.edits.replace(span, function.removesuffix("[0]") + text[opening:] + closing)
 
     def _statement(self, stage: Stage) -> ast.stmt:
-        return next(s for s in self.lowered.node.body if span_of(self.module, s) == stage.span)
+        return self.statements[stage.span]
 
     def _mask_text(self, hoist: Hoist) -> str:
         return hoist.text
@@ -259,22 +301,28 @@ class _ForwardWriter:
         if isinstance(statement, ast.Return):
             return self._return_lines(trailing, stage)
         lines.extend(self.before.get(stage, []))
-        if stage in self.residuals.apart and isinstance(statement, ast.AugAssign):
-            lines.append(self._out_of_place(statement, stage) + trailing)
+        if isinstance(statement, ast.AugAssign) and (change := self._renaming(statement, stage)) is not None:
+            lines.append(self._out_of_place(statement, *change) + trailing)
         else:
             text = self.edits.rendered(span)
             lines.extend((textwrap.dedent(text) + trailing).split("\n"))
         lines.extend(self.after.get(stage, []))
         return lines
 
-    def _out_of_place(self, statement: ast.AugAssign, stage: Stage) -> str:
-        new = self.residuals.apart[stage]
-        relation = next(s for s in self.lowered.function.block.body if new in s.outs)
-        old = next(value for value in relation.operands())
+    def _renaming(self, statement: ast.AugAssign, stage: Stage) -> tuple[str, str] | None:
+        """The names before and after an augmented assignment, where they are two."""
+        step = self.changes.get(stage)
+        if step is None or not isinstance(step.args[0], Value):
+            return None
+        old, new = step.args[0], step.out
+        before, after = self.names.get(old, old.name), self.names.get(new, new.name)
+        return (before, after) if before != after else None
+
+    def _out_of_place(self, statement: ast.AugAssign, before: str, after: str) -> str:
         value = ast.parse(self.edits.rendered(span_of(self.module, statement.value)), mode="eval").body
-        target = ast.Name(self.names.get(new, new.name), ast.Store())
-        left = ast.Name(self.names.get(old, old.name), ast.Load())
-        return ast.unparse(ast.fix_missing_locations(ast.Assign([target], ast.BinOp(left, statement.op, value), lineno=1)))
+        total = ast.BinOp(ast.Name(before, ast.Load()), statement.op, value)
+        assign = ast.Assign([ast.Name(after, ast.Store())], total, lineno=1)
+        return ast.unparse(ast.fix_missing_locations(assign))
 
     def _return_lines(self, trailing: str, stage: Stage) -> list[str]:
         lines: list[str] = []
@@ -309,7 +357,11 @@ class _ForwardWriter:
 
 
 def _copied(source: str, value: Value) -> str:
-    return f"{source}.copy()" if value.type.kind is Kind.ARRAY else f"1.0 * {source}"
+    """The text of a copy: a product with 1.0 where a number may stand there as well."""
+    node = ast.parse(source, mode="eval").body
+    if value.type.kind is Kind.ARRAY:
+        return ast.unparse(ast.Call(ast.Attribute(node, "copy", ast.Load()), [], []))
+    return ast.unparse(ast.BinOp(ast.Constant(1.0), ast.Mult(), node))
 
 
 def _tuple_text(names: tuple[str, ...]) -> str:

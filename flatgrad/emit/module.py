@@ -30,7 +30,7 @@ class FunctionPlan:
     backward: Backward
     guards: tuple[str, ...]
     claims: tuple[Claim, ...]
-    written: frozenset[str]
+    returned: tuple[int, ...]
 
     @property
     def base(self) -> str:
@@ -76,7 +76,7 @@ def write_module(plan: ModulePlan) -> str:
 
     from flatgrad.resources import template
 
-    names = _import_names(plan.module)
+    names = _import_names(plan)
     functions = tuple(_function(plan, one, names) for one in plan.functions)
     helpers = tuple(_plain_text(plan.module, name) for name in plan.plain)
     environment = jinja2.Environment(
@@ -91,6 +91,7 @@ def write_module(plan: ModulePlan) -> str:
         "helpers": helpers,
         "unbroadcasts": any(one.unbroadcasts for one in functions),
         "numpy": names.numpy,
+        "unbroadcast": names.unbroadcast,
         "imports": (),
         "constants": (),
     }
@@ -105,10 +106,12 @@ def write_module(plan: ModulePlan) -> str:
 # Names at the head of the module
 
 
-def _import_names(module: Module) -> Names:
+def _import_names(plan: ModulePlan) -> Names:
+    module = plan.module
     local = {path: name for name, path in module.imports.items()}
     numpy = local.get("numpy", "np" if "np" not in module.bound else "numpy")
-    return Names(numpy, local.get("math", "math"), local.get("scipy.special", "special"))
+    taken = module.bound | {name for one in plan.functions for name in _own_names(one)}
+    return Names(numpy, local.get("math", "math"), local.get("scipy.special", "special"), Scope(taken).take("unbroadcast"))
 
 
 def _imports(module: Module, used: frozenset[str], names: Names) -> tuple[str, ...]:
@@ -172,6 +175,7 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
     for value, nodes in residuals.kept.items():
         for node in nodes:
             node.id = found.get(value, value.name)
+    results = tuple((result, found.get(result.value, name)) for result, name in results)
     text = backward_text(draft, residuals)
     cached = _cached_names(one, residuals, text, found)
     reversed_calls = dict(text.calls)
@@ -209,8 +213,9 @@ def _own_names(one: FunctionPlan) -> set[str]:
 
 def _result_names(one: FunctionPlan, scope: Scope) -> tuple[tuple[Result, str], ...]:
     named = []
-    for result in one.lowered.results:
-        named.append((result, result.name or scope.take("out")))
+    for position, result in enumerate(one.lowered.results):
+        if position in one.returned:
+            named.append((result, result.name or scope.take("out")))
     return tuple(named)
 
 
@@ -231,12 +236,12 @@ def _cached_names(one: FunctionPlan, residuals: Residuals, text: BackwardText, f
     for param in one.lowered.function.block.params:
         if param in residuals.kept:
             names.append(found[param])
-    extra = {hoist.value: hoist.name for hoist in residuals.hoists if hoist.value is not None}
+    extra = residuals.hoisted
     masks: dict[Stage, list[str]] = {}
     for hoist in residuals.hoists:
         if hoist.value is None:
             masks.setdefault(hoist.stage, []).append(hoist.name)
-    copies = {value: name for pairs in residuals.copies.values() for name, value in pairs}
+    copies = residuals.copies
     names += [copies[p] for p in one.lowered.function.block.params if p in copies]
     caches = dict(text.calls)
     stage: Stage | None = None
@@ -268,9 +273,8 @@ def _texts(one: FunctionPlan, forward: ForwardText, text: BackwardText, cached: 
         if stage is not None and stage in numbers:
             lines.append(f"# ({numbers[stage]}) {_stage_text(stage, forward)}")
         lines += group
-    results = [name for _, name in _plain_results(one)]
-    single = len(one.lowered.results) == 1
-    shape = one.lowered.results[0].value.type.shape
+    single = len(one.returned) == 1
+    shape = one.lowered.results[one.returned[0]].value.type.shape
     scalar_possible = single and not shape.least_rank
     node = one.lowered.node.args
     return FunctionText(
@@ -284,17 +288,13 @@ def _texts(one: FunctionPlan, forward: ForwardText, text: BackwardText, cached: 
         backward_lines=tuple(lines),
         backward_results=", ".join(text.results),
         gradients=tuple(f"d{value.name}" for value in one.backward.wrt),
-        result=forward.results[0],
-        results=forward.results or tuple(results),
+        result=Scope({f"{one.base}_forward", f"{one.base}_backward"}).take(forward.results[0]),
+        results=forward.results,
         cache_variable=Scope(forward.results + tuple(a.arg for a in (*node.posonlyargs, *node.args, *node.kwonlyargs))).take("cache"),
         arguments=_arguments(one),
         check_scalar=not shape.is_scalar,
         unbroadcasts=text.unbroadcasts,
     )
-
-
-def _plain_results(one: FunctionPlan) -> list[tuple[Result, str]]:
-    return [(result, result.name or "out") for result in one.lowered.results]
 
 
 def _stage_text(stage: Stage, forward: ForwardText) -> str:

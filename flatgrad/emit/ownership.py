@@ -71,7 +71,8 @@ def _conflicts(schedule: Schedule) -> tuple[set[Value], frozenset[Relation]]:
         last[value] = len(schedule.lines)
     roots: dict[Value, frozenset[Value]] = {param: frozenset((EXTERNAL,)) for param in schedule.params}
     sharing: dict[Value, list[Value]] = {}
-    origin: dict[Value, Value] = {}
+    # Where the chain of a variable begins: the line that a copy is made in.
+    origin: dict[Value, Value] = {param: param for param in schedule.params}
     copied: set[Value] = set()
     apart: set[Relation] = set()
     for position, line in enumerate(schedule.lines):
@@ -82,7 +83,7 @@ def _conflicts(schedule: Schedule) -> tuple[set[Value], frozenset[Relation]]:
             others = {value for root in found for value in sharing.get(root, ()) if value is not base}
             read_later = {value for value in others if last.get(value, -1) > position}
             kept = last.get(base, -1) > position
-            if kept or (EXTERNAL in found and line.gate == "update" and base not in origin):
+            if kept or (EXTERNAL in found and line.gate == "update" and origin.get(base) in schedule.params):
                 apart.add(line)
                 found = frozenset() if line.out.type.kind is Kind.SCALAR else frozenset((line.out,))
             elif EXTERNAL in found:
@@ -96,6 +97,8 @@ def _conflicts(schedule: Schedule) -> tuple[set[Value], frozenset[Relation]]:
         for out in line.outs:
             # Gradients that another function returns are the caller's own, each for itself.
             roots[out] = frozenset((out,)) if line.gate == "call_backward" else found
+            if line.gate == "or_zeros":
+                roots[out] = frozenset((EXTERNAL,))
             for root in roots[out]:
                 sharing.setdefault(root, []).append(out)
     seen: set[Value] = set()

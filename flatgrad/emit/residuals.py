@@ -25,12 +25,13 @@ DEPTH = 2
 @dataclass(frozen=True, slots=True, eq=False)
 class Hoist:
     """A line that forward gains: `name = <expression>`. `span_of` is a part of a statement that the name replaces;
-    `after` a stage behind which a new expression (`text`) is computed."""
+    `after` a stage behind which a new expression (`text`) is computed; `copied` where the name must own its memory."""
 
     name: str
     value: Value | None
     stage: Stage
     text: str = ""
+    copied: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -43,14 +44,14 @@ class Residuals:
     uses: dict[Value, int]
     results: Mapping[Value, str] = field(default_factory=dict)
     hoists: list[Hoist] = field(default_factory=list)
+    hoisted: dict[Value, str] = field(default_factory=dict)
     kept: dict[Value, list[ast.Name]] = field(default_factory=dict)
     extra: dict[str, list[ast.Name]] = field(default_factory=dict)
     preludes: dict[str, ast.expr] = field(default_factory=dict)
     apart: dict[Stage, Value] = field(default_factory=dict)
-    copies: dict[Stage, list[tuple[str, Value]]] = field(default_factory=dict)
+    copies: dict[Value, str] = field(default_factory=dict)
     shape_only: set[Value] = field(default_factory=set)
     _producers: dict[Value, Step] = field(default_factory=dict)
-    _hoisted: dict[Value, str] = field(default_factory=dict)
     _pending: list[tuple[Relation, _Hole]] = field(default_factory=list)
     _masks: dict[tuple[str, Value, str], str] = field(default_factory=dict)
     _params: frozenset[Value] = frozenset()
@@ -74,7 +75,7 @@ class Residuals:
         if self._has_name(value):
             return self._named(value)
         assert producer is not None
-        if isinstance(producer, Relation) and (self._hoisted.get(value) is None) and self._recomputed(value, 0):
+        if isinstance(producer, Relation) and (self.hoisted.get(value) is None) and self._recomputed(value, 0):
             if producer.gate in ("dim", "size", "shape", "ndim"):
                 return self.size(producer)
             return spell(producer, self.operand, self.names)
@@ -102,19 +103,20 @@ class Residuals:
         return node
 
     def _hoist(self, value: Value, producer: Step) -> str:
-        if value not in self._hoisted:
+        if value not in self.hoisted:
             assert producer.stage is not None
             if isinstance(producer, Relation) and producer.span is not None:
                 target = self._target(producer.stage)
                 name = self.scope.take(self._pre(value, producer, target))
-                self._hoisted[value] = name
-                self.hoists.append(Hoist(name, value, producer.stage))
+                self.hoisted[value] = name
+                # A view of a buffer that is written to later is kept as it is now.
+                copied = value in self.lowered.overwritten and value.type.kind is not Kind.SCALAR
+                self.hoists.append(Hoist(name, value, producer.stage, "", copied))
+            elif isinstance(producer, Call):
+                self.hoisted[value] = self.scope.take(producer.function.removesuffix("_forward"))
             else:
                 raise NotImplementedError(f"{value} cannot be named in the forward text")
-        return self._hoisted[value]
-
-    def hoisted_name(self, value: Value) -> str | None:
-        return self._hoisted.get(value)
+        return self.hoisted[value]
 
     def _pre(self, value: Value, producer: Relation, target: str) -> str:
         """`h_pre` for what an elementwise function is applied to, else what it is."""
@@ -133,7 +135,7 @@ class Residuals:
         assert producer.stage is not None
         if isinstance(producer, Call):
             return producer.function
-        return self._hoisted.get(value) or self._pre(value, producer, self._target(producer.stage))
+        return self.hoisted.get(value) or self._pre(value, producer, self._target(producer.stage))
 
     def _target(self, stage: Stage) -> str:
         for step in self.lowered.function.block.body:
@@ -178,9 +180,25 @@ class Residuals:
         self._pending.append((relation, hole))
         return hole
 
+    def simplest_like(self, value: Value) -> Value:
+        """What has the shape of a part of an expression and can be had more easily: x for `x * 2`."""
+        while not self._has_name(value):
+            producer = self._producers.get(value)
+            if not isinstance(producer, Relation) or producer.gate not in TABLE or not TABLE[producer.gate].elementwise:
+                break
+            arrays = [arg for arg in producer.args if isinstance(arg, Value) and arg.type.kind is not Kind.SCALAR]
+            if len(arrays) != 1 or arrays[0].type.shape != value.type.shape or arrays[0] in self.lowered.overwritten:
+                break
+            value = arrays[0]
+        return value
+
     def like(self, value: Value) -> ast.expr:
         """A value of which only shape and dtype are read: it may have been written to."""
         if self._has_name(value):
+            stage = self.lowered.overwritten.get(value)
+            if stage is not None and value.type.kind is Kind.OPEN:
+                # `h += y` leaves the shape of an array as it is, but not that of a number
+                return self._kept_before(value, stage)
             node = ast.Name(value.name, ast.Load())
             self.kept.setdefault(value, []).append(node)
             return node
@@ -261,7 +279,8 @@ class Residuals:
     def _whole_shape(self, relation: Relation) -> ast.expr:
         base = relation.args[0]
         assert isinstance(base, Value)
-        if base not in self.kept and base not in self._hoisted:
+        base = self.simplest_like(base)
+        if base not in self.kept and base not in self.hoisted:
             for value in list(self.kept):
                 if value.type.shape == base.type.shape and value.type.kind is Kind.ARRAY and _certain(base.type.shape):
                     base = value
@@ -298,19 +317,16 @@ class Residuals:
             node = ast.Name(value.name, ast.Load())
             self.kept.setdefault(value, []).append(node)
             return node
-        copies = self.copies.setdefault(stage, [])
-        for name, copied in copies:
-            if copied is value:
-                return self._extra(name)
-        name = self.scope.take(f"{value.name or 'value'}_before")
-        copies.append((name, value))
-        return self._extra(name)
+        if value not in self.copies:
+            self.copies[value] = self.scope.take(f"{value.name or self.results.get(value) or 'value'}_before")
+        return self._extra(self.copies[value])
 
     def _alone(self, value: Value, rewritten: Value) -> bool:
         producer = self._producers.get(rewritten)
         if not isinstance(producer, Relation) or producer.gate == "write" or value.name != rewritten.name:
             return False
-        if not producer.attrs.get("into"):
+        # Out of place NumPy may choose a wider dtype: only a constant leaves it as it is.
+        if not producer.attrs.get("into") or not isinstance(producer.args[1], Literal):
             return False
         roots = self.lowered.roots.get(value, frozenset())
         if roots & self._params:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from flatgrad.ir.core import Attribute, Block, Kind, Literal, Operand, Relation, Slice, Value
+from flatgrad.ir.core import Attribute, Block, Kind, Literal, Operand, Relation, Slice, Value, values_in
 
 # Relations that are statements by nature.
-STATEMENTS = frozenset({"update", "scatter", "write", "call_backward", "zeros_for", "copy_of"})
+STATEMENTS = frozenset({"update", "scatter", "write", "call_backward", "zeros_for", "zeros_of", "or_zeros", "copy_of"})
 # Of those, the ones that write into the buffer of their first operand.
 WRITES = frozenset({"update", "scatter", "write"})
 # What may be written twice rather than named: it costs nothing to compute again.
@@ -147,6 +147,9 @@ def _renamed(attribute: Attribute, renamed: Mapping[Value, Value]) -> Attribute:
 
 def _distinct(relation: Relation) -> Iterator[Value]:
     # The dtype of a first contribution is read beside the contribution itself, and costs nothing.
+    if relation.gate == "zeros_of":
+        yield from (value for attribute in relation.attrs.values() for value in values_in(attribute))
+        return
     if relation.gate == "zeros_for":
         yield from (value for value in relation.args[:1] if isinstance(value, Value))
         return

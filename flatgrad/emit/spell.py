@@ -22,11 +22,12 @@ OperandText = Callable[[Operand], ast.expr]
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How the module calls its imports: `numpy`, `math` and `scipy.special` by their local names."""
+    """How the module calls its imports (`numpy`, `math` and `scipy.special` by their local names) and its helper."""
 
     numpy: str = "np"
     math: str = "math"
     special: str = "special"
+    unbroadcast: str = "unbroadcast"
 
 
 def literal(one: Literal) -> ast.expr:
@@ -68,8 +69,6 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
             return ast.Attribute(operand(relation.args[0]), "dtype", ast.Load())
         case "negative":
             return _negated(operand(relation.args[0]))
-        case "unbroadcast":
-            return ast.Call(name("unbroadcast"), [operand(arg) for arg in relation.args], [])
         case "array_of":
             return _call("array", [_display(relation, operand)], relation.attrs, names, operand)
     gate = TABLE[relation.gate]

@@ -15,8 +15,19 @@ from flatgrad.ir.dims import Dim, Shape
 Place = tuple[str, int]
 
 
-def guard_lines(lowered: Lowered, assumptions: Mapping[str, Assumption], callee: Callee, numpy: str) -> tuple[str, ...]:
-    """The lines of one `if ...: raise ValueError(...)`, or none where the code itself enforces every claim."""
+def guard_lines(
+    lowered: Lowered, assumptions: Mapping[str, Assumption], callee: Callee, numpy: str, numbers: frozenset[str]
+) -> tuple[str, ...]:
+    """The lines of one `if ...: raise ValueError(...)`, or none where the code itself enforces every claim.
+
+    `numbers`: parameters that are changed in place as numbers are; an array, even one without dims, would change its
+    other names too.
+    """
+    if numbers:
+        names = [value.name for value in lowered.function.block.params if value.name in numbers]
+        tests = " or ".join(f"isinstance({name}, {numpy}.ndarray)" for name in names)
+        said = f'"{_listed(names)} must be {"numbers" if len(names) > 1 else "a number"}, not {"arrays" if len(names) > 1 else "an array"}"'
+        return (f"if {tests}:", f"    raise ValueError({said})", *guard_lines(lowered, assumptions, callee, numpy, frozenset()))
     relied = {name: one for name, one in assumptions.items() if one.shape is not None and _is_read(lowered, name)}
     if not relied:
         return ()

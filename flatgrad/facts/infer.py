@@ -75,7 +75,8 @@ class _Inference:
         self.solver = solver
         self.callee = callee
         self.types: dict[Value, Type] = {}
-        self.labels: dict[str, str] = {}
+        # What `x.shape` is asked of: no list and no Python number has one.
+        self.arrays: set[Value] = set()
 
     def enter(self, lowered: Lowered, assumptions: Mapping[str, Assumption]) -> None:
         for value in lowered.function.block.params:
@@ -102,7 +103,7 @@ class _Inference:
             self._forward(step, f"{position}", 0)
 
     def final_types(self) -> dict[Value, Type]:
-        return {value: self._resolved(one) for value, one in self.types.items()}
+        return {value: self.type_of(value) for value in self.types}
 
     def _resolved(self, one: Type) -> Type:
         shape = self.solver.resolve(one.shape)
@@ -113,7 +114,10 @@ class _Inference:
         return Type(kind, one.dtype, shape, number)
 
     def type_of(self, value: Value) -> Type:
-        return self._resolved(self.types[value])
+        found = self._resolved(self.types[value])
+        if value in self.arrays and found.kind is Kind.OPEN and found.shape.least_rank:
+            return replace(found, kind=Kind.ARRAY)
+        return found
 
     # Forward: results from operands
 
@@ -124,6 +128,8 @@ class _Inference:
                     for out, one in zip(step.outs, self._call_types(step, label, depth), strict=True):
                         self.types[out] = one
                 case Relation():
+                    if step.attrs.get("of_array") and isinstance(step.args[0], Value):
+                        self.arrays.add(step.args[0])
                     self._index_facts(step)
                     for out, one in zip(step.outs, self.relation_types(step, label), strict=True):
                         self.types[out] = one

@@ -140,10 +140,17 @@ def _zeros(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> T
     return Type(Kind.ARRAY if like.shape.least_rank else Kind.OPEN, DType.FLOAT, like.shape)
 
 
-def _scatter_add(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
-    """`scatter_add(shape, index, g)`: zeros of the shape with g added at the index."""
-    described = operand_type(relation.args[0], type_of)
-    return Type(Kind.ARRAY, DType.FLOAT, described.shape)
+def _zeros_of(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """`zeros_of(g, shape=s)`: zeros of a shape, in the dtype of g."""
+    shape = relation.attrs["shape"]
+    if isinstance(shape, Value):
+        return Type(Kind.ARRAY, DType.FLOAT, type_of(shape).shape)
+    assert isinstance(shape, tuple)
+    dims = []
+    for count, part in enumerate(shape):
+        number = type_of(part).number if isinstance(part, Value) else None
+        dims.append(Dim.of(part) if isinstance(part, int) else number or Dim.symbol(f"{label}.{count}"))
+    return Type(Kind.ARRAY, DType.FLOAT, Shape(tuple(dims)))
 
 
 _RULES: dict[str, Callable[[Relation, TypeOf, Solver, str], Type]] = {
@@ -164,5 +171,6 @@ _RULES: dict[str, Callable[[Relation, TypeOf, Solver, str], Type]] = {
     "unbroadcast": _unbroadcast,
     "spread": _spread,
     "zeros_for": _zeros,
-    "scatter_add": _scatter_add,
+    "zeros_of": _zeros_of,
+    "or_zeros": _alias,
 }

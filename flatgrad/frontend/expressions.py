@@ -32,6 +32,13 @@ CONSTANTS: dict[str, float | None] = {
 }
 
 
+# Gates whose result is an array wherever it is an index at all.
+INDEX_GATES = frozenset(
+    {"array_of", "arange", "argsort", "nonzero", "flatnonzero", "invert", "logical_not", "logical_and", "logical_or"}
+    | {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "isnan", "isfinite"}
+)
+
+
 class Emit(Protocol):
     def __call__(self, step: Step, view: bool) -> None: ...
 
@@ -58,6 +65,8 @@ class ExpressionLowering:
         self.errors = errors
         self.notes: list[Diagnostic] = []
         self._shapes: dict[Value, Value] = {}
+        self._asked: dict[Value, bool] = {}
+        self._index_arrays: set[Value] = set()
         self._constants: dict[str, Literal | None] = {}
 
     # Entry points
@@ -198,6 +207,8 @@ class ExpressionLowering:
         if any(isinstance(operand, Poison) for operand in operands):
             return Poison.at()
         out = Value("", Type.open(gate))
+        if gate in INDEX_GATES:
+            self._index_arrays.add(out)
         entry = TABLE.get(gate)
         shares = view if view is not None else entry is not None and entry.view
         self.emit(Relation((out,), gate, operands, attrs, None, span), view=shares)
@@ -366,7 +377,7 @@ class ExpressionLowering:
             if isinstance(operand, Value):
                 match node.attr:
                     case "shape":
-                        return self._shape_of(operand, self._span(node))
+                        return self._shape_of(operand, self._span(node), of_array=True)
                     case "ndim" | "size":
                         return self._relation(node.attr, (operand,), {}, self._span(node))
                     case "dtype":
@@ -393,9 +404,11 @@ class ExpressionLowering:
             return self._relation("dim", (operand,), {"axis": 0, "rank": None}, self._span(node))
         return self._relation(gate, (operand,), {}, self._span(node))
 
-    def _shape_of(self, operand: Value, span: Span) -> Value:
-        out = self._relation("shape", (operand,), {}, span)
+    def _shape_of(self, operand: Value, span: Span, of_array: bool = False) -> Value:
+        """`x.shape` (which only an array has) or `np.shape(x)`."""
+        out = self._relation("shape", (operand,), {"of_array": True} if of_array else {}, span)
         self._shapes[out] = operand
+        self._asked[out] = of_array
         return out
 
     def unpack(self, bound: Binding, count: int, node: ast.expr, starred: bool) -> tuple[Binding, ...]:
@@ -411,7 +424,8 @@ class ExpressionLowering:
         if isinstance(bound, Value) and bound in self._shapes:
             array = self._shapes[bound]
             return tuple(
-                self._relation("dim", (array,), {"axis": axis, "rank": count}, None) for axis in range(count)
+                self._relation("dim", (array,), {"axis": axis, "rank": count, "of_array": self._asked[bound]}, None)
+                for axis in range(count)
             )
         if isinstance(bound, Value):
             return tuple(
@@ -439,11 +453,16 @@ class ExpressionLowering:
             return self.error("FG034", f"{ast.unparse(value)} has no elements", value)
         if operand in self._shapes:
             if len(template) == 1 and isinstance(template[0], int):
-                return self._relation("dim", (self._shapes[operand],), {"axis": template[0], "rank": None}, self._span(node))
+                attrs: dict[str, Attribute] = {"axis": template[0], "rank": None, "of_array": self._asked[operand]}
+                return self._relation("dim", (self._shapes[operand],), attrs, self._span(node))
             if len(template) == 1 and isinstance(template[0], Slice):
                 return self._relation("subshape", (self._shapes[operand],), {"index": template}, self._span(node))
             return self.error("FG030", "this index into a shape is not understood yet", index, "", "use a constant position, as in x.shape[0]")
-        return self._relation("read", (operand,), {"index": template}, self._span(node), view=True)
+        return self._relation("read", (operand,), {"index": template}, self._span(node), view=not self._copies(template))
+
+    def _copies(self, template: tuple[Attribute, ...]) -> bool:
+        """Whether an index is known to be fancy: a list, a comparison, a range."""
+        return any(isinstance(item, Value) and item in self._index_arrays for item in template)
 
     def read(self, array: Value, template: tuple[Attribute, ...]) -> Value:
         """`array[template]`, where it does not stand in the text."""

@@ -23,7 +23,7 @@ from flatgrad.frontend.environment import (
 )
 from flatgrad.frontend.expressions import ExpressionLowering
 from flatgrad.frontend.source import Module, span_of, statement_text
-from flatgrad.ir.core import Block, Call, Function, Kind, Literal, Relation, Span, Stage, Step, Type, Value
+from flatgrad.ir.core import Attribute, Block, Call, Function, Kind, Literal, Relation, Span, Stage, Step, Type, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class _FunctionLowering:
         self.overwritten: dict[Value, Stage] = {}
         self.rewritten: dict[Stage, Value] = {}
         self.questions: dict[Span, Value] = {}
+        # Parts of a display that has a name of its own: naming one of them must not take it from the display.
+        self.kept_unnamed: set[Value] = set()
         self.errors: list[Diagnostic] = []
         self.stage: Stage | None = None
         self.expressions = ExpressionLowering(
@@ -91,6 +93,8 @@ class _FunctionLowering:
                     bound = self.expressions.lower(value)
                     for target in targets:
                         self._bind(target, bound, value, live.get(index, frozenset()))
+                        if isinstance(target, ast.Name):
+                            bound = self.environment[target.id]
                 case ast.AnnAssign(target=target, value=value) if value is not None:
                     self._bind(target, self.expressions.lower(value), value, live.get(index, frozenset()))
                 case ast.AugAssign():
@@ -155,19 +159,42 @@ class _FunctionLowering:
         return tuple(params)
 
     def _emit(self, step: Step, view: bool) -> None:
-        """Append a step; `view` says that its results may share memory with its operands."""
+        """Append a step; `view` says that its results may share memory with its operands: that of a relation with the
+        first one, those of a call as its own results do with its parameters."""
         if isinstance(step, Relation):
             step = Relation(step.outs, step.gate, step.args, step.attrs, self.stage, step.span)
         else:
             step = Call(step.outs, step.function, step.args, self.stage, step.span)
         self.body.append(step)
+        if isinstance(step, Call):
+            self._call_roots(step)
+            return
         shared: frozenset[Value] = frozenset()
         if view:
-            shared = shared.union(*(self.roots.get(value, frozenset()) for value in step.operands()))
+            sources = step.args if step.gate.startswith("builtins.") else step.args[:1]
+            shared = shared.union(*(self.roots.get(v, frozenset()) for v in sources if isinstance(v, Value)))
         for out in step.outs:
-            self.roots[out] = shared or frozenset((out,))
-            for root in self.roots[out]:
-                self.members.setdefault(root, []).append(out)
+            self._share(out, shared or frozenset((out,)))
+
+    def _share(self, out: Value, roots: frozenset[Value]) -> None:
+        self.roots[out] = roots
+        for root in roots:
+            self.members.setdefault(root, []).append(out)
+
+    def _call_roots(self, step: Call) -> None:
+        """Results of a call share memory with its arguments and with each other where they do inside the callee."""
+        callee = self.context.callee(step.function)
+        given = dict(zip(callee.function.block.params, step.args, strict=True))
+        fresh: dict[Value, Value] = {}
+        for out, result in zip(step.outs, callee.results, strict=True):
+            shared: set[Value] = set()
+            for root in callee.roots[result.value]:
+                argument = given.get(root)
+                if isinstance(argument, Value):
+                    shared |= self.roots.get(argument, frozenset())
+                elif root not in given:
+                    shared.add(fresh.setdefault(root, out))
+            self._share(out, frozenset(shared or {out}))
 
     # Binding
 
@@ -182,7 +209,9 @@ class _FunctionLowering:
                 for one, item in zip(targets, items, strict=True):
                     self._bind(one, item, value, live)
             case ast.Subscript(value=ast.Name(id=name) as base, slice=index):
-                self._write(target, base, name, index, bound, live)
+                template = self.expressions.index(index)
+                if template is not None:
+                    self._write(target, base, name, template, bound, live)
             case _:
                 self._error(
                     "FG033",
@@ -194,7 +223,7 @@ class _FunctionLowering:
 
     def _bind_name(self, target: ast.Name, name: str, bound: Binding, value: ast.expr) -> None:
         if isinstance(bound, Value):
-            if bound.name and not isinstance(bound, Poison):
+            if (bound.name or bound in self.kept_unnamed) and not isinstance(bound, Poison):
                 # `t = x`: one buffer under two names
                 alias = Value(name, Type.open(name))
                 self._emit(Relation((alias,), "alias", (bound,), {}, None, span_of(self.module, value)), view=True)
@@ -210,6 +239,8 @@ class _FunctionLowering:
             bound = constant
         elif isinstance(bound, Static):
             bound = Static(bound.path, name)
+        elif isinstance(bound, Structure):
+            self.kept_unnamed |= {item for item in bound.items if isinstance(item, Value) and not item.name}
         self.environment[name] = bound
 
     def _named(self, value: Value, name: str) -> Value:
@@ -226,7 +257,7 @@ class _FunctionLowering:
                 else:
                     self.body[position] = Call(outs, step.function, step.args, step.stage, step.span)
                 break
-        shared = self.roots.pop(value)
+        shared = self.roots.pop(value, frozenset((value,)))
         self.roots[named] = frozenset(named if one is value else one for one in shared)
         if value in self.members:
             self.members[named] = self.members.pop(value)
@@ -268,7 +299,7 @@ class _FunctionLowering:
                     return
                 read = self.expressions.read(old, template)
                 total = self.expressions.apply_operator(gate, (read, right), None, into=False)
-                self._write(target, base, name, index, total, live, span)
+                self._write(target, base, name, template, total, live, span)
             case _:
                 self._error("FG033", "this target of an assignment is not understood", statement.target, "", "assign to a name, or to a part of an array that has a name: `a[i] += v`")
 
@@ -277,20 +308,19 @@ class _FunctionLowering:
         target: ast.Subscript,
         base: ast.Name,
         name: str,
-        index: ast.expr,
+        template: tuple[Attribute, ...],
         bound: Binding,
         live: frozenset[str],
         span: Span | None = None,
     ) -> None:
         old = self.expressions.name_operand(base)
-        template = self.expressions.index(index)
-        if isinstance(old, Poison) or isinstance(bound, Poison) or template is None:
+        if isinstance(old, Poison) or isinstance(bound, Poison):
             return
         if not isinstance(old, Value):
             self._error("FG034", f"{name} is not an array", base, "a part of it is written to", "make it an array first: `np.array(...)`")
             return
         if isinstance(bound, Structure):
-            bound = self.expressions.as_operand(bound, index)
+            bound = self.expressions.as_operand(bound, target)
         if not isinstance(bound, Value | Literal):
             self._error("FG034", "this cannot be written into an array", target, "", "")
             return
@@ -312,9 +342,9 @@ class _FunctionLowering:
         known = self.context.kinds.get(span)
         scalar = known is not None and known.kind is Kind.SCALAR
         array = always_array or (known is not None and known.kind is Kind.ARRAY)
+        self.questions[span] = old
         if scalar:
             return
-        self.questions[span] = old
         roots = self.roots[old]
         for other in sorted(live - {name}):
             value = self.environment.get(other)

@@ -90,7 +90,7 @@ class Graph:
         if isinstance(operand, Value):
             return self.keys[operand]
         if isinstance(operand.value, int | float) and not isinstance(operand.value, bool):
-            return self._number(("number", float(operand.value), operand.value))
+            return self._number(("number", operand.value))
         return self._number((type(operand.value).__name__, operand.value))
 
     def same(self, first: Operand, second: Operand) -> bool:

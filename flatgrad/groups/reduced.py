@@ -16,11 +16,17 @@ Axis = int | tuple[int, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """A reduction of `operand`. `stands`: its result broadcasts against the operand as with keepdims."""
+    """A reduction of `operand`.
+
+    Attributes:
+        keepdims: its result has dims of size 1 where the axes were.
+        stands: its result broadcasts against the operand as if it had.
+    """
 
     relation: Relation
     operand: Value
     axis: Axis
+    keepdims: bool
     stands: bool
 
     @property
@@ -53,10 +59,10 @@ def reduction(relation: Relation, restoring: Relation | None) -> Reduced | None:
     known: Axis = axis  # type: ignore[assignment]
     rank = source.type.shape.rank
     if restoring is None:
-        return Reduced(relation, source, known, keepdims or _broadcasts_back(known, rank))
-    if keepdims or not _restores(restoring, known, rank):
+        return Reduced(relation, source, known, keepdims, keepdims or _broadcasts_back(known, rank))
+    if keepdims or not restores(restoring, known, rank):
         return None
-    return Reduced(relation, source, known, True)
+    return Reduced(relation, source, known, True, True)
 
 
 def restoration(graph: Graph, operand: Operand) -> Relation | None:
@@ -73,7 +79,7 @@ def restoration(graph: Graph, operand: Operand) -> Relation | None:
     return relation
 
 
-def _restores(restoring: Relation, axis: Axis, rank: int | None) -> bool:
+def restores(restoring: Relation, axis: Axis, rank: int | None) -> bool:
     """Whether the new dim is where `axis` was, for every rank that is possible."""
     if not isinstance(axis, int):
         return False

@@ -1,0 +1,386 @@
+"""A reference interpreter: what a block computes, relation by relation, on real arrays.
+
+Nothing is changed in place: a relation that stands for an in-place statement (`write`, `update`, `scatter`) works on a
+copy. So the values of a forward block can be handed to its backward block as they were, and a pass that changes the
+meaning of a block shows in the numbers. Gates of the table are evaluated through their own spellings.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+import math
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from flatgrad.gates.entry import TABLE, Gate, Spelling
+from flatgrad.ir.core import Attribute, Block, Call, Function, Literal, Operand, Relation, Slice, Step, Value
+
+Environment = MutableMapping[Value, Any]
+Watch = Callable[[Value, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReversePass:
+    """A backward block as others call it.
+
+    Attributes:
+        block: parameters are upstream gradients, results the gradients of the differentiated parameters.
+        calls: for each result of a `call_backward` in it, the forward call that it reverses.
+    """
+
+    block: Block
+    calls: Mapping[Value, Call] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a block may refer to: functions, their backward blocks, and the module's constants by name."""
+
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    reverse: Mapping[str, ReversePass] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+
+class CannotEvaluate(Exception):
+    """The block is not one that can run: an unbound value, an unknown gate."""
+
+
+def evaluate(
+    what: Function | Block | ReversePass,
+    arguments: Sequence[Any],
+    environment: Environment | None = None,
+    program: Program | None = None,
+    watch: Watch | None = None,
+) -> tuple[Any, ...]:
+    """The results of a block for some arguments, one for each parameter.
+
+    Args:
+        environment: values that the block reads freely; every value of the block is added. A backward block needs
+            the environment of the forward block that ran before.
+        program: the other functions; needed where there are calls.
+        watch: is told of every value as it is bound.
+    Raises:
+        CannotEvaluate: the block is broken. What NumPy raises is passed on.
+    """
+    known: Environment = {} if environment is None else environment
+    calls: Mapping[Value, Call] = what.calls if isinstance(what, ReversePass) else {}
+    block = what if isinstance(what, Block) else what.block
+    if len(arguments) != len(block.params):
+        raise CannotEvaluate(f"{len(arguments)} arguments for {len(block.params)} parameters")
+    run = _Run(known, program or Program(), calls, watch)
+    for param, argument in zip(block.params, arguments, strict=True):
+        run.bind(param, argument)
+    for step in block.body:
+        run.step(step)
+    return tuple(run.operand(result) for result in block.results)
+
+
+class _Run:
+    def __init__(self, known: Environment, program: Program, calls: Mapping[Value, Call], watch: Watch | None) -> None:
+        self.known = known
+        self.program = program
+        self.calls = calls
+        self.watch = watch
+
+    def bind(self, value: Value, result: Any) -> None:
+        self.known[value] = result
+        if self.watch is not None:
+            self.watch(value, result)
+
+    def step(self, step: Step) -> None:
+        results = self._called(step) if isinstance(step, Call) else self._results(step)
+        if len(results) != len(step.outs):
+            raise CannotEvaluate(f"{len(results)} results for {len(step.outs)} values")
+        for out, result in zip(step.outs, results, strict=True):
+            self.bind(out, result)
+
+    def operand(self, operand: Operand) -> Any:
+        if isinstance(operand, Value):
+            if operand not in self.known:
+                raise CannotEvaluate(f"{operand.name or 'a value'} is read before it is bound")
+            return self.known[operand]
+        if operand.value is None and operand.text != "None":
+            return self._constant(operand.text)
+        return operand.value
+
+    def _constant(self, text: str) -> Any:
+        """A module constant that is no number, by its name; fresh, as nobody may change it."""
+        if text == "np.newaxis":
+            return None
+        if text not in self.program.constants:
+            raise CannotEvaluate(f"the constant {text} is not known")
+        return copy.deepcopy(self.program.constants[text])
+
+    def attribute(self, attribute: Attribute) -> Any:
+        match attribute:
+            case Value():
+                return self.operand(attribute)
+            case Slice(start, stop, step):
+                return slice(self.attribute(start), self.attribute(stop), self.attribute(step))
+            case tuple():
+                return tuple(self.attribute(part) for part in attribute)
+            case str() if attribute.startswith(("numpy.", "builtins.")):
+                root, _, rest = attribute.partition(".")
+                return getattr(np if root == "numpy" else builtins, rest)
+            case _:
+                return attribute
+
+    # Calls
+
+    def _called(self, step: Call) -> tuple[Any, ...]:
+        if step.function not in self.program.functions:
+            raise CannotEvaluate(f"the function {step.function} is not known")
+        function = self.program.functions[step.function]
+        return evaluate(function, [self.operand(arg) for arg in step.args], {}, self.program)
+
+    def _called_backward(self, relation: Relation) -> tuple[Any, ...]:
+        """The gradients of a forward call's arguments: its function is run again for what its backward block reads."""
+        call = next((self.calls[out] for out in relation.outs if out in self.calls), None)
+        if call is None or call.function not in self.program.reverse:
+            raise CannotEvaluate(f"nothing reverses the call of {relation.attrs.get('function')}")
+        inner: Environment = {}
+        function = self.program.functions[call.function]
+        evaluate(function, [self.operand(arg) for arg in call.args], inner, self.program)
+        upstream = [self.operand(arg) for arg in relation.args]
+        return evaluate(self.program.reverse[call.function], upstream, inner, self.program)
+
+    # Relations
+
+    def _results(self, relation: Relation) -> tuple[Any, ...]:
+        if relation.gate == "call_backward":
+            return self._called_backward(relation)
+        args = [self.operand(arg) for arg in relation.args]
+        attrs = {name: self.attribute(value) for name, value in relation.attrs.items()}
+        rule = _STRUCTURAL.get(relation.gate)
+        if rule is not None:
+            return (rule(args, attrs),)
+        if relation.gate not in TABLE:
+            raise CannotEvaluate(f"the gate {relation.gate} is not known")
+        result = _gate_result(TABLE[relation.gate], args, attrs)
+        return (result,) if len(relation.outs) == 1 else tuple(result)
+
+
+# Gates of the table
+
+
+def _gate_result(gate: Gate, args: list[Any], attrs: Mapping[str, Any]) -> Any:
+    given = {
+        name: value
+        for name, value in attrs.items()
+        if name in gate.attributes and not _is_default(value, gate.attributes[name])
+    }
+    fixed = [name for name in gate.operands if name != "xs"]
+    names: dict[str, Any] = dict(zip(fixed, args, strict=False))
+    if "xs" in gate.operands:
+        names["xs"] = list(args[len(fixed) :])
+    elif len(args) > len(fixed):
+        raise CannotEvaluate(f"{gate.name} takes {len(fixed)} operands, not {len(args)}")
+    spelling = _chosen(gate, set(names) | set(given))
+    values = {f"_{name}": value for name, value in (names | given).items()}
+    into = bool(attrs.get("into")) and isinstance(args[0], np.ndarray)
+    if into:
+        values["_x"] = args[0].copy()
+    code = _code(spelling.text, frozenset(names), frozenset(given), into)
+    scope = dict(_libraries("special." in spelling.text), **values)
+    if not into:
+        return eval(code, scope)
+    exec(code, scope)
+    return scope["_x"]
+
+
+def _is_default(value: Any, default: Attribute) -> bool:
+    return value is default or (type(value) is type(default) and isinstance(value, int | float | str) and value == default)
+
+
+def _chosen(gate: Gate, given: set[str]) -> Spelling:
+    """The first spelling that has a place for everything that is given."""
+    for spelling in gate.spellings:
+        if given <= set(spelling.names):
+            return spelling
+    raise CannotEvaluate(f"no spelling of {gate.name} takes {', '.join(sorted(given))}")
+
+
+@lru_cache(maxsize=4096)
+def _code(text: str, operands: frozenset[str], given: frozenset[str], into: bool) -> CodeType:
+    """A spelling as code over `_x`, `_y`, ...; what is not given is left to its default."""
+    tree = ast.parse(text, mode="eval")
+    body = _Bound(operands | given).visit(tree.body)
+    if not into:
+        return compile(ast.fix_missing_locations(ast.Expression(body)), f"<gate {text}>", "eval")
+    if not isinstance(body, ast.BinOp) or not isinstance(body.left, ast.Name):
+        raise CannotEvaluate(f"{text} cannot be done in place")
+    statement = ast.AugAssign(ast.Name(body.left.id, ast.Store()), body.op, body.right)
+    return compile(ast.fix_missing_locations(ast.Module([statement], [])), f"<gate {text}>", "exec")
+
+
+class _Bound(ast.NodeTransformer):
+    """Names of operands and attributes take an underscore, so that none is taken for a library."""
+
+    def __init__(self, given: frozenset[str]) -> None:
+        self.given = given
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        args: list[ast.expr] = []
+        for arg in node.args:
+            inner = arg.value if isinstance(arg, ast.Starred) else arg
+            if isinstance(inner, ast.Name) and inner.id in self.given:
+                name = ast.Name(f"_{inner.id}", ast.Load())
+                args.append(ast.Starred(name, ast.Load()) if self._unpacked(arg, inner.id) else name)
+        keywords = [
+            ast.keyword(k.arg, ast.Name(f"_{k.arg}", ast.Load())) for k in node.keywords if k.arg in self.given
+        ]
+        return ast.Call(self.visit(node.func), args, keywords)
+
+    def _unpacked(self, arg: ast.expr, name: str) -> bool:
+        """`*xs` is unpacked; `*shape` is one tuple, or one number."""
+        return isinstance(arg, ast.Starred) and name == "xs"
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name(f"_{node.id}", ast.Load()) if node.id in self.given else node
+
+
+@lru_cache(maxsize=2)
+def _libraries(special: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"np": np, "math": math}
+    if special:
+        import scipy.special
+
+        found["special"] = scipy.special
+    return found
+
+
+# Structural relations
+
+
+def _item(args: list[Any], attrs: Mapping[str, Any]) -> Any:
+    """`x[index]`, in Python's own way for lists and tuples."""
+    (base,), index, length = args, attrs["index"], attrs.get("length")
+    if length is not None and len(base) != length:
+        raise ValueError(f"{len(base)} values for {length} names")
+    found = base[index[0] if len(index) == 1 else index]
+    return found.copy() if isinstance(found, np.ndarray) else found
+
+
+def _written(args: list[Any], attrs: Mapping[str, Any]) -> Any:
+    base, value = args
+    new = copy.copy(base) if isinstance(base, list) else np.array(base)
+    index = attrs["index"]
+    new[index[0] if len(index) == 1 else index] = value
+    return new
+
+
+def _scattered(args: list[Any], attrs: Mapping[str, Any]) -> Any:
+    base, gradient = args
+    new, index = np.array(base), attrs["index"]
+    match attrs["mode"]:
+        case "add":
+            new[index] += gradient
+        case "multiply":
+            new[index] *= gradient
+        case "add_at":
+            np.add.at(new, index, gradient)
+        case mode:
+            raise CannotEvaluate(f"scatter knows no mode {mode}")
+    return new
+
+
+_OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": np.divide,
+}
+
+
+def _updated(args: list[Any], attrs: Mapping[str, Any]) -> Any:
+    base, change = args
+    new = _OPERATORS[attrs["op"]](base, change)
+    if np.shape(new) != np.shape(base):
+        raise ValueError(f"an update of shape {np.shape(change)} does not fit into {np.shape(base)}")
+    return new
+
+
+def summed_down(gradient: Any, shape: tuple[int, ...]) -> Any:
+    """A gradient summed down to a shape that broadcasts to its own."""
+    array = np.asarray(gradient)
+    array = array.sum(axis=tuple(range(array.ndim - len(shape))))
+    axes = tuple(axis for axis, dim in enumerate(shape) if dim == 1 and array.shape[axis] != 1)
+    array = array.sum(axis=axes, keepdims=True)
+    if array.shape != shape:
+        raise ValueError(f"a gradient of shape {np.shape(gradient)} does not fit {shape}")
+    return array[()]
+
+
+def _unbroadcast(args: list[Any], attrs: Mapping[str, Any]) -> Any:
+    gradient, target = args
+    shape = np.shape(target)
+    if np.ndim(gradient) < len(shape):
+        # `out[i] = v` takes a v with leading dims of size 1 that the element has not.
+        gradient = np.reshape(gradient, (1,) * (len(shape) - np.ndim(gradient)) + np.shape(gradient))
+    return summed_down(gradient, shape)
+
+
+def _zeros(like: Any, gradient: Any = 0.0) -> Any:
+    return np.zeros(np.shape(like), np.result_type(np.asarray(gradient).dtype, np.float32))[()]
+
+
+def _size_of(args: list[Any], attrs: Mapping[str, Any]) -> Any:
+    shape, rank = np.shape(args[0]), attrs.get("rank")
+    if rank is not None and len(shape) != rank:
+        raise ValueError(f"{len(shape)} dims for {rank} names")
+    return shape[attrs["axis"]]
+
+
+Rule = Callable[[list[Any], Mapping[str, Any]], Any]
+
+_STRUCTURAL: Mapping[str, Rule] = {
+    "alias": lambda args, attrs: args[0],
+    "let": lambda args, attrs: args[0],
+    "copy_of": lambda args, attrs: copy.copy(args[0]),
+    "constant": lambda args, attrs: args[0],
+    "shape": lambda args, attrs: np.shape(args[0]),
+    "ndim": lambda args, attrs: np.ndim(args[0]),
+    "size": lambda args, attrs: np.size(args[0]),
+    "dtype": lambda args, attrs: np.asarray(args[0]).dtype,
+    "dim": _size_of,
+    "subshape": lambda args, attrs: np.shape(args[0])[attrs["index"][0]],
+    "read": _item,
+    "write": _written,
+    "update": _updated,
+    "scatter": _scattered,
+    "unbroadcast": _unbroadcast,
+    "spread": lambda args, attrs: np.broadcast_to(args[0], np.shape(args[1]))[()],
+    "zeros_for": lambda args, attrs: _zeros(*args),
+    "zeros_of": lambda args, attrs: np.zeros(attrs["shape"], np.asarray(args[0]).dtype),
+    "or_zeros": lambda args, attrs: _zeros(args[1]) if args[0] is None else args[0],
+}
+
+# The relations that are no gates of the table, with the number of their operands.
+STRUCTURAL: Mapping[str, tuple[int, int]] = {
+    "alias": (1, 1),
+    "let": (1, 1),
+    "copy_of": (1, 1),
+    "constant": (1, 1),
+    "shape": (1, 1),
+    "ndim": (1, 1),
+    "size": (1, 1),
+    "dtype": (1, 1),
+    "dim": (1, 1),
+    "subshape": (1, 1),
+    "read": (1, 1),
+    "write": (2, 2),
+    "update": (2, 2),
+    "scatter": (2, 2),
+    "unbroadcast": (2, 2),
+    "spread": (2, 2),
+    "zeros_for": (1, 2),
+    "zeros_of": (1, 1),
+    "or_zeros": (2, 2),
+}
