@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flatgrad.gates.entry import TABLE
-from flatgrad.ir.core import Block, Call, Step, Value
+from flatgrad.ir.core import Attribute, Block, Call, Operand, Relation, Step, Value
 
 PASSING = frozenset({"alias", "read", "write", "let", "copy_of"})
 
@@ -46,3 +46,7 @@ def differentiable_operands(step: Step) -> list[Value]:
     ]
 
 
+def augmented(step: Relation) -> tuple[Operand | Attribute, ...]:
+    """What stands on both sides of the augmented assignment that a relation is, or that the group ends in that it is."""
+    into = step.attrs.get("into")
+    return into if isinstance(into, tuple) else step.args

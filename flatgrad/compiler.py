@@ -93,9 +93,9 @@ class _Compilation:
         order = self._call_order(chosen)
         for name in order:
             self._choose_parameters(name, name in chosen)
-        plans = {name: self._plan(name) for name in order}
+        plans = {name: self._plan(name) for name in order if self.differentiated[name]}
         written = tuple(plans[name] for name in self.module.functions if name in plans)
-        plan = ModulePlan(self.module, written, self._command(), tuple(self._plain_functions(order)))
+        plan = ModulePlan(self.module, written, self._command())
         text = write_module(plan)
         entries = tuple(
             Entry(
@@ -219,20 +219,6 @@ class _Compilation:
         block = lowered.function.block
         reached = useful(block, frozenset(result.value for result in lowered.results))
         return {p.name for p in block.params if p in reached and p.type.dtype.differentiable and p.type.kind is not Kind.OTHER}
-
-    def _plain_functions(self, written: list[str]) -> list[str]:
-        """The helpers that forward calls as they are: those taken for a gate, those that carry no gradient."""
-        found: list[str] = []
-
-        def visit(name: str) -> None:
-            for called in _called_names(self.module, name):
-                if (called not in written or self.inlinable.get(called)) and called not in found:
-                    found.append(called)
-                    visit(called)
-
-        for name in written:
-            visit(name)
-        return [name for name in self.module.functions if name in found]
 
     # One function
 

@@ -43,6 +43,7 @@ CATALOGUE: dict[str, str] = {
     "FG040": "whether a change in place changes another name too cannot be told",
     "FG041": "a change in place changes another name too",
     "FG042": "a helper changes its argument",
+    "FG043": "a change in place of what a helper was given and handed back",
     "FG050": "shapes do not fit together",
     "FG051": "a shape that cannot be read",
     "FG052": "a shape for something that is no parameter",

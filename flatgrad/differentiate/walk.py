@@ -156,7 +156,9 @@ class _Walk:
 
     def _reverse_gate(self, step: Relation) -> None:
         gate = TABLE[step.gate]
-        for attribute in step.attrs.values():
+        for attribute_name, attribute in step.attrs.items():
+            if attribute_name == "into" or step.gate.startswith("group."):
+                continue  # what a group reads of the forward pass stands in its attributes
             for value in values_in(attribute):
                 if value in self.varied and value.type.dtype is not DType.INT and value.type.kind is not Kind.SHAPE:
                     raise refusal(f"{value.name or 'this argument'} carries a gradient that {step.gate} has no rule for", step, "make it a constant, or compute it another way")
@@ -342,7 +344,9 @@ class _Walk:
 
     def _reverse_call(self, step: Call) -> None:
         signature = self.callee(step.function)
-        upstream = tuple(self._adjoint(step.outs[position]) for position in signature.results)
+        # A result that nothing differentiable reads: None means zero.
+        nothing = Literal(None, "None")
+        upstream = tuple(self.adjoints.get(step.outs[position], nothing) for position in signature.results)
         names = []
         for position in signature.differentiated:
             arg = step.args[position]

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flatgrad.analysis import augmented
 from flatgrad.emit.edits import Edits
 from flatgrad.emit.names import Scope
 from flatgrad.emit.residuals import Hoist, Residuals
@@ -159,10 +160,15 @@ class _ForwardWriter:
                     continue
                 if isinstance(step, Relation):
                     text = self._on_one_line(self.edits.inner(step.span))
-                    if hoist.copied:
-                        text = _copied(text, out)
+                    place = hoist.name
+                    if hoist.copied and self.lowered.roots.get(out) == {out}:
+                        # The name keeps the value, what is written to later is a copy.
+                        place = _copied(hoist.name, out)
+                    elif hoist.copied:
+                        text, place = _copied(text, out), ""
                     self.before.setdefault(step.stage, []).append(f"{hoist.name} = {text}")
-                    self.edits.replace(self._with_parentheses(step.span), hoist.name)
+                    if place:
+                        self.edits.replace(self._with_parentheses(step.span), place)
 
     def _with_parentheses(self, span: Span) -> Span:
         """The span with the parentheses around it, which a name does not need; those of a call are not around it."""
@@ -180,6 +186,10 @@ class _ForwardWriter:
         assert step.span is not None and step.stage is not None
         if step in self.plain_calls:
             self._rename_call(step.span, self.plain_calls[step])
+            (name,) = [self.residuals.hoisted.get(out) for out in step.outs] if len(step.outs) == 1 else [None]
+            if name is not None:
+                self.before.setdefault(step.stage, []).append(f"{name} = {self._on_one_line(self.edits.rendered(step.span))}")
+                self.edits.replace(step.span, name)
             return
         if step not in self.calls:
             return
@@ -221,7 +231,7 @@ class _ForwardWriter:
         for span, value in places.items():
             low, high = self.edits.bounds(span)
             if value in written and start < low and high <= end and self._is_argument(step.span, span):
-                self.edits.replace(span, _copied(self.edits.inner(span), value))
+                self.edits.replace(span, _copied(self.edits.rendered(span), value))
 
     def _is_argument(self, call: Span, argument: Span) -> bool:
         for node in ast.walk(self.lowered.node):
@@ -237,9 +247,9 @@ class _ForwardWriter:
     def _rename_call(self, span: Span, function: str) -> None:
         text = self.edits.inner(span)
         opening = text.index("(")
+        name, bracket, part = function.partition("[")
         if text[:opening].strip() != function:
-            closing = "[0]" if function.endswith("[0]") else ""
-            self.edits.replace(span, function.removesuffix("[0]") + text[opening:] + closing)
+            self.edits.replace(span, name + text[opening:] + bracket + part)
 
     def _statement(self, stage: Stage) -> ast.stmt:
         return self.statements[stage.span]
@@ -312,9 +322,10 @@ class _ForwardWriter:
     def _renaming(self, statement: ast.AugAssign, stage: Stage) -> tuple[str, str] | None:
         """The names before and after an augmented assignment, where they are two."""
         step = self.changes.get(stage)
-        if step is None or not isinstance(step.args[0], Value):
+        old = None if step is None else augmented(step)[0]
+        if step is None or not isinstance(old, Value):
             return None
-        old, new = step.args[0], step.out
+        new = step.out
         before, after = self.names.get(old, old.name), self.names.get(new, new.name)
         return (before, after) if before != after else None
 

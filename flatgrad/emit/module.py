@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -39,12 +39,11 @@ class FunctionPlan:
 
 @dataclass(frozen=True, slots=True)
 class ModulePlan:
-    """All that the module holds. `command`: the options that it was written with; `plain`: helpers kept as they are."""
+    """All that the module holds; `command`: the options that it was written with."""
 
     module: Module
     functions: tuple[FunctionPlan, ...]
     command: str
-    plain: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def write_module(plan: ModulePlan) -> str:
 
     names = _import_names(plan)
     functions = tuple(_function(plan, one, names) for one in plan.functions)
-    helpers = tuple(_plain_text(plan.module, name) for name in plan.plain)
+    helpers = _helpers(plan.module, functions)
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(template), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -142,6 +141,23 @@ def _used_names(text: str) -> frozenset[str]:
     return frozenset(part.id for part in ast.walk(ast.parse(text)) if isinstance(part, ast.Name))
 
 
+def _helpers(module: Module, functions: tuple[FunctionText, ...]) -> tuple[str, ...]:
+    """The functions that forward calls as they are: those that stand for a gate, those that carry no gradient."""
+    wanted: list[str] = []
+    pending = ["\n".join(line for one in functions for line in one.forward.lines if not line.startswith("return "))]
+    while pending:
+        for name in sorted(_called_names(pending.pop()) & set(module.functions) - set(wanted)):
+            wanted.append(name)
+            pending.append(_plain_text(module, name))
+    written = {one.forward_name for one in functions}
+    return tuple(_plain_text(module, name) for name in module.functions if name in wanted and name not in written)
+
+
+def _called_names(text: str) -> frozenset[str]:
+    calls = [part.func for part in ast.walk(ast.parse(text)) if isinstance(part, ast.Call)]
+    return frozenset(function.id for function in calls if isinstance(function, ast.Name))
+
+
 def _plain_text(module: Module, name: str) -> str:
     node = module.functions[name]
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
@@ -185,7 +201,7 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
         if isinstance(step, Call) and step in reversed_calls
     }
     plain = {
-        step: _plain_call(step, one, plan)
+        step: _plain_call(step)
         for step in lowered.function.block.body
         if isinstance(step, Call) and step not in reversed_calls
     }
@@ -223,11 +239,11 @@ def _hint(residuals: Residuals, value: Value) -> str:
     return f"d{residuals.described(value)}"
 
 
-def _plain_call(step: Call, one: FunctionPlan, plan: ModulePlan) -> str:
-    """How forward calls a function without differentiating it: a pair gives its result first."""
-    if step.function in plan.plain:
+def _plain_call(step: Call) -> str:
+    """How forward calls a function without differentiating it: a pair hands out its cache as well."""
+    if not step.function.endswith("_forward"):
         return step.function
-    return f"{step.function.removesuffix('_forward')}_forward[0]"
+    return f"{step.function}[0]" if len(step.outs) == 1 else f"{step.function}[:-1]"
 
 
 def _cached_names(one: FunctionPlan, residuals: Residuals, text: BackwardText, found: dict[Value, str]) -> tuple[str, ...]:
@@ -271,7 +287,10 @@ def _texts(one: FunctionPlan, forward: ForwardText, text: BackwardText, cached: 
     lines += text.preludes
     for stage, group in text.groups:
         if stage is not None and stage in numbers:
-            lines.append(f"# ({numbers[stage]}) {_stage_text(stage, forward)}")
+            covers = one.lowered.covers.get(stage, ())
+            if not any(cover.whole for cover in covers):
+                lines.append(f"# ({numbers[stage]}) {_stage_text(stage, forward)}")
+            lines += [f"# {_numbers(cover.stages, numbers)} {cover.text}" for cover in covers]
         lines += group
     single = len(one.returned) == 1
     shape = one.lowered.results[one.returned[0]].value.type.shape
@@ -295,6 +314,17 @@ def _texts(one: FunctionPlan, forward: ForwardText, text: BackwardText, cached: 
         check_scalar=not shape.is_scalar,
         unbroadcasts=text.unbroadcasts,
     )
+
+
+def _numbers(stages: tuple[Stage, ...], numbers: Mapping[Stage, int]) -> str:
+    """`(4)-(7)`, `(4), (6)`, `(2), (4)-(6)`"""
+    runs: list[list[int]] = []
+    for number in (numbers[stage] for stage in stages if stage in numbers):
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"({run[0]})" if len(run) == 1 else f"({run[0]})-({run[-1]})" for run in runs)
 
 
 def _stage_text(stage: Stage, forward: ForwardText) -> str:

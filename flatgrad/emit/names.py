@@ -56,7 +56,7 @@ _SUFFIX = {
 
 def described(relation: Relation, target: str) -> str:
     """A name for a part of an expression, from what it computes and what it is computed from: `scores_max`, `h_pre`."""
-    suffix = _SUFFIX.get(relation.gate, relation.gate.rpartition(".")[2])
+    suffix = _SUFFIX.get(relation.gate, relation.gate.rpartition(".")[2].partition(" ")[0])
     if relation.gate == "read":
         index = relation.attrs["index"]
         parts = [item.name for item in index if isinstance(item, Value) and item.name] if isinstance(index, tuple) else []

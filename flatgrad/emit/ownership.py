@@ -73,6 +73,7 @@ def _conflicts(schedule: Schedule) -> tuple[set[Value], frozenset[Relation]]:
     sharing: dict[Value, list[Value]] = {}
     # Where the chain of a variable begins: the line that a copy is made in.
     origin: dict[Value, Value] = {param: param for param in schedule.params}
+    bound: set[Value] = set()
     copied: set[Value] = set()
     apart: set[Relation] = set()
     for position, line in enumerate(schedule.lines):
@@ -88,12 +89,15 @@ def _conflicts(schedule: Schedule) -> tuple[set[Value], frozenset[Relation]]:
                 found = frozenset() if line.out.type.kind is Kind.SCALAR else frozenset((line.out,))
             elif EXTERNAL in found:
                 copied.add(origin.get(base, base))
+            elif read_later and origin.get(base) in bound:
+                copied.add(origin[base])
             else:
                 copied |= {origin.get(value, value) for value in read_later}
             if base in origin:
                 origin[line.out] = origin[base]
         elif line.gate == "let":
             origin[line.out] = line.out
+            bound.add(line.out)
         for out in line.outs:
             # Gradients that another function returns are the caller's own, each for itself.
             roots[out] = frozenset((out,)) if line.gate == "call_backward" else found
@@ -102,7 +106,8 @@ def _conflicts(schedule: Schedule) -> tuple[set[Value], frozenset[Relation]]:
             for root in roots[out]:
                 sharing.setdefault(root, []).append(out)
     seen: set[Value] = set()
-    for result in schedule.results:
+    # What owns its buffer keeps it; what only shares it gets a copy.
+    for result in sorted(schedule.results, key=lambda value: value not in roots.get(value, ())):
         owners = roots.get(result, frozenset((EXTERNAL,)))
         if EXTERNAL in owners or owners & seen:
             copied.add(origin.get(result, result))

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from flatgrad.analysis import augmented
 from flatgrad.emit.names import Scope, described, is_identifier
 from flatgrad.emit.spell import Names, spell
 from flatgrad.frontend.environment import Lowered
@@ -326,7 +327,7 @@ class Residuals:
         if not isinstance(producer, Relation) or producer.gate == "write" or value.name != rewritten.name:
             return False
         # Out of place NumPy may choose a wider dtype: only a constant leaves it as it is.
-        if not producer.attrs.get("into") or not isinstance(producer.args[1], Literal):
+        if not producer.attrs.get("into") or isinstance(augmented(producer)[1], Value):
             return False
         roots = self.lowered.roots.get(value, frozenset())
         if roots & self._params:

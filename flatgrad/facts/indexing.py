@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from dataclasses import dataclass
+from types import EllipsisType
 
 from flatgrad.ir.core import Attribute, DType, Kind, Slice, Type, Value
-from flatgrad.ir.dims import Dim, Shape
+from flatgrad.ir.dims import SCALAR, Dim, Shape
 from flatgrad.ir.solver import Solver, broadcast
 
 TypeOf = Callable[[Value], Type]
@@ -23,84 +25,83 @@ class Style(enum.Enum):
 
 def index_shape(shape: Shape, index: tuple[Attribute, ...], type_of: TypeOf, solver: Solver, label: str) -> Shape:
     """The shape of `x[index]` for x of `shape`. What the line enforces of x's rank is unified."""
-    consumed = sum(_consumes(item, type_of) or 0 for item in index)
-    unclear = any(_consumes(item, type_of) is None for item in index)
-    if unclear:
+    uses = [_consumes(item, type_of) for item in index]
+    if None in uses:
         return Shape.unknown(label)
+    consumed = sum(count or 0 for count in uses)
     if Ellipsis not in index:
         shape = solver.grow_front(shape, consumed)
-        if shape.middle is not None and len(shape.front) < consumed:
+        if len(shape.front) < consumed:
             return Shape.unknown(label)
         return _walk(shape, index, type_of, solver, label)
     position = index.index(Ellipsis)
-    before = sum(_consumes(item, type_of) or 0 for item in index[:position])
+    before = sum(count or 0 for count in uses[:position])
     after = consumed - before
-    if shape.dims is None:
-        if before:
-            shape = solver.grow_front(shape, before)
-        if after:
-            shape = solver.grow_back(shape, after)
-    if len(shape.front if shape.middle is not None else shape.front) < before:
-        return Shape.unknown(label)
+    if shape.middle is not None:
+        shape = solver.grow_front(shape, before)
+        shape = solver.grow_back(shape, after)
     if shape.middle is None:
         gap = len(shape.front) - consumed
         if gap < 0:
             return Shape.unknown(label)
-        expanded = (*index[:position], *([Slice()] * gap), *index[position + 1 :])
+        # An ellipsis that stands for no dim still keeps advanced items apart.
+        expanded = (*index[:position], *([Slice()] * gap or [Ellipsis]), *index[position + 1 :])
         return _walk(shape, expanded, type_of, solver, label)
-    if any(_is_advanced(item, type_of) for item in index) or len(shape.back) < after:
+    if len(shape.front) < before or len(shape.back) < after or any(_is_advanced(item, type_of) for item in index):
         return Shape.unknown(label)
-    head = _walk(Shape(shape.front), index[:position], type_of, solver, label)
-    tail_dims = shape.back[len(shape.back) - after :] if after else ()
-    tail = _walk(Shape(tail_dims), index[position + 1 :], type_of, solver, label)
-    return Shape(head.front, shape.middle, shape.back[: len(shape.back) - after] + tail.front)
+    cut = len(shape.back) - after
+    head = _walk(Shape(shape.front), index[:position], type_of, solver, f"{label}.head")
+    tail = _walk(Shape(shape.back[cut:]), index[position + 1 :], type_of, solver, f"{label}.tail")
+    return Shape(head.front, shape.middle, shape.back[:cut] + tail.front)
 
 
 def _walk(shape: Shape, index: tuple[Attribute, ...], type_of: TypeOf, solver: Solver, label: str) -> Shape:
     """The shape for an index without an ellipsis, whose items meet dims at the front of the shape."""
+    # An integer among advanced items is one of them.
+    fancy = any(_is_advanced(item, type_of) for item in index)
     axis = 0
     dims: list[Dim] = []
     advanced: Shape | None = None
     place = 0
-    gaps = 0
-    previous_advanced = False
+    apart = False
+    beside = False
     for count, item in enumerate(index):
-        if item is None:
-            dims.append(Dim.of(1))
-            previous_advanced = False
+        if item is None or item is Ellipsis:
+            dims += [] if item is Ellipsis else [Dim.of(1)]
+            beside = False
         elif isinstance(item, Slice):
             dims.append(_slice_dim(shape.front[axis], item, type_of, f"{label}.{count}"))
             axis += 1
-            previous_advanced = False
-        elif _is_advanced(item, type_of):
-            assert isinstance(item, Value)
-            one = type_of(item)
-            part = Shape((Dim.symbol(f"{label}.mask{count}"),)) if one.dtype is DType.BOOL else solver.resolve(one.shape)
-            if advanced is None:
-                advanced, place = part, len(dims)
-            else:
-                gaps += not previous_advanced
-                advanced = broadcast(advanced, part, solver, f"{label}.{count}")
-            axis += _consumes(item, type_of) or 0
-            previous_advanced = True
+            beside = False
         else:
-            # An integer among advanced indices is one of them.
-            if any(_is_advanced(other, type_of) for other in index):
+            if fancy:
+                part = _advanced_shape(item, type_of, solver, f"{label}.mask{count}")
                 if advanced is None:
-                    advanced, place = Shape(()), len(dims)
+                    advanced, place = part, len(dims)
                 else:
-                    gaps += not previous_advanced
-                previous_advanced = True
-            axis += 1
+                    apart = apart or not beside
+                    advanced = broadcast(advanced, part, solver, f"{label}.{count}")
+                beside = True
+            axis += _consumes(item, type_of) or 0
     rest = Shape(shape.front[axis:], shape.middle, shape.back)
     if advanced is None:
         return _joined(Shape(tuple(dims)), rest)
-    if gaps:
+    if apart:
         place = 0
-    front, back = Shape(tuple(dims[:place])), Shape(tuple(dims[place:]))
     if advanced.middle is not None and rest.middle is not None:
         return Shape.unknown(label)
+    front, back = Shape(tuple(dims[:place])), Shape(tuple(dims[place:]))
     return _joined(_joined(front, advanced), _joined(back, rest))
+
+
+def _advanced_shape(item: Attribute, type_of: TypeOf, solver: Solver, label: str) -> Shape:
+    """What one item adds to the common shape of the advanced ones: a mask the number of its true elements."""
+    if not isinstance(item, Value):
+        return SCALAR
+    one = type_of(item)
+    if one.dtype is DType.BOOL:
+        return Shape((Dim.symbol(label),))
+    return SCALAR if one.kind is Kind.SCALAR else solver.resolve(one.shape)
 
 
 def _joined(first: Shape, second: Shape) -> Shape:
@@ -110,60 +111,98 @@ def _joined(first: Shape, second: Shape) -> Shape:
 
 
 def _consumes(item: Attribute, type_of: TypeOf) -> int | None:
-    """How many dims of x an item uses up; None where that is not known."""
-    if item is None or item is Ellipsis:
-        return 0
-    if isinstance(item, Value):
-        known = type_of(item)
-        if known.dtype is DType.BOOL:
-            return known.shape.rank
-        if known.dtype is DType.OPEN and known.kind is not Kind.SCALAR:
-            return None if known.shape.rank is None else 1
-    return 1
+    """How many dims of x an item uses up; None where that, or what comes in their place, is not known."""
+    match item:
+        case None | EllipsisType():
+            return 0
+        case Slice():
+            return 1
+        case bool():
+            return None
+        case int():
+            return 1
+        case Value():
+            known = type_of(item)
+            if known.kind in (Kind.SHAPE, Kind.OTHER):
+                # A tuple is an index of several items.
+                return None
+            if known.dtype is DType.BOOL:
+                # A single True or False takes no dim and adds one.
+                return known.shape.rank or None
+            if known.dtype is DType.OPEN and known.kind is not Kind.SCALAR:
+                # It may be a mask.
+                return None
+            return 1
+        case _:
+            return None
 
 
 def _is_advanced(item: Attribute, type_of: TypeOf) -> bool:
-    return isinstance(item, Value) and type_of(item).kind is not Kind.SCALAR
+    return isinstance(item, Value) and (type_of(item).kind is not Kind.SCALAR or type_of(item).dtype is DType.BOOL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A bound of a slice: `distance`, which is never negative, from the front or, then a constant, from the end."""
+
+    distance: Dim
+    from_end: bool
 
 
 def _slice_dim(dim: Dim, item: Slice, type_of: TypeOf, label: str) -> Dim:
-    """The length of a slice, where it is the same for every value of the symbols; else a new symbol."""
-    if item == Slice():
+    """The length of a slice, where it is the same expression for every value of the symbols; else a new symbol."""
+    if item.start is None and item.stop is None and item.step in (None, 1, -1):
         return dim
-    start = Dim.of(0) if item.start is None else _bound(item.start, dim, type_of)
-    stop = dim if item.stop is None else _bound(item.stop, dim, type_of)
-    if item.step == -1 and item.start is None and item.stop is None:
-        return dim
-    if item.step not in (None, 1) or start is None or stop is None:
-        return Dim.symbol(label)
-    if dim.constant is not None and start.constant is not None and stop.constant is not None:
-        return Dim.of(len(range(*slice(start.constant, stop.constant).indices(dim.constant))))
-    if not (_never_negative(start) and _never_negative(dim - stop)):
-        return Dim.symbol(label)
-    length = stop - start
-    whole = item.start is None or item.stop is None
-    if _never_negative(length) or (whole and (dim - length).constant == 1):
-        return length
-    return Dim.symbol(label)
+    bounds = [_number(part, type_of) for part in (item.start, item.stop, item.step)]
+    known = [None if bound is None else bound.constant for bound in bounds]
+    if dim.constant is not None and all(k is not None or p is None for k, p in zip(known, _parts(item), strict=True)):
+        return Dim.of(len(range(dim.constant)[slice(*known)])) if known[2] != 0 else Dim.symbol(label)
+    length = None
+    if item.step in (None, 1):
+        start = _Place(Dim.of(0), False) if item.start is None else _place(bounds[0], dim)
+        stop = _Place(Dim.of(0), True) if item.stop is None else _place(bounds[1], dim)
+        length = None if start is None or stop is None else _length(dim, start, stop)
+    return Dim.symbol(label) if length is None else length
 
 
-def _bound(attribute: Attribute, dim: Dim, type_of: TypeOf) -> Dim | None:
-    if isinstance(attribute, int):
-        return Dim.of(attribute) if attribute >= 0 else dim + attribute
-    if isinstance(attribute, Value):
-        return type_of(attribute).number
-    return None
+def _parts(item: Slice) -> tuple[Attribute, Attribute, Attribute]:
+    return item.start, item.stop, item.step
 
 
-def _never_negative(dim: Dim) -> bool:
-    return all(coefficient >= 0 for _, coefficient in dim.terms)
+def _number(attribute: Attribute, type_of: TypeOf) -> Dim | None:
+    if isinstance(attribute, int) and not isinstance(attribute, bool):
+        return Dim.of(attribute)
+    return type_of(attribute).number if isinstance(attribute, Value) else None
+
+
+def _place(number: Dim | None, dim: Dim) -> _Place | None:
+    """Where a bound points to; None where it may count from the front or from the end."""
+    if number is None:
+        return None
+    if number.constant is not None and number.constant < 0:
+        return _Place(-number, True)
+    if number.never_negative:
+        return _Place(number, False)
+    # `x[: N - 1]`: for N = 0 the bound is -1, which counts from the end and leaves nothing, too.
+    return _Place(Dim.of(1), True) if (dim - number).constant == 1 else None
+
+
+def _length(dim: Dim, start: _Place, stop: _Place) -> Dim | None:
+    """The number of elements between two places, of which either may lie beyond the other end."""
+    if not start.from_end:
+        if stop.from_end:
+            return (dim - stop.distance - start.distance).clipped()
+        return (stop.distance - start.distance).clipped() if (dim - stop.distance).never_negative else None
+    if not stop.from_end or not (dim - start.distance).never_negative:
+        return None
+    return (start.distance - stop.distance).clipped()
 
 
 def index_style(index: tuple[Attribute, ...], type_of: TypeOf, counts_up: Callable[[Value], bool]) -> Style:
     """How an index reads. `counts_up` tells an index array that is known to hold distinct integers in one row, such
     as `np.arange(N)`."""
     values = [item for item in index if isinstance(item, Value)]
-    advanced = [item for item in values if type_of(item).kind is not Kind.SCALAR]
+    advanced = [item for item in values if _is_advanced(item, type_of)]
     if not advanced:
         plain = all(item is None or item is Ellipsis or item == Slice() for item in index)
         return Style.NEW_AXES if plain else Style.BASIC

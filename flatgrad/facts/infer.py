@@ -30,7 +30,7 @@ from flatgrad.ir.core import (
     Value,
 )
 from flatgrad.ir.dims import SCALAR, Dim, Shape
-from flatgrad.ir.solver import Contradiction, Solver
+from flatgrad.ir.solver import Contradiction, Solver, pattern
 
 MOST_SWEEPS = 12
 
@@ -126,13 +126,13 @@ class _Inference:
             match step:
                 case Call():
                     for out, one in zip(step.outs, self._call_types(step, label, depth), strict=True):
-                        self.types[out] = one
+                        self._learn(out, one)
                 case Relation():
                     if step.attrs.get("of_array") and isinstance(step.args[0], Value):
                         self.arrays.add(step.args[0])
                     self._index_facts(step)
                     for out, one in zip(step.outs, self.relation_types(step, label), strict=True):
-                        self.types[out] = one
+                        self._learn(out, one)
         except Contradiction as error:
             text = step.stage.text if step.stage is not None else ""
             raise Refused(
@@ -147,11 +147,19 @@ class _Inference:
                 )
             ) from None
 
+    def _learn(self, out: Value, one: Type) -> None:
+        """What an earlier sweep found of the value holds as well."""
+        if out in self.types:
+            self.solver.same_shape(self.types[out].shape, one.shape)
+        self.types[out] = one
+
     def _described(self, step: Step) -> str:
         parts = [f"{value.name} {self.type_of(value).shape}" for value in step.operands() if value.name]
         return ", ".join(dict.fromkeys(parts))
 
     def relation_types(self, step: Relation, label: str) -> list[Type]:
+        # What a rule leaves open it names by the label, and how it names it hangs on what it knows of the operands.
+        label = self.solver.label(label, pattern([self.type_of(value) for value in step.operands()]))
         one = structural_type(step, self.type_of, self.solver, label)
         if one is not None:
             return [one]
@@ -166,10 +174,15 @@ class _Inference:
         assert isinstance(index, tuple)
         for item in index:
             if isinstance(item, Value) and self.types[item].dtype is DType.OPEN:
-                several = sum(isinstance(other, Value | int) for other in index) > 1
+                # Beside an array of integers a mask would have to fit it: taken for integers, its shape is right.
+                beside = any(self._integers(other) for other in index if other is not item)
                 known = self.types[item]
-                if several or known.shape.is_scalar:
+                if beside or known.shape.is_scalar:
                     self.types[item] = replace(known, dtype=DType.INT)
+
+    def _integers(self, item: Attribute) -> bool:
+        known = self.types[item] if isinstance(item, Value) else None
+        return known is not None and known.dtype is DType.INT and known.kind is Kind.ARRAY
 
     def _call_types(self, step: Call, label: str, depth: int) -> list[Type]:
         lowered, assumptions = self.callee(step.function)
@@ -225,7 +238,10 @@ def gate_types(site: RelationSite, step: Relation, type_of: Callable[[Value], Ty
 
 
 # Gates whose result is an array even where it has no dims: it can be written to.
-_KEEPS_ARRAY = {"zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like", "copy", "array"}
+_KEEPS_ARRAY = {
+    "zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like", "copy", "array", "astype",
+    "where", "tensordot", "cross", "roll", "pad",
+}  # fmt: skip
 
 
 def _kind(step: Relation, view: bool, shape: Shape, operands: list[Type]) -> Kind:

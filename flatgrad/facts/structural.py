@@ -106,7 +106,8 @@ def _read(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Ty
     if isinstance(length, int) and whole.front:
         solver.same_dim(whole.front[0], Dim.of(length))
     if shape.is_scalar:
-        return Type(Kind.SCALAR, base.dtype, shape)
+        # `x[..., 0]` is an array without dims, which can be written to.
+        return Type(Kind.OPEN if Ellipsis in index else Kind.SCALAR, base.dtype, shape)
     known = base.kind is Kind.ARRAY and shape.least_rank > 0
     fancy = any(isinstance(item, Value) and type_of(item).kind is not Kind.SCALAR for item in index)
     return Type(Kind.ARRAY if known or (fancy and shape.least_rank) else Kind.OPEN, base.dtype, shape)

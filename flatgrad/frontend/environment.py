@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flatgrad.diagnostics import Diagnostic
 from flatgrad.ir.core import Function, Literal, Span, Stage, Type, Value
@@ -50,6 +50,15 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Cover:
+    """A group that is written over several statements: which, what it is, and whether it is the whole of the last."""
+
+    stages: tuple[Stage, ...]
+    text: str
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Lowered:
     """One function as IR, and what ties it to its text.
 
@@ -59,6 +68,7 @@ class Lowered:
         overwritten: for each value whose buffer is written to later, the first stage that does so.
         rewritten: for each stage that changes a buffer in place, the new value of that buffer.
         questions: for each in-place statement's target whose meaning hangs on scalar or array, the value before it.
+        covers: for the last statement of each group that is written over several, the groups that end there.
     """
 
     function: Function
@@ -71,6 +81,7 @@ class Lowered:
     rewritten: Mapping[Stage, Value]
     questions: Mapping[Span, Value]
     notes: tuple[Diagnostic, ...]
+    covers: Mapping[Stage, tuple[Cover, ...]] = field(default_factory=dict)
 
 
 def live_names(statements: Sequence[ast.stmt]) -> dict[int, frozenset[str]]:

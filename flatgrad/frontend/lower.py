@@ -65,6 +65,8 @@ class _FunctionLowering:
         self.overwritten: dict[Value, Stage] = {}
         self.rewritten: dict[Stage, Value] = {}
         self.questions: dict[Span, Value] = {}
+        # Buffers that a helper was given and handed back: its cache may hold them.
+        self.lent: dict[Value, str] = {}
         # Parts of a display that has a name of its own: naming one of them must not take it from the display.
         self.kept_unnamed: set[Value] = set()
         self.errors: list[Diagnostic] = []
@@ -192,6 +194,7 @@ class _FunctionLowering:
                 argument = given.get(root)
                 if isinstance(argument, Value):
                     shared |= self.roots.get(argument, frozenset())
+                    self.lent |= {root: step.function for root in self.roots.get(argument, frozenset())}
                 elif root not in given:
                     shared.add(fresh.setdefault(root, out))
             self._share(out, frozenset(shared or {out}))
@@ -346,6 +349,15 @@ class _FunctionLowering:
         if scalar:
             return
         roots = self.roots[old]
+        lender = next((self.lent[root] for root in roots if root in self.lent), None)
+        if lender is not None:
+            self._error(
+                "FG043",
+                f"this changes what {lender} was given and handed back",
+                target,
+                f"the backward pass of {lender} may need it as it was",
+                f"write `{name} = {name}.copy()` before, or compute a new array instead",
+            )
         for other in sorted(live - {name}):
             value = self.environment.get(other)
             if not isinstance(value, Value) or not roots & self.roots.get(value, frozenset()):

@@ -1,9 +1,130 @@
-"""Backward rules of grouped gates that take more than one expression."""
+"""Backward rules of grouped gates that take more than one expression, and of those that read forward values.
+
+Each is a function of a builder, the relation of the group, the operand's name and the upstream gradient. What backward
+reads of the forward pass stands in the attributes of the relation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from flatgrad.ir.core import Operand, Relation
+from flatgrad.differentiate.builder import Builder
+from flatgrad.differentiate.rules import build_rule
+from flatgrad.frontend.environment import Binding
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Value
 
-GROUP_BACKWARD: dict[str, Callable[[object, Relation, str, Operand], Operand]] = {}
+Rule = Callable[[Builder, Relation, str, Operand], Operand]
+
+
+def _label_cross_entropy(build: Builder, relation: Relation, name: str, dz: Operand) -> Operand:
+    """The probabilities less 1 at the labels, times the gradient of the loss of each row."""
+    x = relation.args[0]
+    assert isinstance(x, Value)
+    variable = f"d{x.name}" if x.name else ""
+    gradient = _of_rows(build, relation, dz)
+    chain = _probabilities(build, relation, variable)
+    index = {"index": relation.attrs["index"], "mode": "subtract"}
+    chain = build.value("scatter", chain, Literal(1, "1"), attrs=index, name=variable)
+    if isinstance(gradient, Literal) and gradient.value == 1:
+        return chain
+    return build.value("update", chain, gradient, attrs={"op": "*"}, name=variable)
+
+
+def _cross_entropy(build: Builder, relation: Relation, name: str, dz: Operand) -> Operand:
+    """As rows of Y need not sum to one: (p * their sums - Y) times the gradient of the loss of each row."""
+    x, weights = relation.args
+    gradient = _of_rows(build, relation, dz)
+    names: dict[str, Binding] = {"Y": weights, "g": gradient, "axis": _literal(relation.attrs["axis"])}
+    if name == "y":
+        (logp,) = (value for key, value in relation.attrs.items() if key == "logp")
+        assert isinstance(logp, Value)
+        return build_rule(build, "-g * logp", names | {"logp": logp})
+    names["p"] = _probabilities(build, relation, None)
+    assert isinstance(x, Value)
+    if x.type.shape.rank == 1:
+        return build_rule(build, "(p * np.sum(Y) - Y) * g", names)
+    return build_rule(build, "(p * np.sum(Y, axis=axis, keepdims=True) - Y) * g", names)
+
+
+def _of_rows(build: Builder, relation: Relation, dz: Operand) -> Operand:
+    """The gradient of the negative log-likelihood of each row, against which the scores broadcast."""
+    x, axis, scale = relation.args[0], relation.attrs["axis"], relation.attrs["scale"]
+    assert isinstance(x, Value)
+    assert isinstance(axis, int)
+    assert isinstance(scale, tuple)
+    rank = x.type.shape.rank
+    for step in reversed(scale):
+        assert isinstance(step, tuple)
+        gate, factor = step
+        if gate == "mean":
+            assert isinstance(factor, tuple)
+            dz = _averaged(build, factor, dz)
+        else:
+            dz = build.add(str(gate), dz, factor if isinstance(factor, Value) else _literal(factor))
+    if not relation.attrs["negative"]:
+        dz = build.add("negative", dz)
+    if relation.attrs["rows"] and rank is not None and axis > 0:
+        dz = _with_classes(build, dz, axis)
+    return dz
+
+
+def _averaged(build: Builder, factor: tuple[Attribute, ...], dz: Operand) -> Operand:
+    """A gradient divided by how many numbers a mean was taken of."""
+    source, *axes = factor
+    assert isinstance(source, Value)
+    if len(axes) > 1:
+        return build.add("divide", dz, build.add("size", source))
+    for axis in axes:
+        dz = build.add("divide", dz, build.add("dim", source, attrs={"axis": axis, "rank": None}))
+    return dz
+
+
+def _probabilities(build: Builder, relation: Relation, variable: str | None) -> Value:
+    """The softmax, in a buffer of its own under the name `variable`, or as part of an expression."""
+    attrs = relation.attrs
+    owned, name = variable is not None, variable or ""
+    if isinstance(p := attrs.get("p"), Value):
+        return build.value("copy_of", p, name=name) if owned else p
+    if isinstance(logp := attrs.get("logp"), Value):
+        return build.value("exp", logp, name=name)
+    scores, total, axis = attrs["scores"], attrs["total"], attrs["axis"]
+    assert isinstance(scores, Value)
+    assert isinstance(total, Value)
+    assert isinstance(axis, int)
+    against = total if axis == 0 else _with_classes(build, total, axis)
+    return build.value("exp", build.add("subtract", scores, against), name=name)
+
+
+def _with_classes(build: Builder, rows: Operand, axis: int) -> Operand:
+    """One number for each row, with a dim of size 1 where the classes are: `dz[:, None]`."""
+    spelled = ", ".join([*[":"] * axis, "None"])
+    return build_rule(build, f"rows[{spelled}]", {"rows": rows})
+
+
+def _literal(number: Attribute) -> Literal:
+    assert isinstance(number, int | float)
+    return Literal(number, repr(number))
+
+
+def _standardise(build: Builder, relation: Relation, name: str, dz: Operand) -> Operand:
+    """The gradient less its mean and less its part along z, over the deviation."""
+    axis, std = relation.attrs["axis"], relation.attrs["std"]
+    assert isinstance(std, Value)
+    names: Mapping[str, Binding] = {"dz": dz, "z": relation.out, "std": std}
+    scaled = "* std" if relation.attrs["inverse"] else "/ std"
+    if name == "y":
+        # z falls with the variance that eps is added to: dz * z / (2 * std**2)
+        return build_rule(build, f"-0.5 * np.sum(dz * z {scaled} {scaled})", names)
+    x = relation.args[0]
+    assert isinstance(x, Value)
+    leading = axis == 0 or (isinstance(axis, tuple) and sorted(map(str, axis)) == [str(k) for k in range(len(axis))])
+    along = "" if axis is None else f", axis={axis!r}" if leading else f", axis={axis!r}, keepdims=True"
+    rule = f"(dz - np.mean(dz{along}) - z * np.mean(dz * z{along})) {scaled}"
+    return build_rule(build, rule, names)
+
+
+GROUP_BACKWARD: dict[str, Rule] = {
+    "group.label_cross_entropy": _label_cross_entropy,
+    "group.cross_entropy": _cross_entropy,
+    "group.standardise": _standardise,
+}

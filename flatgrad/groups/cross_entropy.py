@@ -13,7 +13,7 @@ from flatgrad.facts.indexing import Style, index_style
 from flatgrad.groups.graph import Found, Graph, called
 from flatgrad.groups.reduced import Axis, normalised, reduction
 from flatgrad.groups.softmax import Normal, log_softmax, logsumexp, softmax, unshifted
-from flatgrad.ir.core import Attribute, DType, Operand, Relation, Type, Value
+from flatgrad.ir.core import Attribute, DType, Kind, Operand, Relation, Type, Value
 from flatgrad.ir.dims import Dim
 
 PASSED = frozenset({"negative", "positive", "alias", "sum", "builtin_sum", "mean", "average", "divide", "multiply"})
@@ -74,7 +74,9 @@ def _group(loss: Loss, x: Value) -> Found:
     }
     if loss.weights is not None:
         args: tuple[Operand, ...] = (x, loss.weights)
-        return Found("group.cross_entropy", args, attrs, (x, loss.weights), called("softmax cross-entropy", x, loss.weights))
+        return Found(
+            "group.cross_entropy", args, attrs, (x, loss.weights), called("softmax cross-entropy", x, loss.weights)
+        )
     assert loss.index is not None
     labels = next((item for item in loss.index if isinstance(item, Value) and item.name), None)
     said = "softmax cross-entropy" if labels is None else called("softmax cross-entropy", x, labels)
@@ -113,15 +115,19 @@ def _sources(graph: Graph, operand: Operand) -> tuple[tuple[str, Value], ...]:
 
 def _picked(graph: Graph, read: Relation, normal: Normal, sources: tuple[tuple[str, Value], ...]) -> Loss | None:
     """One element of each row: `p[np.arange(N), y]`, the row's classes along the softmax axis."""
-    scores = normal.inputs[-1]
-    index = read.attrs["index"]
-    axis = _class_axis(normal.axis, 2)
-    if scores.type.shape.rank != 2 or axis is None or not isinstance(index, tuple) or len(index) != 2:
+    shape, index = normal.inputs[-1].type.shape, read.attrs["index"]
+    axis = None if shape.rank is None else _class_axis(normal.axis, shape.rank)
+    if axis is None or not isinstance(index, tuple) or len(index) != shape.rank:
         return None
-    rows, labels = index[1 - axis], index[axis]
-    if not isinstance(rows, Value) or not _counts(graph, rows, scores.type.shape.front[1 - axis]):
+    labels = index[axis]
+    if not (type(labels) is int or (isinstance(labels, Value) and labels.type.dtype is DType.INT)):
         return None
-    if not _is_whole(labels) or not isinstance(labels, Value | int):
+    if shape.rank == 1:
+        # One row alone
+        single = not isinstance(labels, Value) or labels.type.kind is Kind.SCALAR
+        return Loss(normal.inputs, axis, sources, index=index, rows=False) if single else None
+    rows = index[1 - axis]
+    if shape.rank != 2 or not isinstance(rows, Value) or not _counts(graph, rows, shape.front[1 - axis]):
         return None
     if index_style(index, _type_of, lambda value: value is rows) is not Style.DISTINCT:
         return None
@@ -137,11 +143,13 @@ def _against_total(graph: Graph, step: Relation) -> Loss | None:
     else:
         minus = [graph.relation(arg, "negative") for arg in step.args]
         sides = tuple(
-            (inner.args[0], other, True) for inner, other in zip(minus, (second, first), strict=True) if inner is not None
+            (inner.args[0], other, True)
+            for inner, other in zip(minus, (second, first), strict=True)
+            if inner is not None
         )
     for picked, rest, negative in sides:
         read, total = graph.relation(picked, "read"), logsumexp(graph, rest)
-        if read is None or total is None or total.stands or not isinstance(rest, Value):
+        if read is None or total is None or total.keepdims or not isinstance(rest, Value):
             continue
         if not graph.same(read.args[0], total.of):
             continue
@@ -187,10 +195,6 @@ def _counts(graph: Graph, rows: Value, length: Dim) -> bool:
     if counter.gate != "arange" and (counter.attrs.get("start") != 0 or counter.attrs.get("step", 1) != 1):
         return False
     return rows.type.shape.rank == 1 and rows.type.shape.front[0] == length
-
-
-def _is_whole(labels: Attribute) -> bool:
-    return type(labels) is int or (isinstance(labels, Value) and labels.type.dtype is DType.INT)
 
 
 def _type_of(value: Value) -> Type:

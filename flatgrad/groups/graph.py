@@ -43,6 +43,8 @@ class Graph:
     varied: frozenset[Value] = frozenset()
     useful: frozenset[Value] = frozenset()
     results: frozenset[Value] = frozenset()
+    of_stage: dict[Stage, list[Step]] = field(default_factory=dict)
+    _order: dict[Stage, int] = field(default_factory=dict)
     _numbers: dict[object, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -50,9 +52,12 @@ class Graph:
         self.varied = varied(block, frozenset(p for p in block.params if p.type.dtype.differentiable))
         self.results = frozenset(value for value in block.results if value.type.dtype.differentiable)
         self.useful = useful(block, self.results)
+        self._order = {stage: position for position, stage in enumerate(self.lowered.stages)}
         for value in block.params:
             self.keys[value] = self._number(value)
         for step in block.body:
+            if step.stage is not None:
+                self.of_stage.setdefault(step.stage, []).append(step)
             for value in step.operands():
                 self.consumers.setdefault(value, []).append(step)
             for position, out in enumerate(step.outs):
@@ -168,7 +173,7 @@ class Graph:
     def stages(self, region: frozenset[Step]) -> tuple[Stage, ...]:
         """The statements that a group has a part in, in order."""
         inside = {step.stage for step in region if step.stage is not None}
-        return tuple(stage for stage in self.lowered.stages if stage in inside)
+        return tuple(sorted(inside, key=self._order.__getitem__))
 
 
 def called(what: str, *values: Operand, joined: str = "against") -> str:

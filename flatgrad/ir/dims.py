@@ -48,6 +48,19 @@ class Dim:
                 return monomial[0]
         return None
 
+    @property
+    def never_negative(self) -> bool:
+        """Whether this is at least 0 for every size that its symbols may have."""
+        return all(c >= 0 for _, c in self.terms) and not any("//" in name or "%" in name for name in self.symbols())
+
+    def clipped(self) -> Dim:
+        """`max(self, 0)`: where self may be negative, a symbol of its own, written without blanks (`N-1`)."""
+        if self.never_negative:
+            return self
+        if self.constant is not None:
+            return Dim(())
+        return Dim.symbol(str(self).replace(" ", ""))
+
     def symbols(self) -> frozenset[str]:
         return frozenset(name for monomial, _ in self.terms for name in monomial)
 

@@ -182,12 +182,16 @@ def _gate_result(gate: Gate, args: list[Any], attrs: Mapping[str, Any]) -> Any:
         names["xs"] = list(args[len(fixed) :])
     elif len(args) > len(fixed):
         raise CannotEvaluate(f"{gate.name} takes {len(fixed)} operands, not {len(args)}")
-    spelling = _chosen(gate, set(names) | set(given))
+    spelling = gate.spellings[0] if _is_group(gate) else _chosen(gate, set(names) | set(given))
+    if _is_group(gate):
+        # The definition of a group names everything that it is made of; an offset that is not there is 0.
+        names = dict.fromkeys(fixed, 0) | names
+        given = {name: attrs.get(name, default) for name, default in gate.attributes.items()}
     values = {f"_{name}": value for name, value in (names | given).items()}
     into = bool(attrs.get("into")) and isinstance(args[0], np.ndarray)
     if into:
         values["_x"] = args[0].copy()
-    code = _code(spelling.text, frozenset(names), frozenset(given), into)
+    code = _code(spelling.text, frozenset(names | given), into, not _is_group(gate))
     scope = dict(_libraries("special." in spelling.text), **values)
     if not into:
         return eval(code, scope)
@@ -207,11 +211,15 @@ def _chosen(gate: Gate, given: set[str]) -> Spelling:
     raise CannotEvaluate(f"no spelling of {gate.name} takes {', '.join(sorted(given))}")
 
 
+def _is_group(gate: Gate) -> bool:
+    return not gate.spellings[0].path
+
+
 @lru_cache(maxsize=4096)
-def _code(text: str, operands: frozenset[str], given: frozenset[str], into: bool) -> CodeType:
-    """A spelling as code over `_x`, `_y`, ...; what is not given is left to its default."""
+def _code(text: str, given: frozenset[str], into: bool, is_call: bool) -> CodeType:
+    """A spelling as code over `_x`, `_y`, ...; where it is one call, what is not given is left to its default."""
     tree = ast.parse(text, mode="eval")
-    body = _Bound(operands | given).visit(tree.body)
+    body = (_Bound if is_call else _Renamed)(given).visit(tree.body)
     if not into:
         return compile(ast.fix_missing_locations(ast.Expression(body)), f"<gate {text}>", "eval")
     if not isinstance(body, ast.BinOp) or not isinstance(body.left, ast.Name):
@@ -220,11 +228,18 @@ def _code(text: str, operands: frozenset[str], given: frozenset[str], into: bool
     return compile(ast.fix_missing_locations(ast.Module([statement], [])), f"<gate {text}>", "exec")
 
 
-class _Bound(ast.NodeTransformer):
+class _Renamed(ast.NodeTransformer):
     """Names of operands and attributes take an underscore, so that none is taken for a library."""
 
     def __init__(self, given: frozenset[str]) -> None:
         self.given = given
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name(f"_{node.id}", ast.Load()) if node.id in self.given else node
+
+
+class _Bound(_Renamed):
+    """The same for one call, whose other arguments fall away."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         args: list[ast.expr] = []
@@ -241,9 +256,6 @@ class _Bound(ast.NodeTransformer):
     def _unpacked(self, arg: ast.expr, name: str) -> bool:
         """`*xs` is unpacked; `*shape` is one tuple, or one number."""
         return isinstance(arg, ast.Starred) and name == "xs"
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        return ast.Name(f"_{node.id}", ast.Load()) if node.id in self.given else node
 
 
 @lru_cache(maxsize=2)

@@ -7,6 +7,9 @@ that `N, D = x.shape` demands), never what merely fits.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
+
+from flatgrad.ir.core import Type
 from flatgrad.ir.dims import Dim, Shape
 
 
@@ -22,6 +25,7 @@ class Solver:
         self.dims: dict[str, Dim] = {}
         self.middles: dict[str, Shape] = {}
         self._fresh: dict[str, int] = {}
+        self._labels: dict[str, tuple[Hashable, int]] = {}
 
     @property
     def size(self) -> int:
@@ -32,6 +36,15 @@ class Solver:
         count = self._fresh.get(hint, 0)
         self._fresh[hint] = count + 1
         return f"{hint}'{count}" if count else f"{hint}'"
+
+    def label(self, base: str, pattern: Hashable) -> str:
+        """A prefix for the names of what a rule leaves open: the same as at the last visit if it then saw the same
+        pattern, else a new one. A name must never stand for one dim in one sweep and for another in the next."""
+        last, count = self._labels.get(base, (pattern, 0))
+        if last != pattern:
+            count += 1
+        self._labels[base] = (pattern, count)
+        return f"{base}~{count}" if count else base
 
     def resolve_dim(self, dim: Dim) -> Dim:
         while True:
@@ -61,6 +74,8 @@ class Solver:
         first, second = self.resolve_dim(first), self.resolve_dim(second)
         if first == second:
             return
+        if (first - second).constant is not None:
+            raise Contradiction(f"{first} is not {second}")
         one, two = first.as_symbol, second.as_symbol
         if one is not None and (two is None or one not in self.claimed or two in self.claimed):
             if one not in second.symbols():
@@ -68,9 +83,6 @@ class Solver:
                 return
         if two is not None and two not in first.symbols():
             self.dims[two] = first
-            return
-        if first.constant is not None and second.constant is not None:
-            raise Contradiction(f"{first} is not {second}")
 
     def same_shape(self, first: Shape, second: Shape) -> None:
         """The two shapes are one whenever the line runs. Raises Contradiction where they cannot be."""
@@ -87,9 +99,14 @@ class Solver:
             self.same_shape(first, second)
         elif second.middle is not None and first.middle is None:
             self.same_shape(second, first)
+        elif first.middle == second.middle:
+            if first.least_rank != second.least_rank:
+                raise Contradiction(f"{first} is not {second}")
+            if len(first.front) == len(second.front):
+                for one, two in zip(first.front + first.back, second.front + second.back, strict=True):
+                    self.same_dim(one, two)
         elif first.middle is not None and not first.front and not first.back:
-            if first.middle != second.middle:
-                self.middles[first.middle] = second
+            self.middles[first.middle] = second
         elif second.middle is not None and not second.front and not second.back:
             self.same_shape(second, first)
 
@@ -141,6 +158,27 @@ class Solver:
         return self.resolve(shape)
 
 
+def pattern(types: Iterable[Type]) -> Hashable:
+    """All that a rule can see of some types, with symbols numbered as they come: their names tell nothing."""
+    numbers: dict[str, str] = {}
+
+    def renamed(name: str) -> str:
+        return numbers.setdefault(name, str(len(numbers)))
+
+    def dims(given: tuple[Dim, ...]) -> Hashable:
+        return tuple(
+            frozenset((tuple(sorted(renamed(name) for name in monomial)), c) for monomial, c in dim.terms) for dim in given
+        )
+
+    found: list[Hashable] = []
+    for one in types:
+        shape = one.shape
+        middle = None if shape.middle is None else renamed("*" + shape.middle)
+        number = None if one.number is None else dims((one.number,))
+        found.append((one.kind, one.dtype, dims(shape.front), middle, dims(shape.back), number))
+    return tuple(found)
+
+
 def broadcast(first: Shape, second: Shape, solver: Solver, name: str) -> Shape:
     """The shape that NumPy broadcasting gives; its middle is `name` where that is open."""
     if first == second or second.is_scalar:
@@ -150,8 +188,8 @@ def broadcast(first: Shape, second: Shape, solver: Solver, name: str) -> Shape:
     if first.middle is None and second.middle is None:
         return _merge_known(first.front, second.front, solver, name)
     if first.middle == second.middle and len(first.back) == len(second.back):
-        back = _merge_known(first.back, second.back, solver, name)
-        front = _merge_known(first.front, second.front, solver, name)
+        back = _merge_known(first.back, second.back, solver, f"{name}.back")
+        front = _merge_known(first.front, second.front, solver, f"{name}.front")
         return Shape(front.front, first.middle, back.front)
     if second.middle is None and len(second.front) <= len(first.back):
         cut = len(first.back) - len(second.front)
