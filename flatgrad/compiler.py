@@ -17,12 +17,12 @@ from flatgrad.differentiate.walk import Backward, Signature, differentiate
 from flatgrad.emit.module import FunctionPlan, ModulePlan, write_module
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.infer import Assumption, infer
-from flatgrad.facts.labels import label_assumptions
-from flatgrad.frontend.claims import Claim, parameter_claims
+from flatgrad.facts.usage import usage_assumptions
+from flatgrad.frontend.claims import Claim, check_options, parameter_claims
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.expressions import _defaults as defaults_of
 from flatgrad.frontend.lower import Context, lower
-from flatgrad.frontend.source import Module, entry_functions, read_module, span_of
+from flatgrad.frontend.source import Module, entry_functions, name_span, read_module
 from flatgrad.frontend.staging import one_relation_a_line
 from flatgrad.groups.match import grouped
 from flatgrad.ir.core import Call, DType, Kind, Relation, Span, Type, Value
@@ -89,6 +89,7 @@ class _Compilation:
 
     def run(self) -> Compiled:
         names = entry_functions(self.module, self.options.functions)
+        check_options([self.module.functions[name] for name in names], self.options.shapes)
         chosen = self._entries(names)
         order = self._call_order(chosen)
         for name in order:
@@ -141,7 +142,7 @@ class _Compilation:
             if chosen and wrt not in known:
                 node = self.module.functions[chosen[0]]
                 errors.append(
-                    Diagnostic("FG063", f"--wrt {wrt}: no such parameter", _header(self.module, node.name), "", f"the parameters are {', '.join(sorted(known))}")
+                    Diagnostic("FG063", f"--wrt {wrt}: no such parameter", name_span(self.module, node), "", f"the parameters are {', '.join(sorted(known))}")
                 )
 
     def _constant_result(self, lowered: Lowered) -> Diagnostic | None:
@@ -207,7 +208,7 @@ class _Compilation:
                     Diagnostic(
                         "FG062",
                         f"{lowered.function.name}: only parameters with a default value reach the result",
-                        _header(self.module, lowered.node.name),
+                        name_span(self.module, lowered.node),
                         "",
                         "choose one with --wrt",
                     ),
@@ -228,7 +229,7 @@ class _Compilation:
             if name in self.active:
                 node = self.module.functions[name]
                 raise Refused(
-                    (Diagnostic("FG037", f"{name} calls itself", _header(self.module, node.name), "recursion is not understood yet", "write it as staged assignments"),)
+                    (Diagnostic("FG037", f"{name} calls itself", name_span(self.module, node), "recursion is not understood yet", "write it as staged assignments"),)
                 )
             self.active.append(name)
             try:
@@ -239,7 +240,8 @@ class _Compilation:
 
     def _typed(self, name: str) -> Lowered:
         node = self.module.functions[name]
-        claims = parameter_claims(self.module, node, self.options.shapes)
+        entries = entry_functions(self.module, self.options.functions)
+        claims = parameter_claims(self.module, node, self.options.shapes if name in entries else ())
         self.claims[name] = claims
         assumptions = _assumptions(claims)
         inlined = frozenset(n for n in _called_names(self.module, name) if n != name and self._inlines(n))
@@ -248,9 +250,8 @@ class _Compilation:
             context = Context(self.module, self._callee, inlined, kinds)
             lowered = lower(node, context)
             typed = infer(lowered, assumptions, self._called)
-            labels = label_assumptions(typed, assumptions)
-            if labels:
-                assumptions |= labels
+            while usage := usage_assumptions(typed, assumptions):
+                assumptions |= usage
                 typed = infer(lowered, assumptions, self._called)
             answers = {span: value.type for span, value in typed.questions.items()}
             if answers == kinds:
@@ -375,11 +376,3 @@ def _called_names(module: Module, name: str) -> tuple[str, ...]:
             if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in module.functions
         )
     )
-
-
-def _header(module: Module, name: str) -> Span:
-    """The name in the `def` line."""
-    span = span_of(module, module.functions[name])
-    line = module.lines[span.line - 1]
-    column = line.find(name, span.column)
-    return Span(span.line, max(column, 0), span.line, max(column, 0) + len(name))

@@ -267,6 +267,7 @@ class _Growth:
         values = self.numbers.uniform(0.15, 1.6, shape) * self.numbers.choice((-1, 1), shape)
         if wild and parameter.claim == "none" and self.rng.random() < 0.1:
             values = np.rint(values * 2).astype(int)
+            values = values + (values == 0)  # zero is where the kinks are
             return values if shape else int(values)
         if shape:
             return values

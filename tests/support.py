@@ -375,10 +375,19 @@ def compare(
 
     Raises Wrong if they differ, Inconclusive if the differences are not sure of themselves.
     """
-    value = oracles.project(select(function(*copy.deepcopy(list(arguments)))), upstream)
+    try:
+        with np.errstate(divide="raise", invalid="raise"):
+            value = oracles.project(select(function(*copy.deepcopy(list(arguments)))), upstream)
+    except FloatingPointError as error:
+        raise Inconclusive(f"{label}: a pole, {error}") from error
     floor = NOISE * max(1.0, abs(value))
     for steps in (oracles.STEPS[1:2], oracles.STEPS):
-        estimate = oracles.central_difference(function, arguments, position, upstream, select, steps)
+        try:
+            estimate = oracles.central_difference(function, arguments, position, upstream, select, steps)
+        except np.exceptions.DTypePromotionError as error:
+            raise Inconclusive(f"{label}: differences need floats, {error}") from error
+        except TypeError as error:  # a float that is written into an array of integers
+            raise Inconclusive(f"{label}: differences need floats, {error}") from error
         if near(found, estimate.value, tolerance, floor):
             return
     exact = oracles.complex_step(function, arguments, position, upstream, select)

@@ -337,6 +337,7 @@ class Draft:
     upstream: tuple[str, ...]
     calls: tuple[tuple[Call, str], ...]
     unbroadcasts: bool
+    variables: frozenset[str]
 
 
 def draft_backward(
@@ -354,7 +355,12 @@ def draft_backward(
     statements, results = writer.write()
     residuals.settle_sizes()
     return Draft(
-        tuple(statements), tuple(results), tuple(writer.upstream), tuple(writer.calls.items()), writer.unbroadcasts
+        tuple(statements),
+        tuple(results),
+        tuple(writer.upstream),
+        tuple(writer.calls.items()),
+        writer.unbroadcasts,
+        frozenset(writer.variables.values()),
     )
 
 

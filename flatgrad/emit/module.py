@@ -184,6 +184,7 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
     draft = draft_backward(
         lowered, one.backward, residuals, names, backward_scope, caches.name, lambda f: f"{f.removesuffix('_forward')}_backward", hints
     )
+    scope.taken |= draft.variables
     found = labels(lowered, residuals, scope)
     for result, name in results:
         if not result.name:
@@ -347,8 +348,11 @@ def _arguments(one: FunctionPlan) -> str:
 def _docstring(one: FunctionPlan, forward: ForwardText) -> str:
     """The user's own, and the shapes that stood in the annotations."""
     own = (forward.docstring or "").strip()
-    said = [claim for claim in one.claims if claim.origin in ("annotation", "option") and claim.shape is not None]
-    shapes = ", ".join(f"{claim.name} {claim.shape}" + (" int" if claim.dtype is not None and claim.dtype.value == "int" else "") for claim in said)
+    said: dict[str, Claim] = {}
+    for claim in one.claims:
+        if claim.origin in ("annotation", "option") and claim.shape is not None and _is_spoken(claim.shape):
+            said.setdefault(claim.name, claim)
+    shapes = ", ".join(f"{claim.name} {claim.shape}" + (" int" if claim.dtype is not None and claim.dtype.value == "int" else "") for claim in said.values())
     if not shapes:
         return own + ("\n" if "\n" in own else "")
     line = f"Shapes: {shapes}."

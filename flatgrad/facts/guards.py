@@ -212,9 +212,15 @@ def _message(names: list[str], relied: Mapping[str, Assumption], texts: _Texts) 
     if len(scalars) == len(names):
         return f'"{_listed(names)} must be {"scalars" if len(names) > 1 else "a scalar"}"'
     if len(names) == 1:
-        return f'f"{names[0]} must have shape {shapes[names[0]]}, not {{{texts.shape(names[0])}}}"'
-    said = [f"{name} a scalar" if shape.is_scalar else f"{name} {shape}" for name, shape in shapes.items()]
+        return f'f"{names[0]} must have shape {_spoken(shapes[names[0]])}, not {{{texts.shape(names[0])}}}"'
+    said = [f"{name} a scalar" if shape.is_scalar else f"{name} {_spoken(shape)}" for name, shape in shapes.items()]
     return f'"shapes must be {_listed(said)}"'
+
+
+def _spoken(shape: Shape) -> str:
+    """A shape for people: a dim that nobody named is an underscore."""
+    dims = [str(dim) if all(name.isidentifier() for name in dim.symbols()) else "_" for dim in shape.front]
+    return "(" + ", ".join(dims) + ("," if len(dims) == 1 else "") + ")"
 
 
 def _listed(parts: list[str]) -> str:

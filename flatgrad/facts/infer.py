@@ -59,6 +59,7 @@ def infer(lowered: Lowered, assumptions: Mapping[str, Assumption], callee: Calle
         if one.shape is not None
         for dim in (*one.shape.front, *one.shape.back)
         for name in dim.symbols()
+        if name.isidentifier()
     )
     inference = _Inference(Solver(claimed), callee)
     inference.enter(lowered, assumptions)
@@ -99,8 +100,6 @@ class _Inference:
                 self._backward(step)
             if self.solver.size == before:
                 break
-        for position, step in enumerate(body):
-            self._forward(step, f"{position}", 0)
 
     def final_types(self) -> dict[Value, Type]:
         return {value: self.type_of(value) for value in self.types}
@@ -111,6 +110,8 @@ class _Inference:
         kind = one.kind
         if kind is Kind.OPEN and shape.is_scalar and one.shape.middle is not None:
             kind = Kind.SCALAR
+        if kind is one.kind and shape is one.shape and number is one.number:
+            return one
         return Type(kind, one.dtype, shape, number)
 
     def type_of(self, value: Value) -> Type:

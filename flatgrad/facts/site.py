@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.gates.entry import TABLE, Gate
@@ -114,13 +115,20 @@ class RelationSite:
         return Refused((Diagnostic("FG023", message, self.relation.span, "", help),))
 
 
+@lru_cache(maxsize=256)
+def _parsed(signature: str) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """The core dims of each operand, and of the result."""
+    inputs, output = signature.replace(" ", "").split("->")
+    operands = tuple(tuple(filter(None, part.split(","))) for part in inputs[1:-1].split("),("))
+    return operands, tuple(filter(None, output[1:-1].split(",")))
+
+
 def gufunc(site: RelationSite, signature: str) -> Shape:
     """The result shape of a gufunc signature such as `(n,k),(k,m)->(n,m)`; loop dims broadcast.
 
     Core dims of one label are equal whenever the line runs, which NumPy's products enforce.
     """
-    inputs, output = signature.replace(" ", "").split("->")
-    operands = [tuple(filter(None, part.split(","))) for part in inputs[1:-1].split("),(")]
+    operands, labels_out = _parsed(signature)
     core: dict[str, Dim] = {}
     loops: list[Shape] = []
     names = [name for name in site.gate.operands if name != "xs"] or [f"x{k}" for k in range(site.count)]
@@ -147,8 +155,7 @@ def gufunc(site: RelationSite, signature: str) -> Shape:
         else:
             loops.append(site.unknown())
     loop = site.broadcast(*loops)
-    labels = tuple(filter(None, output[1:-1].split(",")))
-    tail = tuple(core[label] for label in labels)
+    tail = tuple(core[label] for label in labels_out)
     if loop.middle is None:
         return Shape(loop.front + tail)
     return Shape(loop.front, loop.middle, loop.back + tail)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.environment import Binding, Lowered, Poison, Static, Structure
-from flatgrad.frontend.source import Module, dotted_path, span_of
+from flatgrad.frontend.source import Module, dotted_path, python2_name, span_of, star_import
 from flatgrad.gates.binding import Bound, Unbindable, bind
 from flatgrad.gates.entry import BY_PATH, TABLE
 from flatgrad.ir.core import Attribute, Call, Literal, Operand, Relation, Slice, Span, Step, Type, Value
@@ -143,6 +143,13 @@ class ExpressionLowering:
         path = dotted_path(self.module, node, frozenset(self.environment))
         if path is not None or node.id in self.module.functions:
             return Static(path or node.id, node.id)
+        old = python2_name(self.module, node)
+        if old is not None:
+            self.errors.append(old)
+            return Poison.at()
+        star = star_import(self.module)
+        if star is not None:
+            return self.error("FG020", f"where the name {node.id} comes from is not known", node, f"`{star.text}` may bind it", "import it by name")
         known = [*self.environment, *self.module.constants, *self.module.functions]
         near = difflib.get_close_matches(node.id, known, 1)
         return self.error(
@@ -481,6 +488,10 @@ class ExpressionLowering:
                 return Slice(*(None if part is None else self._index_item(part) for part in (lower, upper, step)))
             case ast.Constant(value=value) if value is Ellipsis:
                 return Ellipsis
+            case ast.Call(func=function, args=[count], keywords=[]) if self._path(function) == "builtins.range":
+                # NumPy reads `x[range(N), y]` as `x[np.arange(N), y]`
+                arange = bind("numpy.arange", [self.lower(count)], {}, lambda one: isinstance(one, Structure))
+                return self.attribute(self.apply_gate(arange, node, {}, self._span(node)), node)
             case _:
                 bound = self.lower(node)
                 if isinstance(bound, Structure):
@@ -515,6 +526,9 @@ class ExpressionLowering:
 
     def note(self, code: str, message: str, node: ast.AST, label: str) -> None:
         self.notes.append(Diagnostic(code, message, self._span(node), label, severity="note"))
+
+    def _path(self, node: ast.expr) -> str | None:
+        return dotted_path(self.module, node, frozenset(self.environment))
 
     def _span(self, node: ast.AST) -> Span:
         return span_of(self.module, node)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from flatgrad.differentiate.builder import Builder
 from flatgrad.differentiate.rules import build_rule
 from flatgrad.frontend.environment import Binding
+from flatgrad.groups.reduced import broadcasts_back
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Value
 
 Rule = Callable[[Builder, Relation, str, Operand], Operand]
@@ -20,7 +21,8 @@ def _label_cross_entropy(build: Builder, relation: Relation, name: str, dz: Oper
     """The probabilities less 1 at the labels, times the gradient of the loss of each row."""
     x = relation.args[0]
     assert isinstance(x, Value)
-    variable = f"d{x.name}" if x.name else ""
+    # What goes into a softmax is called its logits, where it has no name of its own.
+    variable = f"d{x.name or 'logits'}"
     gradient = _of_rows(build, relation, dz)
     chain = _probabilities(build, relation, variable)
     index = {"index": relation.attrs["index"], "mode": "subtract"}
@@ -117,8 +119,9 @@ def _standardise(build: Builder, relation: Relation, name: str, dz: Operand) -> 
         return build_rule(build, f"-0.5 * np.sum(dz * z {scaled} {scaled})", names)
     x = relation.args[0]
     assert isinstance(x, Value)
-    leading = axis == 0 or (isinstance(axis, tuple) and sorted(map(str, axis)) == [str(k) for k in range(len(axis))])
-    along = "" if axis is None else f", axis={axis!r}" if leading else f", axis={axis!r}, keepdims=True"
+    along = "" if axis is None else f", axis={axis!r}"
+    if not broadcasts_back(axis, x.type.shape.rank):  # type: ignore[arg-type]
+        along += ", keepdims=True"
     rule = f"(dz - np.mean(dz{along}) - z * np.mean(dz * z{along})) {scaled}"
     return build_rule(build, rule, names)
 

@@ -96,7 +96,8 @@ class Graph:
             return self.keys[operand]
         if isinstance(operand.value, int | float) and not isinstance(operand.value, bool):
             return self._number(("number", operand.value))
-        return self._number((type(operand.value).__name__, operand.value))
+        # Of a module constant the text is all that there is.
+        return self._number((type(operand.value).__name__, operand.value, operand.text))
 
     def same(self, first: Operand, second: Operand) -> bool:
         return self.key(first) == self.key(second)

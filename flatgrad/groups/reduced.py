@@ -59,7 +59,7 @@ def reduction(relation: Relation, restoring: Relation | None) -> Reduced | None:
     known: Axis = axis  # type: ignore[assignment]
     rank = source.type.shape.rank
     if restoring is None:
-        return Reduced(relation, source, known, keepdims, keepdims or _broadcasts_back(known, rank))
+        return Reduced(relation, source, known, keepdims, keepdims or broadcasts_back(known, rank))
     if keepdims or not restores(restoring, known, rank):
         return None
     return Reduced(relation, source, known, True, True)
@@ -107,7 +107,7 @@ def _is_axis(axis: Attribute) -> bool:
     return axis is None or type(axis) is int
 
 
-def _broadcasts_back(axis: Axis, rank: int | None) -> bool:
+def broadcasts_back(axis: Axis, rank: int | None) -> bool:
     """Whether broadcasting puts the dims back by itself: those of all axes, and the leading ones."""
     if axis is None:
         return True

@@ -24,6 +24,8 @@ from flatgrad.ir.core import Attribute, Block, Call, Function, Literal, Operand,
 
 Environment = MutableMapping[Value, Any]
 Watch = Callable[[Value, Any], None]
+# From the operands and the attributes of a relation to its result.
+Rule = Callable[[list[Any], Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,18 @@ class ReversePass:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a block may refer to: functions, their backward blocks, and the module's constants by name."""
+    """What a block may refer to.
+
+    Attributes:
+        reverse: the backward block of each function, by the function's name.
+        constants: the module's constants, by name.
+        rules: what gates compute whose spelling does not say it all.
+    """
 
     functions: Mapping[str, Function] = field(default_factory=dict)
     reverse: Mapping[str, ReversePass] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
 
 class CannotEvaluate(Exception):
@@ -158,7 +167,7 @@ class _Run:
             return self._called_backward(relation)
         args = [self.operand(arg) for arg in relation.args]
         attrs = {name: self.attribute(value) for name, value in relation.attrs.items()}
-        rule = _STRUCTURAL.get(relation.gate)
+        rule = self.program.rules.get(relation.gate) or _STRUCTURAL.get(relation.gate)
         if rule is not None:
             return (rule(args, attrs),)
         if relation.gate not in TABLE:
@@ -184,8 +193,7 @@ def _gate_result(gate: Gate, args: list[Any], attrs: Mapping[str, Any]) -> Any:
         raise CannotEvaluate(f"{gate.name} takes {len(fixed)} operands, not {len(args)}")
     spelling = gate.spellings[0] if _is_group(gate) else _chosen(gate, set(names) | set(given))
     if _is_group(gate):
-        # The definition of a group names everything that it is made of; an offset that is not there is 0.
-        names = dict.fromkeys(fixed, 0) | names
+        # The definition of a group names everything that it is made of.
         given = {name: attrs.get(name, default) for name, default in gate.attributes.items()}
     values = {f"_{name}": value for name, value in (names | given).items()}
     into = bool(attrs.get("into")) and isinstance(args[0], np.ndarray)
@@ -349,8 +357,6 @@ def _size_of(args: list[Any], attrs: Mapping[str, Any]) -> Any:
         raise ValueError(f"{len(shape)} dims for {rank} names")
     return shape[attrs["axis"]]
 
-
-Rule = Callable[[list[Any], Mapping[str, Any]], Any]
 
 _STRUCTURAL: Mapping[str, Rule] = {
     "alias": lambda args, attrs: args[0],

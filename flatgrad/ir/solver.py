@@ -26,6 +26,9 @@ class Solver:
         self.middles: dict[str, Shape] = {}
         self._fresh: dict[str, int] = {}
         self._labels: dict[str, tuple[Hashable, int]] = {}
+        # Resolved shapes by identity, for as long as nothing new is learnt.
+        self._resolved: dict[int, tuple[Shape, Shape]] = {}
+        self._resolved_at = 0
 
     @property
     def size(self) -> int:
@@ -54,17 +57,25 @@ class Solver:
             dim = dim.substitute(known)
 
     def resolve(self, shape: Shape) -> Shape:
+        if self._resolved_at != self.size:
+            self._resolved.clear()
+            self._resolved_at = self.size
+        known = self._resolved.get(id(shape))
+        if known is None:
+            known = (shape, self._resolve(shape))
+            self._resolved[id(shape)] = known
+        return known[1]
+
+    def _resolve(self, shape: Shape) -> Shape:
         while shape.middle is not None and shape.middle in self.middles:
             inner = self.middles[shape.middle]
             if inner.middle is None:
                 shape = Shape(shape.front + inner.front + shape.back)
             else:
                 shape = Shape(shape.front + inner.front, inner.middle, inner.back + shape.back)
-        return Shape(
-            tuple(self.resolve_dim(dim) for dim in shape.front),
-            shape.middle,
-            tuple(self.resolve_dim(dim) for dim in shape.back),
-        )
+        front = tuple([self.resolve_dim(dim) for dim in shape.front])
+        back = tuple([self.resolve_dim(dim) for dim in shape.back])
+        return shape if front == shape.front and back == shape.back else Shape(front, shape.middle, back)
 
     def same_dim(self, first: Dim, second: Dim) -> None:
         """The two dims are one integer whenever the line runs.

@@ -130,13 +130,13 @@ STANDARDISE = (
     "mu = x.mean(axis=0); var = x.var(axis=0); (x - mu) / np.sqrt(var + 1e-5)",
     "mu = x.mean(axis=0); xc = x - mu; var = np.mean(xc**2, axis=0); xc / np.sqrt(var + 1e-5)",
     "xc = x - np.mean(x, axis=0); var = (xc * xc).mean(axis=0); std = np.sqrt(1e-5 + var); xc / std",
-    "xc = x - np.mean(x, axis=1, keepdims=True); v = np.mean(np.square(xc), axis=1, keepdims=True); xc * (v + 1e-3) ** -0.5",
+    "xc = x - np.mean(x, 1, keepdims=True); v = np.mean(np.square(xc), axis=1, keepdims=True); xc * (v + 1e-3) ** -0.5",
     "mu = x.mean(-1, keepdims=True); xc = x - mu; i = 1 / np.sqrt(np.var(x, -1, keepdims=True) + 1e-3); xc * i",
     "mu = x.mean(axis=1); xc = x - mu[:, None]; var = (xc**2).mean(axis=1); xc / np.sqrt(var + 1e-3)[:, None]",
     "(x - x.mean()) / x.std()",
     "(x - x.mean(axis=0)) / x.std(axis=0)",
     "(x - x.mean(axis=1, keepdims=True)) / (x.var(axis=1, keepdims=True) + 1e-3) ** 0.5",
-    "N = x.shape[0]; mu = np.sum(x, axis=0) / N; xc = x - mu; var = np.sum(xc**2, axis=0) / N; xc / np.sqrt(var + 1e-3)",
+    "N = x.shape[0]; xc = x - np.sum(x, axis=0) / N; var = np.sum(xc**2, axis=0) / N; xc / np.sqrt(var + 1e-3)",
 )
 ALONG = [
     *(("group.softmax", body) for body in SOFTMAX),

@@ -1,0 +1,83 @@
+"""What usage says of parameters that nobody describes; claims like any other, held to by a guard.
+
+In `p[np.arange(N), y]` y is taken for one integer a row. In `X @ W` and `W.dot(X)` a name that begins with a capital is
+taken for a matrix, and in `X @ W + b` a name that begins with b for one number a column, as the whole field writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flatgrad.facts.infer import Assumption
+from flatgrad.frontend.environment import Lowered
+from flatgrad.ir.core import DType, Relation, Value
+from flatgrad.ir.dims import Dim, Shape
+
+
+PRODUCTS = frozenset({"matmul", "matmult", "dot"})
+
+
+def usage_assumptions(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
+    """Shapes for parameters that are used as labels or as matrices, where nothing else is known of them."""
+    return _matrices(typed, assumptions) | _biases(typed, assumptions) | _labels(typed, assumptions)
+
+
+def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
+    params = set(typed.function.block.params)
+    producers = {out: step for step in typed.function.block.body for out in step.outs}
+    found: dict[str, Assumption] = {}
+    for step in typed.function.block.body:
+        if not isinstance(step, Relation) or step.gate != "add":
+            continue
+        for bias, product in (step.args, step.args[::-1]):
+            if not isinstance(bias, Value) or bias not in params or bias.name[0] != "b":
+                continue
+            made = producers.get(product) if isinstance(product, Value) else None
+            weights = made.args[1] if isinstance(made, Relation) and made.gate in PRODUCTS else None
+            known = assumptions.get(bias.name, Assumption())
+            if known.shape is not None or bias.type.shape.rank is not None or not isinstance(weights, Value):
+                continue
+            if weights in params and weights.type.shape.rank == 2:
+                found[bias.name] = Assumption(Shape(weights.type.shape.front[1:]), known.dtype, known.kind)
+    return found
+
+
+def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
+    params = set(typed.function.block.params)
+    found: dict[str, Assumption] = {}
+    for step in typed.function.block.body:
+        if not isinstance(step, Relation) or step.gate not in PRODUCTS:
+            continue
+        for operand in step.args:
+            if not isinstance(operand, Value) or operand not in params or not operand.name[0].isupper():
+                continue
+            known = assumptions.get(operand.name, Assumption())
+            if known.shape is None and operand.type.shape.rank is None and operand.type.shape.least_rank <= 2:
+                dims = tuple(Dim.symbol(f"{operand.name}.{axis}") for axis in range(2))
+                found[operand.name] = Assumption(Shape(dims), known.dtype, known.kind)
+    return found
+
+
+def _labels(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
+    params = set(typed.function.block.params)
+    counters = {
+        step.out: step.out.type.shape
+        for step in typed.function.block.body
+        if isinstance(step, Relation) and step.gate == "arange"
+    }
+    readable = {dim for p in params if p.type.shape.dims is not None for dim in p.type.shape.front}
+    found: dict[str, Assumption] = {}
+    for step in typed.function.block.body:
+        if not isinstance(step, Relation) or step.gate not in ("read", "write"):
+            continue
+        index = step.attrs["index"]
+        assert isinstance(index, tuple)
+        shapes = [counters[item] for item in index if isinstance(item, Value) and item in counters]
+        for item in index:
+            if not isinstance(item, Value) or item not in params or not shapes:
+                continue
+            known = assumptions.get(item.name, Assumption())
+            shape: Shape = shapes[0]
+            if known.shape is None and item.type.shape.rank is None and shape.rank == 1 and shape.front[0] in readable:
+                found[item.name] = Assumption(shape, known.dtype or DType.INT, known.kind)
+    return found
