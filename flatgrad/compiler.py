@@ -17,10 +17,10 @@ from flatgrad.differentiate.walk import Backward, Signature, differentiate
 from flatgrad.emit.module import FunctionPlan, ModulePlan, write_module
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.infer import Assumption, infer
-from flatgrad.facts.usage import usage_assumptions
+from flatgrad.facts.usage import default_assumptions, usage_assumptions
 from flatgrad.frontend.claims import Claim, check_options, parameter_claims
 from flatgrad.frontend.environment import Lowered
-from flatgrad.frontend.expressions import _defaults as defaults_of
+from flatgrad.frontend.expressions import defaults_of
 from flatgrad.frontend.lower import Context, lower
 from flatgrad.frontend.source import Module, entry_functions, name_span, read_module
 from flatgrad.frontend.staging import one_relation_a_line
@@ -249,6 +249,8 @@ class _Compilation:
         for _ in range(4):
             context = Context(self.module, self._callee, inlined, kinds)
             lowered = lower(node, context)
+            if name in entries:
+                assumptions = default_assumptions(lowered, assumptions) | assumptions
             typed = infer(lowered, assumptions, self._called)
             while usage := usage_assumptions(typed, assumptions):
                 assumptions |= usage

@@ -111,7 +111,11 @@ class _Walk:
         self.build.stage = None
         results = tuple(self._gradient(param) for param in self.wrt)
         block = Block(tuple(params), tuple(self.build.body), results)
-        hints = {g: value for value, g in self.adjoints.items() if isinstance(g, Value) and not value.name and not g.name}
+        hints: dict[Value, Value] = {}
+        for value, gradient in self.adjoints.items():
+            if isinstance(gradient, Value) and not value.name and not gradient.name:
+                # `x @ w + b` and `x @ w` have one gradient: it is called after the whole
+                hints.setdefault(gradient, value)
         return Backward(block, self.calls, self.wrt, self.upstream, hints)
 
     def _gradient(self, param: Value) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -123,7 +124,10 @@ def _imports(module: Module, used: frozenset[str], names: Names) -> tuple[str, .
         extra.append("import numpy as np" if names.numpy == "np" else f"import numpy as {names.numpy}")
     if names.special in used and names.special not in bound:
         extra.append("from scipy import special")
-    return tuple(dict.fromkeys([*extra[:1], *kept, *extra[1:]] if extra[:1] == ["import math"] else [*kept, *extra]))
+    lines = list(dict.fromkeys([*kept, *extra]))
+    standard = [line for line in lines if line.split()[1].partition(".")[0] in sys.stdlib_module_names]
+    others = [line for line in lines if line not in standard]
+    return (*standard, *([""] if standard and others else []), *others)
 
 
 def _constants(module: Module, used: frozenset[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from flatgrad.ir.dims import Dim, Shape
 
 CHEAP = frozenset({"add", "subtract", "multiply", "divide", "negative", "square"})
 FREE = frozenset({"dim", "shape", "ndim", "size", "subshape", "dtype", "transpose", "arange", "constant", "expand_dims"})
+ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative", "power", "floor_divide", "mod"})
 DEPTH = 2
 
 
@@ -56,11 +57,25 @@ class Residuals:
     _pending: list[tuple[Relation, _Hole]] = field(default_factory=list)
     _masks: dict[tuple[str, Value, str], str] = field(default_factory=dict)
     _params: frozenset[Value] = frozenset()
+    _users: dict[Value, Relation] = field(default_factory=dict)
+    _targets: dict[Stage, str] = field(default_factory=dict)
+    _sizes: dict[Dim, str] = field(default_factory=dict)
+    _shared: set[Value] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for step in self.lowered.function.block.body:
             for out in step.outs:
                 self._producers[out] = step
+                if out.name and step.stage is not None:
+                    self._targets.setdefault(step.stage, out.name)
+                if isinstance(step, Relation) and step.gate == "dim" and out.name and out.type.number is not None:
+                    self._sizes.setdefault(out.type.number, out.name)
+            for value in step.operands():
+                if isinstance(step, Relation):
+                    self._users.setdefault(value, step)
+            if isinstance(step, Call) or step.gate in ("alias", "read", "write") or _is_view(step):
+                for out in step.outs:
+                    self._shared |= self.lowered.roots.get(out, frozenset())
         self._params = frozenset(self.lowered.function.block.params)
 
     def is_forward(self, value: Value) -> bool:
@@ -123,11 +138,12 @@ class Residuals:
         """`h_pre` for what an elementwise function is applied to, else what it is."""
         if value in self.results:
             return self.results[value]
-        for step in self.lowered.function.block.body:
-            if isinstance(step, Relation) and step.stage is producer.stage and value in step.args:
-                elementwise = step.gate in TABLE and TABLE[step.gate].elementwise and len(step.args) == 1
-                if elementwise and step.gate != "negative" and target and producer.gate not in ("sum", "mean", "read"):
-                    return f"{target}_pre" if step.out.name else f"{target}_{step.gate}_arg"
+        user = self._users.get(value)
+        if user is not None and user.stage is producer.stage and user.gate in TABLE:
+            alone = [arg for arg in user.args if isinstance(arg, Value)] == [value]
+            function = TABLE[user.gate].elementwise and user.gate not in ARITHMETIC
+            if alone and function and target and producer.gate not in ("sum", "mean", "read"):
+                return f"{target}_pre" if user.out.name or user.out in self.results else f"{target}_{user.gate}_arg"
         return described(producer, target)
 
     def described(self, value: Value) -> str:
@@ -139,12 +155,7 @@ class Residuals:
         return self.hoisted.get(value) or self._pre(value, producer, self._target(producer.stage))
 
     def _target(self, stage: Stage) -> str:
-        for step in self.lowered.function.block.body:
-            if step.stage is stage:
-                for out in step.outs:
-                    if out.name:
-                        return out.name
-        return "out"
+        return self._targets.get(stage, "out")
 
     def _recomputed(self, value: Value, depth: int) -> bool:
         """Whether backward computes a part of an expression again rather than having it named and cached."""
@@ -256,12 +267,7 @@ class Residuals:
         return self.operand(operand) if isinstance(operand, Literal) else self.like(operand)
 
     def _user_name(self, number: Dim | None) -> str:
-        if number is None:
-            return ""
-        for value, step in self._producers.items():
-            if value.name and isinstance(step, Relation) and step.gate == "dim" and value.type.number == number:
-                return value.name
-        return ""
+        return "" if number is None else self._sizes.get(number, "")
 
     def _source(self, relation: Relation, number: Dim | None) -> ast.expr | None:
         """Something in the cache to read a size from: the array itself, else one that is known to agree."""
@@ -332,13 +338,8 @@ class Residuals:
         roots = self.lowered.roots.get(value, frozenset())
         if roots & self._params:
             return False
-        for step in self.lowered.function.block.body:
-            shares = isinstance(step, Call) or step.gate in ("alias", "read") or _is_view(step)
-            if shares and any(out in self.lowered.roots and self.lowered.roots[out] & roots and out is not value for out in step.outs):
-                return False
-            if isinstance(step, Relation) and step.gate == "write" and self.lowered.roots.get(step.out, frozenset()) & roots:
-                return False
-        return True
+        # Through a view, an alias or a call somebody else may see the buffer.
+        return not roots & self._shared
 
 
 class _Hole(ast.Name):

@@ -170,7 +170,7 @@ def _folds(relation: Relation, uses: Mapping[Value, int], folded: Mapping[Value,
 
 
 def _leaf(operand: Operand, folded: Mapping[Value, Relation]) -> bool:
-    return isinstance(operand, Literal) or operand not in folded
+    return isinstance(operand, Literal) or operand not in folded or folded[operand].gate in FREE
 
 
 def leaves(line: Relation, folded: Mapping[Value, Relation]) -> Iterator[Value]:

@@ -6,12 +6,14 @@ taken for a matrix, and in `X @ W + b` a name that begins with b for one number 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 
 from flatgrad.facts.infer import Assumption
 from flatgrad.frontend.environment import Lowered
-from flatgrad.ir.core import DType, Relation, Value
-from flatgrad.ir.dims import Dim, Shape
+from flatgrad.frontend.expressions import defaults_of
+from flatgrad.ir.core import DType, Kind, Relation, Value
+from flatgrad.ir.dims import SCALAR, Dim, Shape
 
 
 PRODUCTS = frozenset({"matmul", "matmult", "dot"})
@@ -20,6 +22,21 @@ PRODUCTS = frozenset({"matmul", "matmult", "dot"})
 def usage_assumptions(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
     """Shapes for parameters that are used as labels or as matrices, where nothing else is known of them."""
     return _matrices(typed, assumptions) | _biases(typed, assumptions) | _labels(typed, assumptions)
+
+
+def default_assumptions(lowered: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
+    """A parameter whose default is a number is taken for a number: `reg=0.0`, `eps=1e-5`."""
+    return {
+        name: Assumption(SCALAR, None, Kind.SCALAR)
+        for name, default in defaults_of(lowered.node).items()
+        if name not in assumptions and _is_number(default)
+    }
+
+
+def _is_number(node: ast.expr) -> bool:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return _is_number(node.operand)
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool)
 
 
 def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:

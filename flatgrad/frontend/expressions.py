@@ -334,7 +334,7 @@ class ExpressionLowering:
             if keyword.arg not in parameters or keyword.arg in arguments:
                 return self.error("FG024", f"{name} has no parameter {keyword.arg} left", node)
             arguments[keyword.arg] = self.operand(keyword.value)
-        defaults = _defaults(callee.node)
+        defaults = defaults_of(callee.node)
         for parameter in parameters:
             if parameter in arguments:
                 continue
@@ -569,7 +569,8 @@ _EXPRESSIONS: dict[type[ast.expr], str] = {
 }
 
 
-def _defaults(node: ast.FunctionDef) -> dict[str, ast.expr]:
+def defaults_of(node: ast.FunctionDef) -> dict[str, ast.expr]:
+    """The default of each parameter that has one."""
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     found = dict(

@@ -125,6 +125,12 @@ def _product(build: Building, left: Operand, right: Operand) -> Found:
             factor = number / first
             if factor == int(factor):
                 return Rewritten("multiply", (inner.args[0], _literal(int(factor))))
+    inner = _made_by(build, right, "multiply")
+    if inner is not None:
+        # dz * (0.5 * reg) as dz * reg * 0.5: the literal may meet another one
+        for literal, other in (inner.args, inner.args[::-1]):
+            if _plain_number(literal) is not None:
+                return Rewritten("multiply", (build.add("multiply", left, other), literal))
     inner = _made_by(build, left, "negative")
     return None if inner is None else Rewritten("negative", (build.add("multiply", inner.args[0], right),))
 
