@@ -133,7 +133,9 @@ class _Compilation:
         if errors:
             raise Refused(tuple(dict.fromkeys(errors)))
         if not chosen:
-            raise Refused((Diagnostic("FG064", "nothing here to differentiate", None, "", "name a function with --function"),))
+            raise Refused(
+                (Diagnostic("FG064", "nothing here to differentiate", None, "", "name a function with --function"),)
+            )
         return chosen
 
     def _check_wrt(self, chosen: list[str], errors: list[Diagnostic]) -> None:
@@ -142,7 +144,13 @@ class _Compilation:
             if chosen and wrt not in known:
                 node = self.module.functions[chosen[0]]
                 errors.append(
-                    Diagnostic("FG063", f"--wrt {wrt}: no such parameter", name_span(self.module, node), "", f"the parameters are {', '.join(sorted(known))}")
+                    Diagnostic(
+                        "FG063",
+                        f"--wrt {wrt}: no such parameter",
+                        name_span(self.module, node),
+                        "",
+                        f"the parameters are {', '.join(sorted(known))}",
+                    )
                 )
 
     def _constant_result(self, lowered: Lowered) -> Diagnostic | None:
@@ -219,7 +227,11 @@ class _Compilation:
     def _reaching(self, lowered: Lowered) -> set[str]:
         block = lowered.function.block
         reached = useful(block, frozenset(result.value for result in lowered.results))
-        return {p.name for p in block.params if p in reached and p.type.dtype.differentiable and p.type.kind is not Kind.OTHER}
+        return {
+            p.name
+            for p in block.params
+            if p in reached and p.type.dtype.differentiable and p.type.kind is not Kind.OTHER
+        }
 
     # One function
 
@@ -229,7 +241,15 @@ class _Compilation:
             if name in self.active:
                 node = self.module.functions[name]
                 raise Refused(
-                    (Diagnostic("FG037", f"{name} calls itself", name_span(self.module, node), "recursion is not understood yet", "write it as staged assignments"),)
+                    (
+                        Diagnostic(
+                            "FG037",
+                            f"{name} calls itself",
+                            name_span(self.module, node),
+                            "recursion is not understood yet",
+                            "write it as staged assignments",
+                        ),
+                    )
                 )
             self.active.append(name)
             try:
@@ -285,7 +305,9 @@ class _Compilation:
             statements = [s for s in lowered.node.body if s is not lowered.node.body[0] or len(lowered.node.body) == 1]
             body = lowered.function.block.body
             one_gate = len(body) == 1 and isinstance(body[0], Relation) and len(lowered.results) == 1
-            self.inlinable[name] = one_gate and len(statements) == 1 and not name.endswith("_forward") and len(self.raw[name].stages) == 1
+            self.inlinable[name] = (
+                one_gate and len(statements) == 1 and not name.endswith("_forward") and len(self.raw[name].stages) == 1
+            )
         return self.inlinable[name]
 
     def _plan(self, name: str) -> FunctionPlan:
@@ -323,7 +345,15 @@ class _Compilation:
             if not found:
                 names = ", ".join(r.name or "out" for r in lowered.results)
                 raise Refused(
-                    (Diagnostic("FG066", f"--output {self.options.output}: no such result", lowered.results[0].span, "", f"the results are {names}"),)
+                    (
+                        Diagnostic(
+                            "FG066",
+                            f"--output {self.options.output}: no such result",
+                            lowered.results[0].span,
+                            "",
+                            f"the results are {names}",
+                        ),
+                    )
                 )
             return found
         return tuple(k for k, r in enumerate(lowered.results) if r.value.type.dtype.differentiable)
@@ -358,7 +388,7 @@ def _assumptions(claims: tuple[Claim, ...]) -> dict[str, Assumption]:
     for claim in claims:
         known = found.get(claim.name, Assumption())
         kind = kinds.get(claim.kind or "")
-        dtype = claim.dtype if claim.dtype in (DType.INT, DType.BOOL) else None
+        dtype: DType | None = claim.dtype if claim.dtype in (DType.INT, DType.BOOL) else None
         if kind is Kind.OTHER:
             dtype = DType.NONE
         # An np.ndarray may have no dims at all: the word alone proves no array that has some.

@@ -52,9 +52,7 @@ class Builder:
         self, gate: str, args: tuple[Operand, ...], attrs: Mapping[str, Attribute], names: tuple[str, ...]
     ) -> tuple[Operand, ...]:
         draft = Relation(tuple(Value(n, Type.open("")) for n in names), gate, args, attrs, self.stage)
-        outs = tuple(
-            Value(name, one) for name, one in zip(names, self._types(draft), strict=True)
-        )
+        outs = tuple(Value(name, one) for name, one in zip(names, self._types(draft), strict=True))
         relation = Relation(outs, gate, args, attrs, self.stage)
         self.body.append(relation)
         for out in outs:

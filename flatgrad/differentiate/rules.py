@@ -6,8 +6,8 @@ import ast
 from collections.abc import Mapping
 from functools import lru_cache
 
-from flatgrad.differentiate.builder import Builder
 from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.differentiate.builder import Builder
 from flatgrad.frontend.environment import Binding, Static, Structure
 from flatgrad.frontend.expressions import ExpressionLowering
 from flatgrad.frontend.source import Module, read_module
@@ -128,4 +128,6 @@ class _RuleLowering(ExpressionLowering):
 
 
 def refusal(message: str, relation: Relation, help: str = "") -> Refused:
-    return Refused((Diagnostic("FG025", message, relation.span or (relation.stage and relation.stage.span), "", help),))
+    stage = relation.stage
+    span = relation.span if relation.span is not None or stage is None else stage.span
+    return Refused((Diagnostic("FG025", message, span, "", help),))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from flatgrad.analysis import differentiable_operands, useful, varied
 from flatgrad.differentiate.builder import Builder
@@ -16,10 +17,23 @@ from flatgrad.differentiate.rules import NOWHERE, as_binding, build_rule, refusa
 from flatgrad.differentiate.unbroadcast import summed_to
 from flatgrad.facts.indexing import Style, index_style
 from flatgrad.frontend.environment import Binding, Lowered, Structure
-from flatgrad.gates.entry import TABLE
+from flatgrad.gates.entry import TABLE, Site
 from flatgrad.groups.apply import GROUP_BACKWARD
-from flatgrad.ir.core import Attribute, Block, Call, DType, Kind, Literal, Operand, Relation, Slice, Step, Type, Value, values_in
-
+from flatgrad.ir.core import (
+    Attribute,
+    Block,
+    Call,
+    DType,
+    Kind,
+    Literal,
+    Operand,
+    Relation,
+    Slice,
+    Step,
+    Type,
+    Value,
+    values_in,
+)
 
 # Augmented writes whose reverse is a write of the same kind, or none.
 CHANGES = frozenset({"add", "subtract", "multiply", "divide"})
@@ -54,7 +68,11 @@ class Backward:
 
 
 def differentiate(
-    lowered: Lowered, wrt: tuple[Value, ...], upstream: tuple[int, ...], callee: Callable[[str], Signature], always: bool
+    lowered: Lowered,
+    wrt: tuple[Value, ...],
+    upstream: tuple[int, ...],
+    callee: Callable[[str], Signature],
+    always: bool,
 ) -> Backward:
     """Differentiate the results `upstream` (by position) with respect to the parameters `wrt`.
 
@@ -68,7 +86,12 @@ def differentiate(
 
 class _Walk:
     def __init__(
-        self, lowered: Lowered, wrt: tuple[Value, ...], upstream: tuple[int, ...], callee: Callable[[str], Signature], always: bool
+        self,
+        lowered: Lowered,
+        wrt: tuple[Value, ...],
+        upstream: tuple[int, ...],
+        callee: Callable[[str], Signature],
+        always: bool,
     ) -> None:
         self.lowered = lowered
         self.block = lowered.function.block
@@ -103,9 +126,9 @@ class _Walk:
             gradient = Value(name, _gradient_type(result.value.type))
             params.append(gradient)
             if result.value in self.active:
-                if len(self.upstream) > 1:
-                    gradient = self.build.value("or_zeros", gradient, result.value, name=name)
-                self._contribute(result.value, gradient)
+                several = len(self.upstream) > 1
+                given = self.build.add("or_zeros", gradient, result.value, name=name) if several else gradient
+                self._contribute(result.value, given)
         for step in reversed(self.block.body):
             self._reverse(step)
         self.build.stage = None
@@ -165,7 +188,11 @@ class _Walk:
                 continue  # what a group reads of the forward pass stands in its attributes
             for value in values_in(attribute):
                 if value in self.varied and value.type.dtype is not DType.INT and value.type.kind is not Kind.SHAPE:
-                    raise refusal(f"{value.name or 'this argument'} carries a gradient that {step.gate} has no rule for", step, "make it a constant, or compute it another way")
+                    raise refusal(
+                        f"{value.name or 'this argument'} carries a gradient that {step.gate} has no rule for",
+                        step,
+                        "make it a constant, or compute it another way",
+                    )
         targets = [
             (name, arg)
             for name, arg in _named_operands(step)
@@ -227,9 +254,9 @@ class _Walk:
         if isinstance(rule, str):
             spelling = rule
         elif _rule_name(name) == "xs":
-            spelling = rule(site, int(name[1:]))  # type: ignore[call-arg]
+            spelling = cast(Callable[[Site, int], str], rule)(site, int(name[1:]))
         else:
-            spelling = rule(site)
+            spelling = cast(Callable[[Site], str], rule)(site)
         if spelling == "0":
             return None
         environment: dict[str, Binding] = {n: as_binding(a) for n, a in step.attrs.items() if n != "into"}
@@ -267,7 +294,9 @@ class _Walk:
             if base is None:
                 base = self.build.value("zeros_for", source, gradient, name=name)
             mode = "add_at" if style is Style.REPEATING else "add"
-            self.adjoints[source] = self.build.value("scatter", base, gradient, attrs={"index": index, "mode": mode}, name=name)
+            self.adjoints[source] = self.build.value(
+                "scatter", base, gradient, attrs={"index": index, "mode": mode}, name=name
+            )
         self._visited(source)
 
     def _reverse_write(self, step: Relation) -> None:
@@ -286,7 +315,7 @@ class _Walk:
                 raise refusal(
                     "an element may be written to more than once here",
                     step,
-                    "the last one wins, and which that is is not known; give the index the shape of a row of labels beside np.arange(N), or write slices",
+                    "the last one wins, and which that is is not known: write slices, or labels beside np.arange(N)",
                 )
             part = self.build.add("read", gradient, attrs={"index": index})
             part = self._fitted(part, value)
@@ -313,7 +342,12 @@ class _Walk:
             return False
         read = self.producers.get(change.args[0]) if isinstance(change.args[0], Value) else None
         index = step.attrs["index"]
-        if not isinstance(read, Relation) or read.gate != "read" or read.args[0] is not base or read.attrs["index"] != index:
+        if (
+            not isinstance(read, Relation)
+            or read.gate != "read"
+            or read.args[0] is not base
+            or read.attrs["index"] != index
+        ):
             return False
         assert isinstance(index, tuple)
         if index_style(index, _type_of, self._counts_up) is Style.REPEATING:
@@ -390,7 +424,9 @@ class _Walk:
                 gradient = self.build.add("let", gradient, name=name)
             self.adjoints[value] = gradient
         elif name:
-            self.adjoints[value] = self.build.add("update", so_far, _bare(self.build, gradient), attrs={"op": "+"}, name=name)
+            self.adjoints[value] = self.build.add(
+                "update", so_far, _bare(self.build, gradient), attrs={"op": "+"}, name=name
+            )
         else:
             self.adjoints[value] = self.build.add("add", so_far, gradient)
 
@@ -457,4 +493,3 @@ def _without_new_axes(index: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
 
 def _type_of(value: Value) -> Type:
     return value.type
-

@@ -21,7 +21,9 @@ _OPERATORS: dict[str, ast.operator] = {
     "multiply": ast.Mult(),
     "divide": ast.Div(),
 }
-GRADIENT_ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative", "spread", "let", "sum", "unbroadcast"})
+GRADIENT_ARITHMETIC = frozenset(
+    {"add", "subtract", "multiply", "divide", "negative", "spread", "let", "sum", "unbroadcast"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,7 @@ class _Writer:
         results = [self.variables[value] for value in self.schedule.results]
         return statements, results
 
-    def _copied_base(
-        self, line: Relation, position: int, statements: list[tuple[Stage | None, ast.stmt]]
-    ) -> Relation:
+    def _copied_base(self, line: Relation, position: int, statements: list[tuple[Stage | None, ast.stmt]]) -> Relation:
         """A write into a copy, where the old value is still read afterwards."""
         base = line.args[0]
         assert isinstance(base, Value)
@@ -151,7 +151,8 @@ class _Writer:
     def _or_zeros(self, line: Relation) -> ast.stmt:
         """No upstream gradient means zero."""
         upstream, result = line.args
-        assert isinstance(upstream, Value) and isinstance(result, Value)
+        assert isinstance(upstream, Value)
+        assert isinstance(result, Value)
         name = self._same_variable(line)
         source = self.residuals.like(result)
         zeros: ast.expr
@@ -193,7 +194,9 @@ class _Writer:
         base = line.args[0]
         assert isinstance(base, Value)
         return ast.Subscript(
-            ast.Name(self.variables[base], ast.Load()), index_expression(line.attrs["index"], self._operand), ast.Store()
+            ast.Name(self.variables[base], ast.Load()),
+            index_expression(line.attrs["index"], self._operand),
+            ast.Store(),
         )
 
     def _scatter(self, line: Relation) -> ast.stmt:
@@ -204,7 +207,9 @@ class _Writer:
             index = line.attrs["index"]
             where = index_expression(index, self._operand)
             if _has_slice(index):
-                where = ast.Subscript(ast.Attribute(ast.Name(self.names.numpy, ast.Load()), "s_", ast.Load()), where, ast.Load())
+                where = ast.Subscript(
+                    ast.Attribute(ast.Name(self.names.numpy, ast.Load()), "s_", ast.Load()), where, ast.Load()
+                )
             function = ast.parse(f"{self.names.numpy}.add.at", mode="eval").body
             call = ast.Call(function, [ast.Name(self.variables[base], ast.Load()), where, value], [])
             self._same_variable(line)
@@ -296,7 +301,9 @@ class _Writer:
                 self.unbroadcasts = True
                 gradient, target = relation.args
                 assert isinstance(target, Value)
-                return ast.Call(ast.Name(self.names.unbroadcast, ast.Load()), [self._operand(gradient), self._shape_of(target)], [])
+                return ast.Call(
+                    ast.Name(self.names.unbroadcast, ast.Load()), [self._operand(gradient), self._shape_of(target)], []
+                )
             case "dim" | "shape" | "size" | "ndim" if self._reads_forward(relation):
                 return self.residuals.size(relation)
         mask = self.residuals.mask(relation)
@@ -311,7 +318,8 @@ class _Writer:
     def _spread(self, relation: Relation) -> ast.expr:
         """A gradient as an array of the shape of a forward value, in its dtype."""
         gradient, like = relation.args
-        assert isinstance(gradient, Value) and isinstance(like, Value)
+        assert isinstance(gradient, Value)
+        assert isinstance(like, Value)
         value = self._operand(gradient)
         floating = like.type.dtype is DType.FLOAT
         if self.residuals.is_forward(like):
@@ -402,4 +410,6 @@ def _signed(op: ast.operator, value: ast.expr) -> tuple[ast.operator, ast.expr]:
 
 
 def _has_slice(index: Attribute) -> bool:
-    return isinstance(index, tuple) and any(isinstance(item, Slice) or item is Ellipsis or item is None for item in index)
+    return isinstance(index, tuple) and any(
+        isinstance(item, Slice) or item is Ellipsis or item is None for item in index
+    )

@@ -161,7 +161,7 @@ class _ForwardWriter:
                 if isinstance(step, Relation):
                     text = self._on_one_line(self.edits.inner(step.span))
                     place = hoist.name
-                    if hoist.copied and self.lowered.roots.get(out) == {out}:
+                    if hoist.copied and self.lowered.roots.get(out) == frozenset((out,)):
                         # The name keeps the value, what is written to later is a copy.
                         place = _copied(hoist.name, out)
                     elif hoist.copied:
@@ -183,12 +183,15 @@ class _ForwardWriter:
         return span
 
     def _edit_call(self, step: Call) -> None:
-        assert step.span is not None and step.stage is not None
+        assert step.span is not None
+        assert step.stage is not None
         if step in self.plain_calls:
             self._rename_call(step.span, self.plain_calls[step])
             (name,) = [self.residuals.hoisted.get(out) for out in step.outs] if len(step.outs) == 1 else [None]
             if name is not None:
-                self.before.setdefault(step.stage, []).append(f"{name} = {self._on_one_line(self.edits.rendered(step.span))}")
+                self.before.setdefault(step.stage, []).append(
+                    f"{name} = {self._on_one_line(self.edits.rendered(step.span))}"
+                )
                 self.edits.replace(step.span, name)
             return
         if step not in self.calls:
@@ -201,7 +204,11 @@ class _ForwardWriter:
             if name and self._written_later(out):
                 self.after.setdefault(step.stage, []).append(f"{name} = {_copied(name, out)}")
         statement = self._statement(step.stage)
-        whole = isinstance(statement, ast.Assign) and span_of(self.module, statement.value) == step.span and len(statement.targets) == 1
+        whole = (
+            isinstance(statement, ast.Assign)
+            and span_of(self.module, statement.value) == step.span
+            and len(statement.targets) == 1
+        )
         if whole and isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name | ast.Tuple):
             target = statement.targets[0]
             plain = isinstance(target, ast.Name) and len(step.outs) == 1
@@ -284,7 +291,10 @@ class _ForwardWriter:
     def _header_end(self) -> int:
         arguments = self.lowered.node.args
         last = max(
-            [self.lowered.node.lineno, *(a.end_lineno or 0 for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))]
+            [
+                self.lowered.node.lineno,
+                *(a.end_lineno or 0 for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)),
+            ]
         )
         return last + 1
 
@@ -358,7 +368,11 @@ class _ForwardWriter:
 
         def text(argument: ast.arg) -> str:
             default = defaults.get(argument.arg)
-            return argument.arg if default is None else f"{argument.arg}={self.edits.rendered(span_of(self.module, default))}"
+            return (
+                argument.arg
+                if default is None
+                else f"{argument.arg}={self.edits.rendered(span_of(self.module, default))}"
+            )
 
         parts = [text(a) for a in node.posonlyargs]
         parts += ["/"] if node.posonlyargs else []

@@ -111,7 +111,9 @@ def _import_names(plan: ModulePlan) -> Names:
     local = {path: name for name, path in module.imports.items()}
     numpy = local.get("numpy", "np" if "np" not in module.bound else "numpy")
     taken = module.bound | {name for one in plan.functions for name in _own_names(one)}
-    return Names(numpy, local.get("math", "math"), local.get("scipy.special", "special"), Scope(taken).take("unbroadcast"))
+    return Names(
+        numpy, local.get("math", "math"), local.get("scipy.special", "special"), Scope(taken).take("unbroadcast")
+    )
 
 
 def _imports(module: Module, used: frozenset[str], names: Names) -> tuple[str, ...]:
@@ -186,7 +188,14 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
     hints = {gradient: _hint(residuals, value) for gradient, value in one.backward.hints.items()}
     backward_scope = Scope(scope.taken)
     draft = draft_backward(
-        lowered, one.backward, residuals, names, backward_scope, caches.name, lambda f: f"{f.removesuffix('_forward')}_backward", hints
+        lowered,
+        one.backward,
+        residuals,
+        names,
+        backward_scope,
+        caches.name,
+        lambda f: f"{f.removesuffix('_forward')}_backward",
+        hints,
     )
     scope.taken |= draft.variables
     found = labels(lowered, residuals, scope)
@@ -251,7 +260,9 @@ def _plain_call(step: Call) -> str:
     return f"{step.function}[0]" if len(step.outs) == 1 else f"{step.function}[:-1]"
 
 
-def _cached_names(one: FunctionPlan, residuals: Residuals, text: BackwardText, found: dict[Value, str]) -> tuple[str, ...]:
+def _cached_names(
+    one: FunctionPlan, residuals: Residuals, text: BackwardText, found: dict[Value, str]
+) -> tuple[str, ...]:
     """The names in the cache: parameters first, then in the order of the forward statements."""
     names: list[str] = []
     for param in one.lowered.function.block.params:
@@ -284,7 +295,9 @@ def _cached_names(one: FunctionPlan, residuals: Residuals, text: BackwardText, f
     return tuple(dict.fromkeys(names))
 
 
-def _texts(one: FunctionPlan, forward: ForwardText, text: BackwardText, cached: tuple[str, ...], cache: str) -> FunctionText:
+def _texts(
+    one: FunctionPlan, forward: ForwardText, text: BackwardText, cached: tuple[str, ...], cache: str
+) -> FunctionText:
     numbers = numbered(one.lowered)
     lines: list[str] = []
     if cached:
@@ -314,7 +327,9 @@ def _texts(one: FunctionPlan, forward: ForwardText, text: BackwardText, cached: 
         gradients=tuple(f"d{value.name}" for value in one.backward.wrt),
         result=Scope({f"{one.base}_forward", f"{one.base}_backward"}).take(forward.results[0]),
         results=forward.results,
-        cache_variable=Scope(forward.results + tuple(a.arg for a in (*node.posonlyargs, *node.args, *node.kwonlyargs))).take("cache"),
+        cache_variable=Scope(
+            forward.results + tuple(a.arg for a in (*node.posonlyargs, *node.args, *node.kwonlyargs))
+        ).take("cache"),
         arguments=_arguments(one),
         check_scalar=not shape.is_scalar,
         unbroadcasts=text.unbroadcasts,
@@ -356,7 +371,10 @@ def _docstring(one: FunctionPlan, forward: ForwardText) -> str:
     for claim in one.claims:
         if claim.origin in ("annotation", "option") and claim.shape is not None and _is_spoken(claim.shape):
             said.setdefault(claim.name, claim)
-    shapes = ", ".join(f"{claim.name} {claim.shape}" + (" int" if claim.dtype is not None and claim.dtype.value == "int" else "") for claim in said.values())
+    shapes = ", ".join(
+        f"{claim.name} {claim.shape}" + (" int" if claim.dtype is not None and claim.dtype.value == "int" else "")
+        for claim in said.values()
+    )
     if not shapes:
         return own + ("\n" if "\n" in own else "")
     line = f"Shapes: {shapes}."
@@ -369,7 +387,10 @@ def _backward_docstring(one: FunctionPlan, text: BackwardText) -> str:
     shapes = [value.type.shape for value in one.backward.wrt]
     if not any(shape.rank is not None and _is_spoken(shape) for shape in shapes):
         return ""
-    gradients = ", ".join(f"d{v.name} {v.type.shape}" if _is_spoken(v.type.shape) else f"d{v.name} like {v.name}" for v in one.backward.wrt)
+    gradients = ", ".join(
+        f"d{v.name} {v.type.shape}" if _is_spoken(v.type.shape) else f"d{v.name} like {v.name}"
+        for v in one.backward.wrt
+    )
     upstream = [
         (name, one.lowered.results[position].value.type.shape)
         for name, position in zip(text.upstream, one.backward.upstream, strict=True)

@@ -59,7 +59,9 @@ def described(relation: Relation, target: str) -> str:
     suffix = _SUFFIX.get(relation.gate, relation.gate.rpartition(".")[2].partition(" ")[0])
     if relation.gate == "read":
         index = relation.attrs["index"]
-        parts = [item.name for item in index if isinstance(item, Value) and item.name] if isinstance(index, tuple) else []
+        parts = (
+            [item.name for item in index if isinstance(item, Value) and item.name] if isinstance(index, tuple) else []
+        )
         source = relation.args[0]
         if parts and isinstance(source, Value) and source.name:
             return f"{source.name}_{parts[-1]}"
@@ -73,5 +75,3 @@ def described(relation: Relation, target: str) -> str:
 
 def is_identifier(text: str) -> bool:
     return text.isidentifier() and not keyword.iskeyword(text)
-
-

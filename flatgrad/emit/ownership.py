@@ -1,7 +1,7 @@
 """In place or not: which lines of the backward pass may write into a buffer, and where a copy makes that so.
 
-A buffer may be written to if and only if it is nobody else's (no forward value, no upstream gradient) and no value that
-is read afterwards may share it. Where that does not hold, the first line of the variable makes it owned: `dx = dz.copy()`.
+A buffer may be written to if and only if it is nobody else's (no forward value, no upstream gradient) and no value
+that is read afterwards may share it. Where that does not hold, the first line of the variable makes it owned: `dx = dz.copy()`.
 Gradients that are returned are the caller's own: each in a buffer that no other shares.
 """
 
@@ -115,12 +115,19 @@ def _conflicts(schedule: Schedule) -> tuple[set[Value], frozenset[Relation]]:
     return copied, frozenset(apart)
 
 
-def _roots(line: Relation, roots: Mapping[Value, frozenset[Value]], folded: Mapping[Value, Relation]) -> frozenset[Value]:
+def _roots(
+    line: Relation, roots: Mapping[Value, frozenset[Value]], folded: Mapping[Value, Relation]
+) -> frozenset[Value]:
     """The buffers that the result of a line may share; none for a number, which nobody can write into."""
     inner = line
     while True:
         shares = inner.gate in ("let", "alias", "read", *WRITES) or (inner.gate in TABLE and TABLE[inner.gate].view)
-        if inner.gate == "spread" and inner.args and isinstance(inner.args[0], Value) and inner.args[0].type.kind is Kind.ARRAY:
+        if (
+            inner.gate == "spread"
+            and inner.args
+            and isinstance(inner.args[0], Value)
+            and inner.args[0].type.kind is Kind.ARRAY
+        ):
             # np.broadcast_to: read-only, and of the gradient's own memory
             return frozenset((EXTERNAL,))
         if not shares:

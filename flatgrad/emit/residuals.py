@@ -1,4 +1,4 @@
-"""What backward needs of forward, and how it gets it: from the cache, from a line that forward gains, or computed again.
+"""What backward needs of forward, and how it gets it: from the cache, from a line that forward gains, or once more.
 
 A value that bears a name is cached under it. A part of an expression is computed again where that costs nothing or
 little, else forward gains a line that names it. Sizes are read off whatever is in the cache anyway.
@@ -19,7 +19,9 @@ from flatgrad.ir.core import Call, DType, Kind, Literal, Operand, Relation, Slic
 from flatgrad.ir.dims import Dim, Shape
 
 CHEAP = frozenset({"add", "subtract", "multiply", "divide", "negative", "square"})
-FREE = frozenset({"dim", "shape", "ndim", "size", "subshape", "dtype", "transpose", "arange", "constant", "expand_dims"})
+FREE = frozenset(
+    {"dim", "shape", "ndim", "size", "subshape", "dtype", "transpose", "arange", "constant", "expand_dims"}
+)
 ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative", "power", "floor_divide", "mod"})
 DEPTH = 2
 
@@ -143,7 +145,7 @@ class Residuals:
             alone = [arg for arg in user.args if isinstance(arg, Value)] == [value]
             function = TABLE[user.gate].elementwise and user.gate not in ARITHMETIC
             if alone and function and target and producer.gate not in ("sum", "mean", "read"):
-                return f"{target}_pre" if user.out.name or user.out in self.results else f"{target}_{user.gate}_arg"
+                return f"{target}_pre" if user.out.name or user.out in self.results else f"{target}_{user.gate.rpartition('.')[2]}_arg"
         return described(producer, target)
 
     def described(self, value: Value) -> str:
@@ -164,8 +166,10 @@ class Residuals:
             return False
         if producer.span is None:
             return True
-        free = producer.gate in FREE or _is_view(producer) or (
-            producer.gate == "array_of" and all(isinstance(arg, Literal) for arg in producer.args)
+        free = (
+            producer.gate in FREE
+            or _is_view(producer)
+            or (producer.gate == "array_of" and all(isinstance(arg, Literal) for arg in producer.args))
         )
         cheap = (
             producer.gate in CHEAP
@@ -244,7 +248,9 @@ class Residuals:
             return settled[key]
         source = self._source(relation, number)
         if source is None and named:
-            value = next(v for v in self._producers if v.name == named and (v is relation.out or v.type.number == number))
+            value = next(
+                v for v in self._producers if v.name == named and (v is relation.out or v.type.number == number)
+            )
             expression: ast.expr = self._named(value)
         elif source is None:
             base = relation.args[0]
@@ -254,7 +260,13 @@ class Residuals:
             self.preludes[named] = source
             self.scope.taken.add(named)
             expression = ast.Name(named, ast.Load())
-        elif number is not None and counts.get(number, 0) > 1 and (symbol := number.as_symbol) and is_identifier(symbol) and symbol not in self.scope.taken:
+        elif (
+            number is not None
+            and counts.get(number, 0) > 1
+            and (symbol := number.as_symbol)
+            and is_identifier(symbol)
+            and symbol not in self.scope.taken
+        ):
             self.preludes[symbol] = source
             self.scope.taken.add(symbol)
             expression = ast.Name(symbol, ast.Load())
@@ -307,7 +319,13 @@ class Residuals:
         producer = self._producers.get(value)
         if not value.name or producer is None or producer.stage is None or value.type.kind is Kind.SCALAR:
             return None
-        text = ast.unparse(spell(relation, lambda o: ast.Name(o.name, ast.Load()) if isinstance(o, Value) else ast.parse(o.text, mode="eval").body, self.names))
+        text = ast.unparse(
+            spell(
+                relation,
+                lambda o: ast.Name(o.name, ast.Load()) if isinstance(o, Value) else ast.parse(o.text, mode="eval").body,
+                self.names,
+            )
+        )
         key = (relation.gate, value, text)
         if key not in self._masks:
             name = self.scope.take("active" if relation.gate == "greater" else f"{value.name}_mask")

@@ -68,9 +68,7 @@ def schedule(block: Block) -> Schedule:
     return _coalesced(found)
 
 
-def _read_too_late(
-    body: list[Relation], lines: list[Relation], folded: Mapping[Value, Relation]
-) -> set[Value]:
+def _read_too_late(body: list[Relation], lines: list[Relation], folded: Mapping[Value, Relation]) -> set[Value]:
     """Folded relations that read a buffer before it is written to, in a line that comes after the write."""
     order = {relation: position for position, relation in enumerate(body)}
     written: dict[Value, int] = {}
@@ -103,12 +101,18 @@ def _coalesced(found: Schedule) -> Schedule:
             first_write.setdefault(line.args[0], position)
     renamed: dict[Value, Value] = {}
     dropped: set[Relation] = set()
-    made = {line.out: line for line in found.lines if not line.out.name and line.gate not in STATEMENTS and len(line.outs) == 1}
+    made = {
+        line.out: line
+        for line in found.lines
+        if not line.out.name and line.gate not in STATEMENTS and len(line.outs) == 1
+    }
     for line in found.lines:
         source = line.args[0] if line.args else None
         if line.gate != "let" or not isinstance(source, Value) or source not in made or source in renamed:
             continue
-        if source.type.kind is line.out.type.kind and max(positions[source]) < first_write.get(line.out, len(found.lines)):
+        if source.type.kind is line.out.type.kind and max(positions[source]) < first_write.get(
+            line.out, len(found.lines)
+        ):
             renamed[source] = line.out
             dropped.add(line)
     if not renamed:

@@ -15,7 +15,9 @@ from flatgrad.gates.entry import TABLE, Gate, Spelling
 from flatgrad.ir.core import Attribute, Kind, Literal, Operand, Relation, Slice, Value
 
 # Written as methods of what is proven to be an array: `dz.sum(axis=0)`, `x.reshape(N, -1)`, `h.T`.
-METHODS = frozenset({"sum", "mean", "reshape", "transpose", "copy", "astype", "ravel", "swapaxes", "squeeze", "max", "min"})
+METHODS = frozenset(
+    {"sum", "mean", "reshape", "transpose", "copy", "astype", "ravel", "swapaxes", "squeeze", "max", "min"}
+)
 
 OperandText = Callable[[Operand], ast.expr]
 
@@ -87,10 +89,10 @@ def _display(relation: Relation, operand: OperandText) -> ast.expr:
     return ast.List([operand(arg) for arg in relation.args], ast.Load())
 
 
-def _call(function: str, args: list[ast.expr], attrs: Mapping[str, Attribute], names: Names, operand: OperandText) -> ast.expr:
-    keywords = [
-        ast.keyword(key, attribute(value, operand, names)) for key, value in attrs.items() if value is not None
-    ]
+def _call(
+    function: str, args: list[ast.expr], attrs: Mapping[str, Attribute], names: Names, operand: OperandText
+) -> ast.expr:
+    keywords = [ast.keyword(key, attribute(value, operand, names)) for key, value in attrs.items() if value is not None]
     return ast.Call(_numpy(function, names), args, keywords)
 
 
@@ -160,10 +162,21 @@ def _chosen(gate: Gate, relation: Relation) -> Spelling:
             return wanted[0] if wanted else methods[0]
         return methods[0]
     for spelling in gate.spellings:
-        given = [name for name, value in relation.attrs.items() if name != "into" and name not in spelling.names and value != gate.attributes.get(name)]
-        if not given and len(relation.args) <= sum(n in gate.operands for n in spelling.names) + 99 * bool(spelling.starred or "xs" in spelling.names):
+        given = [
+            name
+            for name, value in relation.attrs.items()
+            if name != "into" and name not in spelling.names and value != gate.attributes.get(name)
+        ]
+        if not given and len(relation.args) <= sum(n in gate.operands for n in spelling.names) + 99 * bool(
+            spelling.starred or "xs" in spelling.names
+        ):
             return spelling
     return gate.spellings[0]
+
+
+def _same(value: Attribute, default: Attribute) -> bool:
+    """Whether an argument is what it would be anyway; False is not 0 here."""
+    return value is default or (value == default and type(value) is type(default))
 
 
 @lru_cache(maxsize=1024)
@@ -202,9 +215,8 @@ class _Substitution(ast.NodeTransformer):
             value = self.attrs.get(keyword.arg, self.defaults.get(keyword.arg))
             if keyword.arg in self.operands:
                 keywords.append(ast.keyword(keyword.arg, self.operand(self.operands[keyword.arg])))
-            elif value is None or value != self.defaults.get(keyword.arg) or isinstance(value, bool) != isinstance(self.defaults.get(keyword.arg), bool):
-                if value is not None or self.defaults.get(keyword.arg) is not None:
-                    keywords.append(ast.keyword(keyword.arg, attribute(value, self.operand, self.names)))
+            elif not _same(value, self.defaults.get(keyword.arg)):
+                keywords.append(ast.keyword(keyword.arg, attribute(value, self.operand, self.names)))
         return ast.Call(self.visit(node.func), args, keywords)
 
     def _starred(self, text: str) -> list[ast.expr]:

@@ -26,22 +26,24 @@ def guard_lines(
     if numbers:
         names = [value.name for value in lowered.function.block.params if value.name in numbers]
         tests = " or ".join(f"isinstance({name}, {numpy}.ndarray)" for name in names)
-        said = f'"{_listed(names)} must be {"numbers" if len(names) > 1 else "a number"}, not {"arrays" if len(names) > 1 else "an array"}"'
-        return (f"if {tests}:", f"    raise ValueError({said})", *guard_lines(lowered, assumptions, callee, numpy, frozenset()))
+        said = f'"{_listed(names)} must be given as numbers, not as arrays"'
+        return (
+            f"if {tests}:",
+            f"    raise ValueError({said})",
+            *guard_lines(lowered, assumptions, callee, numpy, frozenset()),
+        )
     relied = {name: one for name, one in assumptions.items() if one.shape is not None and _is_read(lowered, name)}
     if not relied:
         return ()
     bare = {name: _without_shape(one) for name, one in assumptions.items()}
     proven = parameter_types(infer(lowered, bare, callee))
-    ranked = {
-        name: _with_rank(one, name) if name in relied else one
-        for name, one in assumptions.items()
-    }
     ranks = {name: _with_rank(one, name) if name in relied else one for name, one in assumptions.items()}
     texts = _Texts(numpy, _used_as_arrays(lowered))
     found = _conditions(lowered, relied, proven, parameter_types(infer(lowered, ranks, callee)), texts)
     # What the whole shapes among them say may make others needless: `h @ W2` after `b1.shape != W1.shape[1:]`.
-    sharper = ranks | {name: Assumption(shape, ranks[name].dtype, ranks[name].kind) for name, (_, shape) in found.items() if shape}
+    sharper = ranks | {
+        name: Assumption(shape, ranks[name].dtype, ranks[name].kind) for name, (_, shape) in found.items() if shape
+    }
     again = _conditions(lowered, relied, proven, parameter_types(infer(lowered, sharper, callee)), texts)
     kept = {name: found[name] for name in found if name in again or found[name][1] is not None}
     if not kept:
@@ -75,7 +77,11 @@ class _Texts:
 
 
 def _conditions(
-    lowered: Lowered, relied: Mapping[str, Assumption], proven: Mapping[str, Type], ranked: Mapping[str, Type], texts: _Texts
+    lowered: Lowered,
+    relied: Mapping[str, Assumption],
+    proven: Mapping[str, Type],
+    ranked: Mapping[str, Type],
+    texts: _Texts,
 ) -> dict[str, tuple[str, Shape | None]]:
     """For each parameter that needs one its condition, and, where that compares the whole shape, what it says."""
     found: dict[str, tuple[str, Shape | None]] = {}
@@ -145,9 +151,12 @@ def _condition(
         elif dim in known:
             if known[dim] != actual[axis]:
                 open_axes.append(axis)
-        elif dim.as_symbol is None and _expressible(dim, places, claim, name):
-            if dim.substitute(_bindings(dim, places, ranked)) != actual[axis]:
-                open_axes.append(axis)
+        elif (
+            dim.as_symbol is None
+            and _expressible(dim, places, claim)
+            and dim.substitute(_bindings(dim, places, ranked)) != actual[axis]
+        ):
+            open_axes.append(axis)
         known.setdefault(dim, actual[axis])
     if not open_axes:
         return "" if rank_known else f"{texts.ndim(name)} != {len(claim.front)}", False
@@ -159,7 +168,7 @@ def _condition(
     return " or ".join(parts), False
 
 
-def _expressible(dim: Dim, places: Mapping[Dim, Place], claim: Shape, name: str) -> bool:
+def _expressible(dim: Dim, places: Mapping[Dim, Place], claim: Shape) -> bool:
     return all(Dim.symbol(s) in places or Dim.symbol(s) in claim.front for s in dim.symbols())
 
 
@@ -181,7 +190,7 @@ def _dim_text(dim: Dim, axis: int, places: Mapping[Dim, Place], claim: Shape, na
         return f"{texts.shape(other)}[{position}]"
     if dim in claim.front[:axis]:
         return f"{texts.shape(name)}[{claim.front.index(dim)}]"
-    if dim.as_symbol is None and _expressible(dim, places, claim, name):
+    if dim.as_symbol is None and _expressible(dim, places, claim):
         text = str(dim)
         for symbol in sorted(dim.symbols(), key=len, reverse=True):
             inner = _dim_text(Dim.symbol(symbol), axis, places, claim, name, texts)

@@ -45,7 +45,8 @@ def index_shape(shape: Shape, index: tuple[Attribute, ...], type_of: TypeOf, sol
         if gap < 0:
             return Shape.unknown(label)
         # An ellipsis that stands for no dim still keeps advanced items apart.
-        expanded = (*index[:position], *([Slice()] * gap or [Ellipsis]), *index[position + 1 :])
+        middle: tuple[Attribute, ...] = (Slice(),) * gap or (Ellipsis,)
+        expanded = (*index[:position], *middle, *index[position + 1 :])
         return _walk(shape, expanded, type_of, solver, label)
     if len(shape.front) < before or len(shape.back) < after or any(_is_advanced(item, type_of) for item in index):
         return Shape.unknown(label)

@@ -13,7 +13,7 @@ from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.facts.site import RelationSite, gufunc, literal_type, promoted
 from flatgrad.facts.structural import operand_type, structural_type
 from flatgrad.frontend.environment import Lowered, Result
-from flatgrad.gates.entry import BY_PATH, TABLE
+from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import (
     Attribute,
     Block,

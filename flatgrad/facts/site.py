@@ -33,7 +33,11 @@ class RelationSite:
         self.relation = relation
         self.gate: Gate = TABLE[relation.gate]
         self.attrs: Mapping[str, Attribute] = relation.attrs
-        self.count = len(relation.args) - sum(name != "xs" for name in self.gate.operands) if "xs" in self.gate.operands else len(relation.args)
+        self.count = (
+            len(relation.args) - sum(name != "xs" for name in self.gate.operands)
+            if "xs" in self.gate.operands
+            else len(relation.args)
+        )
         self._type_of = type_of
         self._solver = solver
         self._label = label

@@ -59,8 +59,8 @@ def _subshape(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -
     index = relation.attrs["index"]
     part = index[0] if isinstance(index, tuple) else None
     if shape.dims is not None and isinstance(part, Slice):
-        bounds = (part.start, part.stop, part.step)
-        if all(bound is None or isinstance(bound, int) for bound in bounds):
+        bounds = [bound for bound in (part.start, part.stop, part.step) if bound is None or isinstance(bound, int)]
+        if len(bounds) == 3:
             return Type(Kind.SHAPE, DType.INT, Shape(shape.dims[slice(*bounds)]))
     if isinstance(part, Slice) and part.stop is None and part.step is None and part.start == 1 and shape.front:
         return Type(Kind.SHAPE, DType.INT, Shape(shape.front[1:], shape.middle, shape.back))

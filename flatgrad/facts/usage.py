@@ -15,7 +15,6 @@ from flatgrad.frontend.expressions import defaults_of
 from flatgrad.ir.core import DType, Kind, Relation, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 
-
 PRODUCTS = frozenset({"matmul", "matmult", "dot"})
 
 

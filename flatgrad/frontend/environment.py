@@ -92,7 +92,8 @@ def live_names(statements: Sequence[ast.stmt]) -> dict[int, frozenset[str]]:
         statement = statements[position]
         if _may_write(statement):
             found[position] = frozenset(live)
-        loads, stores = set(), set()
+        loads: set[str] = set()
+        stores: set[str] = set()
         for part in ast.walk(statement):
             if isinstance(part, ast.Name):
                 (stores if isinstance(part.ctx, ast.Store) else loads).add(part.id)

@@ -92,7 +92,9 @@ class ExpressionLowering:
                 return self._constant(node, value)
             case ast.Name():
                 return self._name(node)
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)) if not isinstance(number, bool):
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)) if not isinstance(
+                number, bool
+            ):
                 return Literal(-number, ast.unparse(node))
             case ast.UnaryOp(op=op, operand=inner):
                 return self.apply_operator(type(op).__name__, (self.operand(inner),), self._span(node))
@@ -116,9 +118,7 @@ class ExpressionLowering:
                 return Structure(items, isinstance(node, ast.List), self._span(node))
             case _:
                 what = _EXPRESSIONS.get(type(node), f"a {type(node).__name__} expression")
-                return self.error(
-                    "FG030", f"{what} is not understood yet", node, "", "write it as staged assignments"
-                )
+                return self.error("FG030", f"{what} is not understood yet", node, "", "write it as staged assignments")
 
     # Leaves
 
@@ -149,7 +149,13 @@ class ExpressionLowering:
             return Poison.at()
         star = star_import(self.module)
         if star is not None:
-            return self.error("FG020", f"where the name {node.id} comes from is not known", node, f"`{star.text}` may bind it", "import it by name")
+            return self.error(
+                "FG020",
+                f"where the name {node.id} comes from is not known",
+                node,
+                f"`{star.text}` may bind it",
+                "import it by name",
+            )
         known = [*self.environment, *self.module.constants, *self.module.functions]
         near = difflib.get_close_matches(node.id, known, 1)
         return self.error(
@@ -167,7 +173,17 @@ class ExpressionLowering:
         if value is not None:
             return Literal(value, node.id)
         out = Value("", Type.open(node.id))
-        self.emit(Relation((out,), "constant", (Literal(None, node.id),), _constant_facts(self.module, node.id), None, self._span(node)), view=False)
+        self.emit(
+            Relation(
+                (out,),
+                "constant",
+                (Literal(None, node.id),),
+                _constant_facts(self.module, node.id),
+                None,
+                self._span(node),
+            ),
+            view=False,
+        )
         return out
 
     # Operators
@@ -230,7 +246,11 @@ class ExpressionLowering:
         if any(keyword.arg is None for keyword in node.keywords):
             return self.error("FG030", "** in a call is not understood yet", node)
         path = dotted_path(self.module, node.func, frozenset(self.environment))
-        if isinstance(node.func, ast.Name) and node.func.id in self.module.functions and node.func.id not in self.environment:
+        if (
+            isinstance(node.func, ast.Name)
+            and node.func.id in self.module.functions
+            and node.func.id not in self.environment
+        ):
             return self._local_call(node, node.func.id)
         if path is not None:
             return self._gate_call(node, path)
@@ -271,12 +291,20 @@ class ExpressionLowering:
         try:
             bound = bind(path, arguments, keywords, lambda one: isinstance(one, Structure))
         except Unbindable as error:
-            return self.error("FG023", f"this form of {spoken} is not understood", node, str(error), "`flatgrad gates` lists the forms that are")
-        nodes = {id(value): argument for value, argument in zip(arguments[len(leading):], node.args, strict=True)}
+            return self.error(
+                "FG023",
+                f"this form of {spoken} is not understood",
+                node,
+                str(error),
+                "`flatgrad gates` lists the forms that are",
+            )
+        nodes = {id(value): argument for value, argument in zip(arguments[len(leading) :], node.args, strict=True)}
         nodes |= {id(keywords[k.arg]): k.value for k in node.keywords if k.arg}
         return self.apply_gate(bound, node, nodes, self._span(node))
 
-    def apply_gate(self, bound: Bound[Binding], node: ast.expr, nodes: Mapping[int, ast.expr], span: Span | None) -> Binding:
+    def apply_gate(
+        self, bound: Bound[Binding], node: ast.expr, nodes: Mapping[int, ast.expr], span: Span | None
+    ) -> Binding:
         """The relation that a bound call stands for; several results come as a Structure."""
         gate = bound.gate
         operands: list[Operand] = []
@@ -287,7 +315,13 @@ class ExpressionLowering:
             elif name == "xs" and name in bound.operands:
                 sequence = bound.operands[name]
                 if not isinstance(sequence, Structure):
-                    return self.error("FG023", f"{gate.name} is understood on a list or tuple display only", nodes.get(id(sequence), node), "", "write the elements out: `[a, b]`")
+                    return self.error(
+                        "FG023",
+                        f"{gate.name} is understood on a list or tuple display only",
+                        nodes.get(id(sequence), node),
+                        "",
+                        "write the elements out: `[a, b]`",
+                    )
                 operands.extend(self._sequence(sequence, node))
             elif name in bound.operands:
                 value = bound.operands[name]
@@ -308,7 +342,15 @@ class ExpressionLowering:
             return self._several(gate.name, tuple(operands), attrs, node, span, gate.view)
         return self._relation(gate.name, tuple(operands), attrs, span, gate.view)
 
-    def _several(self, gate: str, operands: tuple[Operand, ...], attrs: Mapping[str, Attribute], node: ast.expr, span: Span | None, view: bool) -> Binding:
+    def _several(
+        self,
+        gate: str,
+        operands: tuple[Operand, ...],
+        attrs: Mapping[str, Attribute],
+        node: ast.expr,
+        span: Span | None,
+        view: bool,
+    ) -> Binding:
         count = _SEVERAL[gate]
         sections = attrs.get("sections")
         if count is None and isinstance(sections, int):
@@ -352,7 +394,13 @@ class ExpressionLowering:
             shares = any(callee.roots[result.value] & set(params) for result in callee.results)
             changed = [p.name for p in params if p in callee.overwritten]
             if changed:
-                return self.error("FG042", f"{name} changes its argument {', '.join(changed)}", node, "a helper that writes into what it is given is not understood yet", "let it write into a copy")
+                return self.error(
+                    "FG042",
+                    f"{name} changes its argument {', '.join(changed)}",
+                    node,
+                    "a helper that writes into what it is given is not understood yet",
+                    "let it write into a copy",
+                )
             self.emit(Call(outs, name, ordered, None, self._span(node)), view=shares)
         return outs[0] if len(outs) == 1 else Structure(outs, False, self._span(node))
 
@@ -368,7 +416,10 @@ class ExpressionLowering:
             args = tuple(known[arg] if isinstance(arg, Value) else arg for arg in step.args)
             attrs = {name: _replace(attribute, known) for name, attribute in step.attrs.items()}
             entry = TABLE.get(step.gate)
-            self.emit(Relation(fresh, step.gate, args, attrs, None, span if final else None), view=entry is not None and entry.view)
+            self.emit(
+                Relation(fresh, step.gate, args, attrs, None, span if final else None),
+                view=entry is not None and entry.view,
+            )
 
     # Attributes, shapes and indices
 
@@ -449,7 +500,9 @@ class ExpressionLowering:
             position = _static_number(index, self.module)
             if isinstance(position, int) and -len(base.items) <= position < len(base.items):
                 return base.items[position]
-            return self.error("FG030", "this index into a list or tuple is not understood yet", index, "", "use a constant position")
+            return self.error(
+                "FG030", "this index into a list or tuple is not understood yet", index, "", "use a constant position"
+            )
         template = self.index(index)
         if template is None:
             return Poison.at()
@@ -464,8 +517,16 @@ class ExpressionLowering:
                 return self._relation("dim", (self._shapes[operand],), attrs, self._span(node))
             if len(template) == 1 and isinstance(template[0], Slice):
                 return self._relation("subshape", (self._shapes[operand],), {"index": template}, self._span(node))
-            return self.error("FG030", "this index into a shape is not understood yet", index, "", "use a constant position, as in x.shape[0]")
-        return self._relation("read", (operand,), {"index": template}, self._span(node), view=not self._copies(template))
+            return self.error(
+                "FG030",
+                "this index into a shape is not understood yet",
+                index,
+                "",
+                "use a constant position, as in x.shape[0]",
+            )
+        return self._relation(
+            "read", (operand,), {"index": template}, self._span(node), view=not self._copies(template)
+        )
 
     def _copies(self, template: tuple[Attribute, ...]) -> bool:
         """Whether an index is known to be fancy: a list, a comparison, a range."""
@@ -495,7 +556,8 @@ class ExpressionLowering:
             case _:
                 bound = self.lower(node)
                 if isinstance(bound, Structure):
-                    return self.as_operand(bound, node) if not isinstance(self.as_operand(bound, node), Literal) else None
+                    array = self.as_operand(bound, node)
+                    return array if isinstance(array, Value) else None
                 return self.attribute(bound, node)
 
     def attribute(self, bound: Binding, node: ast.expr) -> Attribute:
@@ -574,7 +636,7 @@ def defaults_of(node: ast.FunctionDef) -> dict[str, ast.expr]:
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     found = dict(
-        zip([a.arg for a in positional[len(positional) - len(arguments.defaults):]], arguments.defaults, strict=True)
+        zip([a.arg for a in positional[len(positional) - len(arguments.defaults) :]], arguments.defaults, strict=True)
     )
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         if default is not None:
@@ -608,8 +670,8 @@ def _static_number(node: ast.expr, module: Module) -> int | float | None:
         case ast.Name(id=name) if name in module.constants:
             return _static_number(module.constants[name], module)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value = _static_number(operand, module)
-            return None if value is None else -value
+            number = _static_number(operand, module)
+            return None if number is None else -number
         case ast.BinOp(left=left, op=op, right=right):
             first, second = _static_number(left, module), _static_number(right, module)
             if first is None or second is None:
@@ -664,7 +726,9 @@ def _constant_facts(module: Module, name: str) -> dict[str, Attribute]:
     """
     for statement in module.tree.body:
         match statement:
-            case ast.AnnAssign(target=ast.Name(id=target), annotation=ast.Constant(value=str(claim)), value=ast.Constant(value=value)) if target == name and value is Ellipsis:
+            case ast.AnnAssign(
+                target=ast.Name(id=target), annotation=ast.Constant(value=str(claim)), value=ast.Constant(value=value)
+            ) if target == name and value is Ellipsis:
                 *dims, dtype = claim.split()
                 nesting: Attribute = None
                 for dim in reversed(dims):

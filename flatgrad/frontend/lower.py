@@ -194,21 +194,21 @@ class _FunctionLowering:
                 argument = given.get(root)
                 if isinstance(argument, Value):
                     shared |= self.roots.get(argument, frozenset())
-                    self.lent |= {root: step.function for root in self.roots.get(argument, frozenset())}
+                    self.lent |= dict.fromkeys(self.roots.get(argument, frozenset()), step.function)
                 elif root not in given:
                     shared.add(fresh.setdefault(root, out))
             self._share(out, frozenset(shared or {out}))
 
     # Binding
 
-    def _bind(
-        self, target: ast.expr, bound: Binding, value: ast.expr, live: frozenset[str]
-    ) -> None:
+    def _bind(self, target: ast.expr, bound: Binding, value: ast.expr, live: frozenset[str]) -> None:
         match target:
             case ast.Name(id=name):
                 self._bind_name(target, name, bound, value)
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
-                items = self.expressions.unpack(bound, len(targets), value, any(isinstance(t, ast.Starred) for t in targets))
+                items = self.expressions.unpack(
+                    bound, len(targets), value, any(isinstance(t, ast.Starred) for t in targets)
+                )
                 for one, item in zip(targets, items, strict=True):
                     self._bind(one, item, value, live)
             case ast.Subscript(value=ast.Name(id=name) as base, slice=index):
@@ -298,13 +298,24 @@ class _FunctionLowering:
                 # Neither the element nor the sum stands in the text as an expression that could be named.
                 template = self.expressions.index(index)
                 old = self.expressions.name_operand(base)
-                if template is None or not isinstance(old, Value) or isinstance(old, Poison) or isinstance(right, Poison):
+                if (
+                    template is None
+                    or not isinstance(old, Value)
+                    or isinstance(old, Poison)
+                    or isinstance(right, Poison)
+                ):
                     return
                 read = self.expressions.read(old, template)
                 total = self.expressions.apply_operator(gate, (read, right), None, into=False)
                 self._write(target, base, name, template, total, live, span)
             case _:
-                self._error("FG033", "this target of an assignment is not understood", statement.target, "", "assign to a name, or to a part of an array that has a name: `a[i] += v`")
+                self._error(
+                    "FG033",
+                    "this target of an assignment is not understood",
+                    statement.target,
+                    "",
+                    "assign to a name, or to a part of an array that has a name: `a[i] += v`",
+                )
 
     def _write(
         self,
@@ -320,7 +331,13 @@ class _FunctionLowering:
         if isinstance(old, Poison) or isinstance(bound, Poison):
             return
         if not isinstance(old, Value):
-            self._error("FG034", f"{name} is not an array", base, "a part of it is written to", "make it an array first: `np.array(...)`")
+            self._error(
+                "FG034",
+                f"{name} is not an array",
+                base,
+                "a part of it is written to",
+                "make it an array first: `np.array(...)`",
+            )
             return
         if isinstance(bound, Structure):
             bound = self.expressions.as_operand(bound, target)
@@ -378,7 +395,7 @@ class _FunctionLowering:
                     f"whether this changes {other} as well depends on what {name} is",
                     target,
                     f"{name} and {other} are one array, or two numbers",
-                    f"say what it is, as in `{name}: float` or `{name}: \"N\"`, or write `{name} = {name} + ...`",
+                    f'say what it is, as in `{name}: float` or `{name}: "N"`, or write `{name} = {name} + ...`',
                 )
         for root in roots:
             for value in self.members[root]:
@@ -414,7 +431,9 @@ class _FunctionLowering:
                 bound = self.expressions.as_operand(bound, element)
             if isinstance(bound, Literal):
                 value = Value("", Type.open("out"))
-                self._emit(Relation((value,), "constant", (bound,), {}, None, span_of(self.module, element)), view=False)
+                self._emit(
+                    Relation((value,), "constant", (bound,), {}, None, span_of(self.module, element)), view=False
+                )
                 bound = value
             if isinstance(bound, Poison):
                 continue
@@ -423,7 +442,13 @@ class _FunctionLowering:
                 continue
             results.append(Result(bound, bound.name, span_of(self.module, element), position))
         if not results and not self.errors:
-            self._error("FG061", f"{self.node.name} returns nothing to differentiate", statement, "", "return the loss or the output")
+            self._error(
+                "FG061",
+                f"{self.node.name} returns nothing to differentiate",
+                statement,
+                "",
+                "return the loss or the output",
+            )
         return tuple(results)
 
     def _is_own_backward_matter(self, element: ast.expr) -> bool:
@@ -434,15 +459,19 @@ class _FunctionLowering:
         if isinstance(self.environment.get(element.id), Structure):
             return True
         params = {argument.arg for argument in self.node.args.args}
-        return element.id in ("cache", "grads") or any(
-            element.id in (f"d{p}", f"d_{p}", f"grad_{p}") for p in params
-        )
+        return element.id in ("cache", "grads") or any(element.id in (f"d{p}", f"d_{p}", f"grad_{p}") for p in params)
 
     # Errors
 
     def _unsupported(self, statement: ast.stmt) -> None:
         what = _STATEMENTS.get(type(statement), f"a {type(statement).__name__} statement")
-        self._error("FG030", f"{what} is not understood yet", statement, "", "write the function without it: staged assignments and one return")
+        self._error(
+            "FG030",
+            f"{what} is not understood yet",
+            statement,
+            "",
+            "write the function without it: staged assignments and one return",
+        )
         for part in ast.walk(statement):
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
                 self.environment[part.id] = Poison.at(part.id)
@@ -474,4 +503,8 @@ _STATEMENTS: dict[type[ast.stmt], str] = {
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )

@@ -26,9 +26,7 @@ class Unbindable(Exception):
     """No spelling takes these arguments; the message says what is in the way."""
 
 
-def bind(
-    path: str, positional: Sequence[T], keywords: Mapping[str, T], is_display: Callable[[T], bool]
-) -> Bound[T]:
+def bind(path: str, positional: Sequence[T], keywords: Mapping[str, T], is_display: Callable[[T], bool]) -> Bound[T]:
     """Match arguments with the first spelling of `path` that takes them; `xs` takes a list or tuple display.
 
     Raises:

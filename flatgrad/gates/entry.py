@@ -206,9 +206,7 @@ def _spelling(text: str) -> Spelling:
     raise ValueError(f"gate {text}: not a call, an operator or an attribute")
 
 
-def _call_spelling(
-    text: str, func: ast.expr, args: list[ast.expr], keywords: list[ast.keyword]
-) -> Spelling:
+def _call_spelling(text: str, func: ast.expr, args: list[ast.expr], keywords: list[ast.keyword]) -> Spelling:
     names: list[str] = []
     defaults: dict[str, Attribute] = {}
     path = _dotted(func)

@@ -18,7 +18,9 @@ from flatgrad.ir.dims import Shape
 class Building(Protocol):
     definitions: dict[Value, Relation]
 
-    def add(self, gate: str, *args: Operand, attrs: Mapping[str, Attribute] | None = None, name: str = "") -> Operand: ...
+    def add(
+        self, gate: str, *args: Operand, attrs: Mapping[str, Attribute] | None = None, name: str = ""
+    ) -> Operand: ...
     def type(self, operand: Operand) -> Type: ...
 
 
@@ -118,7 +120,11 @@ def _product(build: Building, left: Operand, right: Operand) -> Found:
     if number is not None:
         # Two literals meet in one: (dz * 2) * 0.5, (dz / 2) * 2. The text of a constant that has a name is kept.
         inner = _made_by(build, left, "multiply")
-        if inner is not None and (first := _plain_number(inner.args[1])) is not None and _plain_number(right) is not None:
+        if (
+            inner is not None
+            and (first := _plain_number(inner.args[1])) is not None
+            and _plain_number(right) is not None
+        ):
             return Rewritten("multiply", (inner.args[0], _literal(_tidy(first * number))))
         inner = _made_by(build, left, "divide")
         if inner is not None and (first := _plain_number(inner.args[1])) and _plain_number(right) is not None:
@@ -171,7 +177,12 @@ def _reshape(build: Building, source: Operand, attrs: Mapping[str, Attribute]) -
         return source
     spread = _made_by(build, source, "spread")
     definition = build.definitions.get(shape)
-    if spread is not None and build.type(spread.args[0]).shape.is_scalar and definition is not None and definition.gate == "shape":
+    if (
+        spread is not None
+        and build.type(spread.args[0]).shape.is_scalar
+        and definition is not None
+        and definition.gate == "shape"
+    ):
         return Rewritten("spread", (spread.args[0], definition.args[0]))
     return None
 
@@ -215,7 +226,7 @@ def _sum(build: Building, source: Operand, attrs: Mapping[str, Attribute]) -> Fo
 
 
 def _stays(shape: Shape, rank: int, summed: set[int], keepdims: bool) -> bool:
-    """Whether a factor of this shape is the same along the summed axes, and still broadcasts right once they are gone."""
+    """Whether a factor of this shape is the same along the summed axes, and still broadcasts without them."""
     if shape.dims is None or len(shape.dims) > rank:
         return False
     lead = rank - len(shape.dims)
@@ -254,4 +265,7 @@ def _fits(shape: Shape, target: Shape) -> bool:
     tail = target.front if target.middle is None else target.back
     if len(shape.dims) > len(tail):
         return False
-    return all(one == two or one.constant == 1 for one, two in zip(shape.dims, tail[len(tail) - len(shape.dims) :], strict=True))
+    return all(
+        one == two or one.constant == 1
+        for one, two in zip(shape.dims, tail[len(tail) - len(shape.dims) :], strict=True)
+    )

@@ -1,4 +1,4 @@
-# input: tanh_net.py
+# input: tanh_net.py --wrt W1,b1,W2,b2
 import numpy as np
 
 
@@ -10,11 +10,11 @@ def tanh_net(X: "N D", Y: "N C", W1: "D H", b1: "H", W2: "H C", b2: "C"):
     return loss
 
 # output
-"""Flat gradient code for `tanh_net` in tanh_net.py, written by flatgrad 0.1.0.
+"""Flat gradient code for `tanh_net` in tanh_net.py, written by flatgrad 0.1.0 (--wrt W1,b1,W2,b2).
 
 tanh_net_forward(X, Y, W1, b1, W2, b2)        -> loss, cache
-tanh_net_backward(dloss, cache)               -> dX, dY, dW1, db1, dW2, db2
-tanh_net_value_and_grad(X, Y, W1, b1, W2, b2) -> loss, (dX, dY, dW1, db1, dW2, db2)
+tanh_net_backward(dloss, cache)               -> dW1, db1, dW2, db2
+tanh_net_value_and_grad(X, Y, W1, b1, W2, b2) -> loss, (dW1, db1, dW2, db2)
 
 Between forward and backward the caller leaves arguments and results as they are.
 """
@@ -42,25 +42,23 @@ def tanh_net_forward(X, Y, W1, b1, W2, b2):
     h = np.tanh(X @ W1 + b1)  # (1)
     scores = h @ W2 + b2  # (2)
     loss = np.sum((scores - Y) ** 2)  # (3)
-    return loss, (X, Y, W1, W2, h, scores)
+    return loss, (X, Y, W2, h, scores)
 
 
 def tanh_net_backward(dloss, cache):
-    """Gradients of loss: dX (N, D), dY (N, C), dW1 (D, H), db1 (H,), dW2 (H, C), db2 (C,)."""
-    X, Y, W1, W2, h, scores = cache
+    """Gradients of loss: dW1 (D, H), db1 (H,), dW2 (H, C), db2 (C,)."""
+    X, Y, W2, h, scores = cache
     # (3) loss = np.sum((scores - Y) ** 2)
     dscores = dloss * 2 * (scores - Y)
-    dY = -dscores
     # (2) scores = h @ W2 + b2
     dh = dscores @ W2.T
     dW2 = h.T @ dscores
     db2 = dscores.sum(axis=0)
     # (1) h = np.tanh(X @ W1 + b1)
     dh_pre = dh * (1 - h**2)
-    dX = dh_pre @ W1.T
     dW1 = X.T @ dh_pre
     db1 = dh_pre.sum(axis=0)
-    return dX, dY, dW1, db1, dW2, db2
+    return dW1, db1, dW2, db2
 
 
 def tanh_net_value_and_grad(X, Y, W1, b1, W2, b2):
