@@ -135,10 +135,10 @@ class _Walk:
         results = tuple(self._gradient(param) for param in self.wrt)
         block = Block(tuple(params), tuple(self.build.body), results)
         hints: dict[Value, Value] = {}
-        for value, gradient in self.adjoints.items():
-            if isinstance(gradient, Value) and not value.name and not gradient.name:
+        for value, adjoint in self.adjoints.items():
+            if isinstance(adjoint, Value) and not value.name and not adjoint.name:
                 # `x @ w + b` and `x @ w` have one gradient: it is called after the whole
-                hints.setdefault(gradient, value)
+                hints.setdefault(adjoint, value)
         return Backward(block, self.calls, self.wrt, self.upstream, hints)
 
     def _gradient(self, param: Value) -> Value:

@@ -11,7 +11,7 @@ from flatgrad.emit.names import Scope, described
 from flatgrad.emit.ownership import with_ownership
 from flatgrad.emit.residuals import FillHoles, Residuals
 from flatgrad.emit.schedule import Schedule, leaves, schedule
-from flatgrad.emit.spell import Names, attribute, index_expression, spell
+from flatgrad.emit.spell import Names, attribute, index_expression, literal, spell
 from flatgrad.frontend.environment import Lowered
 from flatgrad.ir.core import Attribute, Call, DType, Kind, Literal, Operand, Relation, Slice, Stage, Value
 
@@ -285,7 +285,7 @@ class _Writer:
 
     def _operand(self, operand: Operand) -> ast.expr:
         if isinstance(operand, Literal):
-            return ast.parse(operand.text, mode="eval").body
+            return literal(operand)
         inner = self.schedule.folded.get(operand)
         if inner is not None:
             return self._expression(inner)

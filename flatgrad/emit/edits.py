@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
 from flatgrad.ir.core import Span
@@ -15,7 +15,8 @@ class Edits:
     text: str
     _starts: list[int] = field(default_factory=list)
     _replacements: dict[tuple[int, int], str] = field(default_factory=dict)
-    _order: list[tuple[int, int]] | None = None
+    # (start, -end), so that of two that begin together the outer one comes first
+    _order: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._starts = [0]
@@ -28,12 +29,11 @@ class Edits:
     def bounds(self, span: Span) -> tuple[int, int]:
         return self.offset(span.line, span.column), self.offset(span.end_line, span.end_column)
 
-    def line_of(self, offset: int) -> int:
-        return bisect_right(self._starts, offset)
-
     def replace(self, span: Span, replacement: str) -> None:
-        self._replacements[self.bounds(span)] = replacement
-        self._order = None
+        start, end = self.bounds(span)
+        if (start, end) not in self._replacements:
+            insort(self._order, (start, -end))
+        self._replacements[start, end] = replacement
 
     def inner(self, span: Span) -> str:
         """The text of a span with the edits inside it, but not one of the whole span."""
@@ -45,18 +45,16 @@ class Edits:
         return self.between(start, end, whole=True)
 
     def between(self, start: int, end: int, whole: bool = True) -> str:
-        if self._order is None:
-            self._order = sorted(self._replacements, key=lambda bounds: (bounds[0], -bounds[1]))
         position = start
         parts: list[str] = []
-        low = bisect_right(self._order, (start, float("-inf")))
-        for bounds in self._order[low:]:
-            if bounds[0] >= end:
+        for first in range(bisect_left(self._order, (start, -end)), len(self._order)):
+            low, high = self._order[first][0], -self._order[first][1]
+            if low >= end:
                 break
-            if bounds[0] < position or bounds[1] > end or (not whole and bounds == (start, end)):
+            if low < position or high > end or (not whole and (low, high) == (start, end)):
                 continue
-            parts.append(self.text[position : bounds[0]])
-            parts.append(self._replacements[bounds])
-            position = bounds[1]
+            parts.append(self.text[position:low])
+            parts.append(self._replacements[low, high])
+            position = high
         parts.append(self.text[position:end])
         return "".join(parts)

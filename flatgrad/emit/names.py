@@ -45,7 +45,7 @@ _SUFFIX = {
     "subtract": "diff",
     "multiply": "prod",
     "add": "total",
-    "matmult": "product",
+    "matmul": "product",
     "dot": "product",
     "negative": "neg",
     "greater": "mask",

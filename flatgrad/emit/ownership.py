@@ -1,7 +1,8 @@
 """In place or not: which lines of the backward pass may write into a buffer, and where a copy makes that so.
 
 A buffer may be written to if and only if it is nobody else's (no forward value, no upstream gradient) and no value
-that is read afterwards may share it. Where that does not hold, the first line of the variable makes it owned: `dx = dz.copy()`.
+that is read afterwards may share it. Where that does not hold, the first line of the variable makes it owned:
+`dx = dz.copy()`.
 Gradients that are returned are the caller's own: each in a buffer that no other shares.
 """
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from flatgrad.analysis import augmented
 from flatgrad.emit.names import Scope, described, is_identifier
-from flatgrad.emit.spell import Names, spell
+from flatgrad.emit.spell import Names, literal, spell
 from flatgrad.frontend.environment import Lowered
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Call, DType, Kind, Literal, Operand, Relation, Slice, Stage, Step, Value
@@ -101,7 +101,7 @@ class Residuals:
 
     def operand(self, operand: Operand) -> ast.expr:
         if isinstance(operand, Literal):
-            return ast.parse(operand.text, mode="eval").body
+            return literal(operand)
         return self.expression(operand)
 
     def _named(self, value: Value) -> ast.expr:
@@ -145,7 +145,8 @@ class Residuals:
             alone = [arg for arg in user.args if isinstance(arg, Value)] == [value]
             function = TABLE[user.gate].elementwise and user.gate not in ARITHMETIC
             if alone and function and target and producer.gate not in ("sum", "mean", "read"):
-                return f"{target}_pre" if user.out.name or user.out in self.results else f"{target}_{user.gate.rpartition('.')[2]}_arg"
+                whole = user.out.name or user.out in self.results
+                return f"{target}_pre" if whole else f"{target}_{user.gate.rpartition('.')[2]}_arg"
         return described(producer, target)
 
     def described(self, value: Value) -> str:
@@ -322,7 +323,7 @@ class Residuals:
         text = ast.unparse(
             spell(
                 relation,
-                lambda o: ast.Name(o.name, ast.Load()) if isinstance(o, Value) else ast.parse(o.text, mode="eval").body,
+                lambda o: ast.Name(o.name, ast.Load()) if isinstance(o, Value) else literal(o),
                 self.names,
             )
         )

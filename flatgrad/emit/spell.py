@@ -6,7 +6,6 @@ Operands come as syntax trees already, so that precedence and parentheses are Py
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,10 +32,12 @@ class Names:
 
 
 def literal(one: Literal) -> ast.expr:
-    return ast.parse(one.text, mode="eval").body
+    return name(one.text)
 
 
+@lru_cache(maxsize=4096)
 def name(text: str) -> ast.expr:
+    """The syntax tree of a constant or a dotted name: shared, and never changed."""
     return ast.parse(text, mode="eval").body
 
 
@@ -179,11 +180,6 @@ def _same(value: Attribute, default: Attribute) -> bool:
     return value is default or (value == default and type(value) is type(default))
 
 
-@lru_cache(maxsize=1024)
-def _tree(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
-
-
 class _Substitution(ast.NodeTransformer):
     """A spelling with its names replaced by what they stand for."""
 
@@ -198,7 +194,7 @@ class _Substitution(ast.NodeTransformer):
         self.defaults = spelling.defaults
 
     def expression(self) -> ast.expr:
-        node = self.visit(copy.deepcopy(_tree(self.spelling.text)))
+        node = self.visit(ast.parse(self.spelling.text, mode="eval").body)
         assert isinstance(node, ast.expr)
         return node
 

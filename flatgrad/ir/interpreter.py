@@ -196,7 +196,7 @@ def _gate_result(gate: Gate, args: list[Any], attrs: Mapping[str, Any]) -> Any:
         # The definition of a group names everything that it is made of.
         given = {name: attrs.get(name, default) for name, default in gate.attributes.items()}
     values = {f"_{name}": value for name, value in (names | given).items()}
-    into = bool(attrs.get("into")) and isinstance(args[0], np.ndarray)
+    into = bool(attrs.get("into")) and isinstance(args[0], np.ndarray) and not _is_group(gate)
     if into:
         values["_x"] = args[0].copy()
     code = _code(spelling.text, frozenset(names | given), into, not _is_group(gate))
