@@ -29,6 +29,7 @@ from flatgrad.ir.core import (
     Operand,
     Relation,
     Slice,
+    Stage,
     Step,
     Type,
     Value,
@@ -58,6 +59,7 @@ class Backward:
         wrt: the differentiated parameters.
         upstream: for each result that is differentiated, its place among the results.
         hints: for a gradient without a name, the forward value that it is the gradient of.
+        floating: for a stage that writes into an array of open dtype, that array: integers would cut what is written.
     """
 
     block: Block
@@ -65,6 +67,7 @@ class Backward:
     wrt: tuple[Value, ...]
     upstream: tuple[int, ...]
     hints: Mapping[Value, Value]
+    floating: Mapping[Stage, Value]
 
 
 def differentiate(
@@ -102,6 +105,7 @@ class _Walk:
         self.build = Builder()
         self.adjoints: dict[Value, Operand] = {}
         self.calls: dict[Value, Call] = {}
+        self.floating: dict[Stage, Value] = {}
         results = frozenset(lowered.results[position].value for position in upstream)
         self.varied = varied(self.block, frozenset(wrt))
         self.active = self.varied & useful(self.block, results)
@@ -139,7 +143,7 @@ class _Walk:
             if isinstance(adjoint, Value) and not value.name and not adjoint.name:
                 # `x @ w + b` and `x @ w` have one gradient: it is called after the whole
                 hints.setdefault(adjoint, value)
-        return Backward(block, self.calls, self.wrt, self.upstream, hints)
+        return Backward(block, self.calls, self.wrt, self.upstream, hints, self.floating)
 
     def _gradient(self, param: Value) -> Value:
         gradient = self.adjoints.get(param)
@@ -293,6 +297,7 @@ class _Walk:
             base = self.adjoints.get(source)
             if base is None:
                 base = self.build.value("zeros_for", source, gradient, name=name)
+            gradient = _bare(self.build, gradient)
             mode = "add_at" if style is Style.REPEATING else "add"
             self.adjoints[source] = self.build.value(
                 "scatter", base, gradient, attrs={"index": index, "mode": mode}, name=name
@@ -306,6 +311,9 @@ class _Walk:
         gradient = self._adjoint(step.out)
         if not isinstance(gradient, Value):
             raise refusal("a gradient that is a constant is written to", step)
+        carries = isinstance(value, Value) and (value in self.active or self._is_change(value))
+        if carries and isinstance(base, Value) and base.type.dtype is not DType.FLOAT and step.stage is not None:
+            self.floating[step.stage] = base
         if isinstance(value, Value) and isinstance(base, Value) and self._reverse_change(step, base, value, gradient):
             return
         whole = all(item == Slice() or item is Ellipsis for item in index)
@@ -334,6 +342,11 @@ class _Walk:
             self._visited(base)
         if isinstance(value, Value) and value in self.active:
             self._visited(value)
+
+    def _is_change(self, value: Value) -> bool:
+        """Whether a value is what `x[i] *= v` makes of an element."""
+        change = self.producers.get(value)
+        return isinstance(change, Relation) and change.span is None and change.gate in CHANGES
 
     def _reverse_change(self, step: Relation, base: Value, value: Value, gradient: Value) -> bool:
         """`x[i] += v` and its kind: the gradient of x is changed in the same place, that of v read from it."""

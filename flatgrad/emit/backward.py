@@ -74,7 +74,7 @@ class _Writer:
         for value in self.schedule.results:
             self.last[value] = len(self.schedule.lines)
         for param in self.schedule.params:
-            name = Scope(self.scope.taken | set(self.upstream)).take(param.name)
+            name = self.scope.take(param.name)
             self.upstream.append(name)
             self.variables[param] = name
             self.holders[name] = param
@@ -106,6 +106,7 @@ class _Writer:
             number += 1
         self.variables[value] = name
         self.holders[name] = value
+        self.scope.taken.add(name)
         return name
 
     def _free(self, name: str, position: int) -> bool:
@@ -268,14 +269,19 @@ class _Writer:
         for part in parts:
             if isinstance(part, Value) and part.type.kind is Kind.ARRAY and not self.residuals.is_forward(part):
                 return ast.Attribute(self._operand(part), "dtype", ast.Load())
-        return ast.Call(self._numpy("result_type"), [self._operand(part) for part in parts], [])
+        return ast.Call(self._numpy("result_type"), [self._dtype_source(part) for part in parts], [])
+
+    def _dtype_source(self, part: Operand) -> ast.expr:
+        if isinstance(part, Value) and part.type.kind is Kind.ARRAY and self.residuals.is_forward(part):
+            return self.residuals.like(part)
+        return self._operand(part)
 
     def _dtype_leaves(self, operand: Operand) -> list[Operand]:
         inner = self.schedule.folded.get(operand) if isinstance(operand, Value) else None
         if inner is None or inner.gate not in GRADIENT_ARITHMETIC:
             return [operand]
         found: list[Operand] = []
-        for arg in inner.args[:1] if inner.gate in ("spread", "unbroadcast") else inner.args:
+        for arg in inner.args[:1] if inner.gate == "unbroadcast" else inner.args:
             for part in self._dtype_leaves(arg):
                 if isinstance(part, Value) and part not in found and part.type.dtype.differentiable:
                     found.append(part)
@@ -345,7 +351,6 @@ class Draft:
     upstream: tuple[str, ...]
     calls: tuple[tuple[Call, str], ...]
     unbroadcasts: bool
-    variables: frozenset[str]
 
 
 def draft_backward(
@@ -368,7 +373,6 @@ def draft_backward(
         tuple(writer.upstream),
         tuple(writer.calls.items()),
         writer.unbroadcasts,
-        frozenset(writer.variables.values()),
     )
 
 

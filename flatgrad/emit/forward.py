@@ -65,51 +65,41 @@ def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> dict[Value, 
     return found
 
 
-def write_forward(
-    module: Module,
-    lowered: Lowered,
-    residuals: Residuals,
-    names: Mapping[Value, str],
-    results: tuple[tuple[Result, str], ...],
-    calls: Mapping[Call, tuple[str, str]],
-    plain_calls: Mapping[Call, str],
-    cache: tuple[str, ...],
-    guards: tuple[str, ...],
-) -> ForwardText:
-    """Write the forward function.
+@dataclass(frozen=True, slots=True)
+class ForwardPlan:
+    """What a forward function gains.
 
-    Args:
+    Attributes:
         names: what each named value is called.
         results: the results that are kept, and what they are called.
         calls: for each call that is differentiated, its forward function and the name of its cache.
         plain_calls: for each other call, how the function is called.
         cache: the names in the cache.
+        guards: the lines at its head.
+        floating: arrays that must not hold integers when a stage writes into them.
     """
-    return _ForwardWriter(module, lowered, residuals, names, results, calls, plain_calls, cache, guards).write()
+
+    names: Mapping[Value, str]
+    results: tuple[tuple[Result, str], ...]
+    calls: Mapping[Call, tuple[str, str]]
+    plain_calls: Mapping[Call, str]
+    cache: tuple[str, ...]
+    guards: tuple[str, ...]
+    floating: Mapping[Stage, Value]
+
+
+def write_forward(module: Module, lowered: Lowered, residuals: Residuals, plan: ForwardPlan) -> ForwardText:
+    """Write the forward function."""
+    return _ForwardWriter(module, lowered, residuals, plan).write()
 
 
 class _ForwardWriter:
-    def __init__(
-        self,
-        module: Module,
-        lowered: Lowered,
-        residuals: Residuals,
-        names: Mapping[Value, str],
-        results: tuple[tuple[Result, str], ...],
-        calls: Mapping[Call, tuple[str, str]],
-        plain_calls: Mapping[Call, str],
-        cache: tuple[str, ...],
-        guards: tuple[str, ...],
-    ) -> None:
+    def __init__(self, module: Module, lowered: Lowered, residuals: Residuals, plan: ForwardPlan) -> None:
         self.module = module
         self.lowered = lowered
         self.residuals = residuals
-        self.names = names
-        self.results = results
-        self.calls = calls
-        self.plain_calls = plain_calls
-        self.cache = cache
-        self.guards = guards
+        self.plan = plan
+        self.names = plan.names
         self.edits = Edits(module.text)
         self.before: dict[Stage, list[str]] = {}
         self.after: dict[Stage, list[str]] = {}
@@ -137,13 +127,15 @@ class _ForwardWriter:
                 heads.append(line)
             else:
                 self.after.setdefault(producer.stage, []).append(line)
-        lines = [*self.guards, *heads, *self._body()]
+        for stage, value in self.plan.floating.items():
+            self.before.setdefault(stage, []).extend(_floating_guard(self.names.get(value, value.name)))
+        lines = [*self.plan.guards, *heads, *self._body()]
         return ForwardText(
             self._signature(),
             ast.get_docstring(self.lowered.node),
             tuple(lines),
-            tuple(name for _, name in self.results),
-            self.cache,
+            tuple(name for _, name in self.plan.results),
+            self.plan.cache,
         )
 
     def _edit_steps(self) -> None:
@@ -185,8 +177,8 @@ class _ForwardWriter:
     def _edit_call(self, step: Call) -> None:
         assert step.span is not None
         assert step.stage is not None
-        if step in self.plain_calls:
-            self._rename_call(step.span, self.plain_calls[step])
+        if step in self.plan.plain_calls:
+            self._rename_call(step.span, self.plan.plain_calls[step])
             (name,) = [self.residuals.hoisted.get(out) for out in step.outs] if len(step.outs) == 1 else [None]
             if name is not None:
                 self.before.setdefault(step.stage, []).append(
@@ -194,9 +186,9 @@ class _ForwardWriter:
                 )
                 self.edits.replace(step.span, name)
             return
-        if step not in self.calls:
+        if step not in self.plan.calls:
             return
-        function, cache = self.calls[step]
+        function, cache = self.plan.calls[step]
         outs = [self.residuals.hoisted.get(out) or self.names.get(out, out.name) for out in step.outs]
         self._protect_arguments(step)
         text = self._call_text(step.span, function)
@@ -348,13 +340,13 @@ class _ForwardWriter:
     def _return_lines(self, trailing: str, stage: Stage) -> list[str]:
         lines: list[str] = []
         body = list(self.before.get(stage, []))
-        for result, name in self.results:
+        for result, name in self.plan.results:
             text = self.edits.rendered(result.span)
             if text != name:
                 lines.append(f"{name} = {text}{trailing}")
         lines = [*body, *lines, *self.after.get(stage, [])]
-        cached = _tuple_text(self.cache)
-        lines.append(f"return {', '.join([name for _, name in self.results])}, {cached}")
+        cached = _tuple_text(self.plan.cache)
+        lines.append(f"return {', '.join([name for _, name in self.plan.results])}, {cached}")
         return lines
 
     def _signature(self) -> str:
@@ -379,6 +371,11 @@ class _ForwardWriter:
         parts += [text(a) for a in node.args]
         parts += ["*", *(text(a) for a in node.kwonlyargs)] if node.kwonlyargs else []
         return ", ".join(parts)
+
+
+def _floating_guard(name: str) -> tuple[str, str]:
+    """An array of integers would cut down what is written into it, without a word."""
+    return f'if {name}.dtype.kind != "f":', f'    raise ValueError("{name} must hold floating-point numbers")'
 
 
 def _copied(source: str, value: Value) -> str:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from flatgrad.differentiate.walk import Backward
 from flatgrad.emit.backward import BackwardText, backward_text, draft_backward
-from flatgrad.emit.forward import ForwardText, labels, numbered, write_forward
+from flatgrad.emit.forward import ForwardPlan, ForwardText, labels, numbered, write_forward
 from flatgrad.emit.names import Scope
 from flatgrad.emit.residuals import Residuals
 from flatgrad.emit.schedule import leaves, schedule
@@ -186,18 +186,16 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
     residuals = Residuals(lowered, names, scope, uses, {r.value: name for r, name in results if not r.name})
     caches = _CacheNames(one, scope)
     hints = {gradient: _hint(residuals, value) for gradient, value in one.backward.hints.items()}
-    backward_scope = Scope(scope.taken)
     draft = draft_backward(
         lowered,
         one.backward,
         residuals,
         names,
-        backward_scope,
+        scope,
         caches.name,
         lambda f: f"{f.removesuffix('_forward')}_backward",
         hints,
     )
-    scope.taken |= draft.variables
     found = labels(lowered, residuals, scope)
     for result, name in results:
         if not result.name:
@@ -219,7 +217,9 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
         for step in lowered.function.block.body
         if isinstance(step, Call) and step not in reversed_calls
     }
-    forward = write_forward(module, lowered, residuals, found, results, calls, plain, cached, one.guards)
+    forward = write_forward(
+        module, lowered, residuals, ForwardPlan(found, results, calls, plain, cached, one.guards, one.backward.floating)
+    )
     cache = Scope(own | set(text.upstream)).take("cache")
     return _texts(one, forward, text, cached, cache)
 

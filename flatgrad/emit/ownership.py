@@ -16,6 +16,8 @@ from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Kind, Relation, Value
 
 EXTERNAL = Value("<external>", None)  # type: ignore[arg-type]
+# Views that NumPy hands out read-only.
+READ_ONLY = frozenset({"diag", "diagonal", "broadcast_to"})
 MOST_ROUNDS = 50
 
 
@@ -122,6 +124,8 @@ def _roots(
     """The buffers that the result of a line may share; none for a number, which nobody can write into."""
     inner = line
     while True:
+        if inner.gate in READ_ONLY:
+            return frozenset((EXTERNAL,))
         shares = inner.gate in ("let", "alias", "read", *WRITES) or (inner.gate in TABLE and TABLE[inner.gate].view)
         if (
             inner.gate == "spread"

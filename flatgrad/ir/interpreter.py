@@ -302,6 +302,8 @@ def _scattered(args: list[Any], attrs: Mapping[str, Any]) -> Any:
     match attrs["mode"]:
         case "add":
             new[index] += gradient
+        case "subtract":
+            new[index] -= gradient
         case "multiply":
             new[index] *= gradient
         case "add_at":
@@ -347,8 +349,9 @@ def _unbroadcast(args: list[Any], attrs: Mapping[str, Any]) -> Any:
     return summed_down(gradient, shape)
 
 
-def _zeros(like: Any, gradient: Any = 0.0) -> Any:
-    return np.zeros(np.shape(like), np.result_type(np.asarray(gradient).dtype, np.float32))[()]
+def _zeros(like: Any, *gradient: Any) -> Any:
+    """Zeros of a shape, in the dtype of the gradient that is to be added or, without one, of what they are like."""
+    return np.zeros(np.shape(like), np.result_type(gradient[0] if gradient else np.asarray(like), 0.0))[()]
 
 
 def _size_of(args: list[Any], attrs: Mapping[str, Any]) -> Any:

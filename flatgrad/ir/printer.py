@@ -24,6 +24,11 @@ def printed(function: Function, backward: Block | None = None) -> str:
     return "\n".join(lines)
 
 
+def printed_step(step: Step) -> str:
+    """One relation by itself; values without a name are numbered from 0."""
+    return _step(step, _Numbers())
+
+
 def _parameters(block: Block, numbers: _Numbers) -> str:
     return ", ".join(_bound(value, numbers) for value in block.params)
 
@@ -54,7 +59,7 @@ def _bound(value: Value, numbers: _Numbers) -> str:
 
 
 def _used(value: Value, numbers: _Numbers) -> str:
-    return numbers.get(value, value.name or "?")
+    return numbers.get(value) or value.name or "?"
 
 
 def _operand(operand: Operand, numbers: _Numbers) -> str:

@@ -204,9 +204,11 @@ def _sum(build: Building, source: Operand, attrs: Mapping[str, Attribute]) -> Fo
     relation = build.definitions.get(source)
     if relation is None:
         return None
+    whole = build.type(source).shape
+    if whole.is_scalar:
+        return source
     if relation.gate == "negative":
         return Rewritten("negative", (build.add("sum", relation.args[0], attrs=attrs),))
-    whole = build.type(source).shape
     if relation.gate not in ("multiply", "divide") or whole.rank is None:
         return None
     left, right = relation.args

@@ -1,0 +1,115 @@
+"""The stages of a compilation, and each of them run by the reference interpreter."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flatgrad.compiler import Options, _Compilation
+from flatgrad.differentiate.walk import Backward
+from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.source import entry_functions, read_module
+from flatgrad.groups.meaning import GROUP_MEANING
+from flatgrad.ir.core import Kind
+from flatgrad.ir.instances import Instances
+from flatgrad.ir.interpreter import Program, ReversePass, evaluate
+from tests.program_generator import Inputs
+from tests.support import load
+
+STEP = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Every function of a file that the compiler looked at, typed, and the backward passes of those that are written."""
+
+    lowered: Mapping[str, Lowered]
+    backward: Mapping[str, Backward]
+    program: Program
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the IR of one function gives: results, and a gradient for each differentiated parameter."""
+
+    results: tuple[Any, ...]
+    upstream: tuple[Any, ...]
+    gradients: Mapping[str, Any]
+
+
+def stages_of(source: str, **options: Any) -> Stages:
+    """Raises diagnostics.Refused where the compiler refuses."""
+    compilation = _Compilation(read_module(source, "model.py"), Options(**options))
+    names = entry_functions(compilation.module, compilation.options.functions)
+    chosen = compilation._entries(names)
+    order = compilation._call_order(chosen)
+    for name in order:
+        compilation._choose_parameters(name, name in chosen)
+    backward = {name: compilation._plan(name).backward for name in order if compilation.differentiated[name]}
+    values = load(source, "model")
+    program = Program(
+        functions={name: one.function for name, one in compilation.typed.items()},
+        reverse={name: ReversePass(one.block, one.calls) for name, one in backward.items()},
+        constants={name: values[name] for name in compilation.module.constants if name in values},
+        rules=GROUP_MEANING,
+    )
+    return Stages(dict(compilation.typed), backward, program)
+
+
+def run_stages(stages: Stages, name: str, inputs: Inputs, seed: int = 0, watched: bool = True) -> Run:
+    """Run the forward and then the backward block of a function.
+
+    `watched`: every value is held against its type, kind, dtype and shape.
+    """
+    lowered, backward = stages.lowered[name], stages.backward[name]
+    seen = Instances()
+    watch = seen.observe if watched else None
+    environment: dict[Any, Any] = {}
+    # An array without dims passes for a number: where one may be changed in place, the module refuses it itself.
+    arguments = [
+        inputs[param.name][()] if np.ndim(inputs[param.name]) == 0 and isinstance(inputs[param.name], np.ndarray)
+        and param.type.kind is Kind.SCALAR else copy.deepcopy(inputs[param.name])
+        for param in lowered.function.block.params
+    ]  # fmt: skip
+    results = evaluate(lowered.function, arguments, environment, stages.program, watch)
+    rng = np.random.default_rng(seed)
+    upstream = tuple(rng.normal(size=np.shape(results[k]))[()] for k in backward.upstream)
+    reverse = stages.program.reverse[name]
+    gradients = evaluate(reverse, upstream, environment, stages.program, watch)
+    seen.settle()
+    return Run(results, upstream, {v.name: g for v, g in zip(backward.wrt, gradients, strict=True)})
+
+
+def differences(
+    function: Callable[..., Any], inputs: Inputs, parameter: str, positions: Sequence[int], upstream: Sequence[Any]
+) -> Any:
+    """Central differences of the projected results with respect to every element of one parameter."""
+    base = np.asarray(inputs[parameter], float)
+    found = np.zeros(base.shape)
+    for place in np.ndindex(*base.shape):
+        values = []
+        for step in (STEP, -STEP):
+            moved = np.array(base)
+            moved[place] += step
+            given = moved if isinstance(inputs[parameter], np.ndarray) else moved.tolist()
+            value = function(**copy.deepcopy({**inputs, parameter: given}))
+            results = value if isinstance(value, tuple) else (value,)
+            pairs = zip(positions, upstream, strict=True)
+            values.append(sum(float(np.sum(np.asarray(results[k]) * one)) for k, one in pairs))
+        found[place] = (values[0] - values[1]) / (2 * STEP)
+    return found
+
+
+def same_gradient(found: Any, wanted: Any) -> bool:
+    """The same shape, and as near as differences are exact."""
+    scale = max(1.0, float(np.max(np.abs(wanted), initial=0.0)))
+    return np.shape(found) == np.shape(wanted) and np.allclose(found, wanted, rtol=1e-3, atol=1e-4 * scale)
+
+
+def evaluated(text: str) -> Any:
+    """A Python expression over `np`."""
+    return eval(text, {"np": np})
