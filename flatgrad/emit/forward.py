@@ -7,13 +7,13 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flatgrad.analysis import augmented
 from flatgrad.emit.edits import Edits
 from flatgrad.emit.names import Scope
-from flatgrad.emit.residuals import Hoist, Residuals
+from flatgrad.emit.residuals import Residuals
+from flatgrad.emit.spell import literal, spell
 from flatgrad.frontend.environment import Lowered, Result
 from flatgrad.frontend.source import Module, span_of
-from flatgrad.ir.core import Call, Kind, Relation, Span, Stage, Value
+from flatgrad.ir.core import Call, Kind, Literal, Operand, Relation, Span, Stage, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,17 @@ def numbered(lowered: Lowered) -> dict[Stage, int]:
     return numbers
 
 
-def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> dict[Value, str]:
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What each version of a name is called, and what the version before it was."""
+
+    names: dict[Value, str]
+    previous: dict[Value, str]
+
+
+def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
     """What each version of a name is called: a later one gets a suffix where an earlier one is still needed."""
+    previous: dict[Value, str] = {}
     found: dict[Value, str] = {param: param.name for param in lowered.function.block.params}
     current = {param.name: param.name for param in lowered.function.block.params}
     kept_under: set[str] = {param.name for param in lowered.function.block.params if param in residuals.kept}
@@ -52,6 +61,7 @@ def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> dict[Value, 
             if not out.name:
                 continue
             label = current.get(out.name)
+            previous[out] = label or out.name
             stage = in_place.get(out)
             same_buffer = stage is not None and stage not in residuals.apart and out.type.kind is not Kind.SCALAR
             if label is None:
@@ -62,7 +72,7 @@ def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> dict[Value, 
             found[out] = label
             if out in residuals.kept:
                 kept_under.add(label)
-    return found
+    return Labels(found, previous)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,7 @@ class ForwardPlan:
 
     Attributes:
         names: what each named value is called.
+        previous: what its name was called before.
         results: the results that are kept, and what they are called.
         calls: for each call that is differentiated, its forward function and the name of its cache.
         plain_calls: for each other call, how the function is called.
@@ -80,6 +91,7 @@ class ForwardPlan:
     """
 
     names: Mapping[Value, str]
+    previous: Mapping[Value, str]
     results: tuple[tuple[Result, str], ...]
     calls: Mapping[Call, tuple[str, str]]
     plain_calls: Mapping[Call, str]
@@ -116,8 +128,8 @@ class _ForwardWriter:
                 self.edits.replace(span, self.names[value])
         self._edit_steps()
         for hoist in self.residuals.hoists:
-            if hoist.value is None:
-                self.after.setdefault(hoist.stage, []).append(f"{hoist.name} = {self._mask_text(hoist)}")
+            if hoist.mask is not None:
+                self.after.setdefault(hoist.stage, []).append(f"{hoist.name} = {self._mask_text(hoist.mask)}")
         heads = []
         producers = {out: step for step in self.lowered.function.block.body for out in step.outs}
         for value, name in self.residuals.copies.items():
@@ -253,8 +265,11 @@ class _ForwardWriter:
     def _statement(self, stage: Stage) -> ast.stmt:
         return self.statements[stage.span]
 
-    def _mask_text(self, hoist: Hoist) -> str:
-        return hoist.text
+    def _mask_text(self, mask: Relation) -> str:
+        def operand(one: Operand) -> ast.expr:
+            return literal(one) if isinstance(one, Literal) else ast.Name(self.names.get(one, one.name), ast.Load())
+
+        return ast.unparse(spell(mask, operand, self.residuals.names))
 
     def _on_one_line(self, text: str) -> str:
         return ast.unparse(ast.parse(text.strip(), mode="eval")) if "\n" in text else text
@@ -324,11 +339,10 @@ class _ForwardWriter:
     def _renaming(self, statement: ast.AugAssign, stage: Stage) -> tuple[str, str] | None:
         """The names before and after an augmented assignment, where they are two."""
         step = self.changes.get(stage)
-        old = None if step is None else augmented(step)[0]
-        if step is None or not isinstance(old, Value):
+        if step is None:
             return None
-        new = step.out
-        before, after = self.names.get(old, old.name), self.names.get(new, new.name)
+        after = self.names.get(step.out, step.out.name)
+        before = self.plan.previous.get(step.out, after)
         return (before, after) if before != after else None
 
     def _out_of_place(self, statement: ast.AugAssign, before: str, after: str) -> str:

@@ -196,7 +196,8 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
         lambda f: f"{f.removesuffix('_forward')}_backward",
         hints,
     )
-    found = labels(lowered, residuals, scope)
+    versions = labels(lowered, residuals, scope)
+    found = versions.names
     for result, name in results:
         if not result.name:
             found[result.value] = name
@@ -218,7 +219,10 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
         if isinstance(step, Call) and step not in reversed_calls
     }
     forward = write_forward(
-        module, lowered, residuals, ForwardPlan(found, results, calls, plain, cached, one.guards, one.backward.floating)
+        module,
+        lowered,
+        residuals,
+        ForwardPlan(found, versions.previous, results, calls, plain, cached, one.guards, one.backward.floating),
     )
     cache = Scope(own | set(text.upstream)).take("cache")
     return _texts(one, forward, text, cached, cache)

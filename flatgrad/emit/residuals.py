@@ -28,13 +28,13 @@ DEPTH = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hoist:
-    """A line that forward gains: `name = <expression>`. `span_of` is a part of a statement that the name replaces;
-    `after` a stage behind which a new expression (`text`) is computed; `copied` where the name must own its memory."""
+    """A line that forward gains: `name = <expression>`. The name replaces a part of a statement, the expression of
+    `value`; or it is bound to a new expression, `mask`, behind the stage. `copied`: it must own its memory."""
 
     name: str
-    value: Value | None
     stage: Stage
-    text: str = ""
+    value: Value | None = None
+    mask: Relation | None = None
     copied: bool = False
 
 
@@ -129,7 +129,7 @@ class Residuals:
                 self.hoisted[value] = name
                 # A view of a buffer that is written to later is kept as it is now.
                 copied = value in self.lowered.overwritten and value.type.kind is not Kind.SCALAR
-                self.hoists.append(Hoist(name, value, producer.stage, "", copied))
+                self.hoists.append(Hoist(name, producer.stage, value, None, copied))
             elif isinstance(producer, Call):
                 self.hoisted[value] = self.scope.take(producer.function.removesuffix("_forward"))
             else:
@@ -331,7 +331,7 @@ class Residuals:
         if key not in self._masks:
             name = self.scope.take("active" if relation.gate == "greater" else f"{value.name}_mask")
             self._masks[key] = name
-            self.hoists.append(Hoist(name, None, producer.stage, text))
+            self.hoists.append(Hoist(name, producer.stage, None, relation))
         return self._extra(self._masks[key])
 
     def _kept_before(self, value: Value, stage: Stage) -> ast.expr:

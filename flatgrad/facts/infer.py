@@ -227,6 +227,8 @@ def gate_types(site: RelationSite, step: Relation, type_of: Callable[[Value], Ty
     found = rule if isinstance(rule, str) else rule(site)
     shapes = list(found) if isinstance(found, tuple | list) else [found] * len(step.outs)
     resolved = [solver.resolve(gufunc(site, one) if isinstance(one, str) else one) for one in shapes]
+    if len(resolved) != len(step.outs):
+        raise site.refuse(f"{step.gate} has {len(resolved)} results here", "give each of them a name: `a, b = ...`")
     operands = [operand_type(arg, type_of) for arg in step.args]
     dtype = _gate_dtype(site, operands)
     if step.attrs.get("into") and operands[0].kind is Kind.ARRAY:

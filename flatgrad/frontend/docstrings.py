@@ -233,6 +233,8 @@ _INTEGER = re.compile(
     rf"|\b(?:{_ARRAY}|labels|indices)\s+of\s+(?:ints?|integers?)\b|\bdtype\s*[=:]?\s*(?:np\.)?int",
     re.IGNORECASE,
 )
+# Where a text goes on to speak of something else: the next parameter, or what this one's elements belong to.
+_ELSEWHERE = re.compile(r"[,;]\s*[A-Za-z_]\w*\s*(?::|--|\(\w)|\b(?:of the|for each|for every|one for|per)\b")
 _BOOLEAN = re.compile(
     rf"\bbool(?:ean)?\s+(?:numpy\s+)?(?:{_ARRAY}|mask)\b|\b{_ARRAY}\s+of\s+bool(?:ean)?s?\b|\bdtype\s*[=:]?\s*(?:np\.)?bool",
     re.IGNORECASE,
@@ -255,6 +257,7 @@ def describe(name: str, text: Text, is_result: bool = False) -> Mention | None:
 
 def _dtype(characters: str) -> DType | None:
     # Never FLOAT: an array that is said to hold floats may still come as integers, and nothing would check it.
+    characters = _ELSEWHERE.split(characters, maxsplit=1)[0]
     if _BOOLEAN.search(characters):
         return DType.BOOL
     return DType.INT if _INTEGER.search(characters) else None

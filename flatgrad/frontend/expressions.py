@@ -599,6 +599,8 @@ class ExpressionLowering:
 # How many results a gate has, None where an attribute decides.
 _SEVERAL: dict[str, int | None] = {
     "slogdet": 2,
+    "tril_indices": 2,
+    "triu_indices": 2,
     "split": None,
     "array_split": None,
     "hsplit": None,

@@ -77,8 +77,8 @@ sigmoid = group(
 softplus = group(
     "softplus",
     "np.log(1 + np.exp(x))",
-    # sigmoid(x), which overflows nowhere as z >= x
-    backward={"x": "dz * np.exp(x - z)"},
+    # not dz * np.exp(x - z): where forward overflows to inf that would be 0, not 1
+    backward={"x": "dz / (1 + np.exp(-x))"},
     proof="log(1 + exp(x))",
     convention="also np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), whose gradient at 0 is 1/2 then",
 )
@@ -86,7 +86,7 @@ softplus = group(
 log_sigmoid = group(
     "log_sigmoid",
     "-np.log(1 + np.exp(-x))",
-    backward={"x": "dz * np.exp(z - x)"},
+    backward={"x": "dz / (1 + np.exp(x))"},
     proof="-log(1 + exp(-x))",
 )
 

@@ -63,11 +63,9 @@ def _of_rows(build: Builder, relation: Relation, dz: Operand) -> Operand:
             dz = _averaged(build, factor, dz)
         else:
             dz = build.add(str(gate), dz, factor if isinstance(factor, Value) else _literal(factor))
-    if not relation.attrs["negative"]:
-        dz = build.add("negative", dz)
     if relation.attrs["rows"] and rank is not None and axis > 0:
         dz = _with_classes(build, dz, axis)
-    return dz
+    return dz if relation.attrs["negative"] else build.add("negative", dz)
 
 
 def _averaged(build: Builder, factor: tuple[Attribute, ...], dz: Operand) -> Operand:

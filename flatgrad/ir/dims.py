@@ -116,11 +116,20 @@ class Dim:
             return "0"
         parts = []
         for monomial, coefficient in self.terms:
-            factors = list(monomial)
-            if coefficient != 1 or not factors:
-                factors.insert(0, str(coefficient))
-            parts.append("*".join(factors))
-        return " + ".join(parts).replace("+ -", "- ")
+            # A symbol may be a term of its own: `(N)//(2)`, `N-1`.
+            alone = coefficient == 1 and len(monomial) == 1
+            factors = [name if alone or not _is_compound(name) else f"({name})" for name in monomial]
+            if abs(coefficient) != 1 or not factors:
+                factors.insert(0, str(abs(coefficient)))
+            parts.append(("-" if coefficient < 0 else "", "*".join(factors)))
+        # What is added comes first: `D - N`.
+        parts.sort(key=lambda part: part[0] == "-" and not part[1].isdigit())
+        first, *others = parts
+        return "".join(first) + "".join(f" {sign or '+'} {text}" for sign, text in others)
+
+
+def _is_compound(name: str) -> bool:
+    return any(sign in name for sign in "+-/%")
 
 
 def _collect(terms: Iterable[tuple[Monomial, int]]) -> Dim:

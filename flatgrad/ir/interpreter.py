@@ -191,10 +191,13 @@ def _gate_result(gate: Gate, args: list[Any], attrs: Mapping[str, Any]) -> Any:
         names["xs"] = list(args[len(fixed) :])
     elif len(args) > len(fixed):
         raise CannotEvaluate(f"{gate.name} takes {len(fixed)} operands, not {len(args)}")
-    spelling = gate.spellings[0] if _is_group(gate) else _chosen(gate, set(names) | set(given))
     if _is_group(gate):
         # The definition of a group names everything that it is made of.
+        spelling = gate.spellings[0]
         given = {name: attrs.get(name, default) for name, default in gate.attributes.items()}
+    else:
+        spelling = _chosen(gate, set(names) | set(given))
+        given = {name: attrs[name] for name in spelling.names if name in attrs}
     values = {f"_{name}": value for name, value in (names | given).items()}
     into = bool(attrs.get("into")) and isinstance(args[0], np.ndarray) and not _is_group(gate)
     if into:

@@ -1,0 +1,362 @@
+"""`--stages relations`: one relation a line, the same values in the same order, the same gradients."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flatgrad.diagnostics import Refused
+from flatgrad.frontend.source import read_module
+from flatgrad.frontend.staging import one_relation_a_line
+from flatgrad.ir.core import DType, Relation
+from tests.example_cases import CASES, FILES, Case
+from tests.ir.stages import run_stages, stages_of
+from tests.program_generator import generate, run_source
+from tests.support import EXAMPLES, check_module, compiled, freeze, load, original
+
+PROGRAMS = 100
+HEAD = "import numpy as np\nimport math\nfrom scipy import special\n\nK = 3\nRATE = 1e-3\n\n\ndef half(a):\n    return a * 0.5\n\n\n"
+
+
+def staged(source: str) -> str:
+    return one_relation_a_line(read_module(source, "model.py"))
+
+
+def body(lines: str, parameters: str) -> list[str]:
+    """The body of a function of some statements, after staging."""
+    source = f"{HEAD}def f({parameters}):\n" + "".join(f"    {line}\n" for line in lines.split("\n"))
+    text = staged(source)
+    start = f"def f({parameters}):\n"
+    assert text.startswith(HEAD)
+    return [line.removeprefix("    ") for line in text.split(start)[1].rstrip("\n").split("\n")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("return x", "return x"),
+        ("y = x * 2\nreturn y", "y = x * 2\nreturn y"),
+        ("y = x * 2 + 1\nreturn y", "x_prod = x * 2\ny = x_prod + 1\nreturn y"),
+        ("y = 1\nreturn x * y - x", "y = 1\nout_prod = x * y\nout = out_prod - x\nreturn out"),
+        ("y = x\nreturn x * 2, y", "y = x\nout = x * 2\nreturn out, y"),
+        ("return x * 2, x + 1", "out = x * 2\nout2 = x + 1\nreturn out, out2"),
+        ("y = -np.sum(np.exp(x), axis=0)", "x_exp = np.exp(x)\nx_exp_sum = np.sum(x_exp, axis=0)\ny = -x_exp_sum"),
+        ("y = np.sum((x - w) ** 2)", "y_diff = x - w\ny_diff_pow = y_diff ** 2\ny = np.sum(y_diff_pow)"),
+        ("y = x.T @ x.mean(axis=0)", "x_T = x.T\nx_mean = x.mean(axis=0)\ny = x_T @ x_mean"),
+        ("y = half(x * 2) + half(w)", "x_prod = x * 2\nx_prod_half = half(x_prod)\nw_half = half(w)\ny = x_prod_half + w_half"),
+        ("y = np.where(x > 0, x, 0.1 * x)", "x_mask = x > 0\nx_prod = 0.1 * x\ny = np.where(x_mask, x, x_prod)"),
+        ("y = np.stack([x * 2, w])", "x_prod = x * 2\ny = np.stack([x_prod, w])"),
+        ("y = np.clip(x, a_min=-1, a_max=np.max(w))", "w_max = np.max(w)\ny = np.clip(x, a_min=-1, a_max=w_max)"),
+        ("y = x[0] * x[1, 2] + x[1:][0]", "x_0 = x[0]\nx_1_2 = x[1, 2]\ny_prod = x_0 * x_1_2\nx_part = x[1:]\nx_part_0 = x_part[0]\ny = y_prod + x_part_0"),
+        ("y = x[x > 0].sum()", "x_mask = x > 0\nx_x_mask = x[x_mask]\ny = x_x_mask.sum()"),
+        ("p = np.exp(x)[np.arange(len(x)), w]", "x_exp = np.exp(x)\np = x_exp[np.arange(len(x)), w]"),
+        ("p = x[np.arange(len(x))[:, None], w] * 2", "x_w = x[np.arange(len(x))[:, None], w]\np = x_w * 2"),
+        ("y = x - (w + -1)", "w_total = w + -1\ny = x - w_total"),
+        ("y: 'N' = x * 2 + 1", "x_prod = x * 2\ny: 'N' = x_prod + 1"),
+        ("y = z = x * 2 + 1", "x_prod = x * 2\ny = z = x_prod + 1"),
+        ("y, z = x * 2, w + 1", "x_prod = x * 2\nw_total = w + 1\ny, z = x_prod, w_total"),
+        ("x, w = w, x", "x, w = w, x"),
+        ("y = special.expit(x * 2)", "x_prod = x * 2\ny = special.expit(x_prod)"),
+        ("y = np.exp(x) * 1e-5", "x_exp = np.exp(x)\ny = x_exp * 1e-5"),
+        ("y = x.astype(np.float32).ravel()", "x_astype = x.astype(np.float32)\ny = x_astype.ravel()"),
+        # sizes
+        ("N, D = x.shape\ny = x.reshape(N * D, -1) / (N * D)", "N, D = x.shape\nx_reshape = x.reshape(N * D, -1)\ny = x_reshape / (N * D)"),
+        ("y = x / x.shape[0] * (len(w) - 1)", "x_ratio = x / x.shape[0]\ny = x_ratio * (len(w) - 1)"),
+        ("y = np.zeros((len(x) // 2, K + 1), dtype=x.dtype) + w", "y_zeros = np.zeros((len(x) // 2, K + 1), dtype=x.dtype)\ny = y_zeros + w"),
+        ("y = (x @ w).shape[0] * x", "x_w = x @ w\ny = x_w.shape[0] * x"),
+        ("H = x.shape[1] // 4\ny = x[:, H : 2 * H] + x[:, : H + 1]", None),
+        ("n = 2\nn = x\ny = w * (n * 2)", "n = 2\nn = x\nn_prod = n * 2\ny = w * n_prod"),
+        ("y = x * (2 * math.pi * RATE)", "y = x * (2 * math.pi * RATE)"),
+        # in place
+        ("x += w * 2", "w_prod = w * 2\nx += w_prod"),
+        ("x += w", "x += w"),
+        ("x += 2 * len(w)", "x += 2 * len(w)"),
+        ("x[0] = w * 2", "w_prod = w * 2\nx[0] = w_prod"),
+        ("x[0] += w[1] * 2", "w_1 = w[1]\nw_1_prod = w_1 * 2\nx[0] += w_1_prod"),
+        ("x[np.argmax(w), 1:] = half(w) + 1", "w_half = half(w)\nx_total = w_half + 1\nw_argmax = np.argmax(w)\nx[w_argmax, 1:] = x_total"),
+        ("x[np.argmax(w)] -= half(w)", "w_argmax = np.argmax(w)\nw_half = half(w)\nx[w_argmax] -= w_half"),
+        # not understood: the compiler says so
+        ("y = x * 2 + 1 if len(x) else -x * 2", "y = x * 2 + 1 if len(x) else -x * 2"),
+        ("y = [v * 2 + 1 for v in x]", "y = [v * 2 + 1 for v in x]"),
+        ("y = np.sum(*x) * 2 + 1", "y = np.sum(*x) * 2 + 1"),
+        ("y = 0 < x + 1 < 2 * w", "y = 0 < x + 1 < 2 * w"),
+        ("y = fs[0](x * 2) + 1", "y = fs[0](x * 2) + 1"),
+        ("print(x * 2 + 1)", "print(x * 2 + 1)"),
+        ("y = x.size and x * 2", "y = x.size and x * 2"),
+        # the function's own backward matter
+        ("y = x\nreturn y, (x * 2 + 1, w)", "y = x\nreturn y, (x * 2 + 1, w)"),
+        # names of the user's
+        ("x_prod = 1\ny = x * 2 + x_prod", "x_prod = 1\nx_prod2 = x * 2\ny = x_prod2 + x_prod"),
+        ("out = x\nreturn x * out * 2", "out = x\nout_prod = x * out\nout2 = out_prod * 2\nreturn out2"),
+        ("sum = np.sum(x) + 1\nreturn sum", "x_sum = np.sum(x)\nsum = x_sum + 1\nreturn sum"),
+    ],
+)  # fmt: skip
+def test_statements(before: str, after: str | None) -> None:
+    wanted = before if after is None else after
+    if after is None:
+        wanted = (
+            "H = x.shape[1] // 4\nx_part = x[:, H:2 * H]\nx_part2 = x[:, :H + 1]\ny = x_part + x_part2"
+        )
+    if "\n" not in before and not before.startswith("return"):
+        # Not the only statement of the function
+        before, wanted = f"{before}\nreturn x", f"{wanted}\nreturn x"
+    assert body(before, "x, w") == wanted.split("\n")
+
+
+def test_a_function_of_one_relation_stays_on_one_line() -> None:
+    """So a helper remains the gate that it is: half of HEAD is one too."""
+    source = "import numpy as np\ndef relu(x): return np.maximum(0, x)\ndef f(x):\n    '''Doc.'''\n    return relu(x)\n"
+    assert staged(source) == source
+
+
+MESSY = '''\
+"""Module."""
+import numpy as np  # numerics
+
+
+def one(x): return x * 2 + 1  # one line
+
+
+def semicolons(x, y):
+\ta = x * 2 + y; b = a * a - 1  # both
+\tc = a; return b * 2 + c;  # trailing
+
+
+@staticmethod
+def comments(x,  # the input
+             y: "N"=np.pi / 2 + 1):
+    """Doc: x * 2 + 1."""
+    # leading: x * 2 + 1
+    z = np.sum(
+        np.exp(x)  # inner
+        * y,
+
+        axis=0,
+    )  # last
+
+    ω = (z +
+         y * 2)  # tail
+    # before return
+    return ω * z  # done
+
+
+class Layer:
+    def forward(self, x):
+        return x * 2 + 1
+'''
+
+TIDY = '''\
+"""Module."""
+import numpy as np  # numerics
+
+
+def one(x):
+    x_prod = x * 2
+    out = x_prod + 1
+    return out  # one line
+
+
+def semicolons(x, y):
+\tx_prod = x * 2
+\ta = x_prod + y
+\tb_prod = a * a
+\tb = b_prod - 1  # both
+\tc = a
+\tb_prod2 = b * 2
+\tout = b_prod2 + c
+\treturn out  # trailing
+
+
+@staticmethod
+def comments(x,  # the input
+             y: "N"=np.pi / 2 + 1):
+    """Doc: x * 2 + 1."""
+    # leading: x * 2 + 1
+    # inner
+    x_exp = np.exp(x)
+    z_prod = x_exp * y
+    z = np.sum(z_prod, axis=0)  # last
+
+    y_prod = y * 2
+    ω = z + y_prod  # tail
+    # before return
+    out = ω * z
+    return out  # done
+
+
+class Layer:
+    def forward(self, x):
+        return x * 2 + 1
+'''
+
+
+def test_text_around_the_statements_stays() -> None:
+    assert staged(MESSY) == TIDY
+    assert staged(TIDY) == TIDY
+
+
+# --- one relation a line, the same numbers
+
+
+BOOKKEEPING = {"alias", "constant", "shape", "dim", "size", "ndim", "subshape", "dtype", "array_of", "arange"}
+
+
+def relations_a_line(source: str) -> Iterator[tuple[str, int]]:
+    """The statements of the compiled functions and how many relations each is, as the compiler counts them."""
+    stages = stages_of(source, gates="primitive")
+    for name in stages.backward:
+        lowered = stages.lowered[name]
+        counts: Counter[Any] = Counter()
+        for step in lowered.function.block.body:
+            if isinstance(step, Relation):
+                is_size = all(out.type.dtype is DType.INT for out in step.outs)
+                if step.gate in BOOKKEEPING or is_size:
+                    continue
+            counts[step.stage] += 1
+        for stage in lowered.stages:
+            statement = ast.parse(stage.text).body[0]
+            # `x[i] += v` reads, adds and writes
+            own = isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Subscript)
+            yield stage.text, counts[stage] // 3 if own else counts[stage]
+
+
+@pytest.mark.parametrize("stem", [example.stem for example in FILES])
+def test_examples_have_one_relation_a_line(stem: str) -> None:
+    source = (EXAMPLES / f"{stem}.py").read_text()
+    text = staged(source)
+    assert staged(text) == text
+    for line, count in relations_a_line(text):
+        assert count <= 1, line
+    for name, node in read_module(source, "model.py").functions.items():
+        other = read_module(text, "model.py").functions[name]
+        assert ast.dump(node.args) == ast.dump(other.args)
+        assert ast.get_docstring(node) == ast.get_docstring(other)
+    assert [c.text for c in read_module(source, "m").comments.values()] == [
+        c.text for c in read_module(text, "m").comments.values()
+    ]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.stem}-{case.function}")
+def test_values_of_examples_are_the_same_bits(case: Case) -> None:
+    rng = np.random.default_rng(0)
+    plain = original(case.source, case.function)
+    after = original(staged(case.source), case.function)
+    assert inspect.signature(plain) == inspect.signature(after)
+    for size in range(3):
+        inputs = case.inputs(rng, size)
+        copies = {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
+        assert freeze(plain(**inputs)) == freeze(after(**copies))
+        assert freeze(inputs) == freeze(copies)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.stem}-{case.function}")
+def test_gradients_of_examples_are_the_same(case: Case) -> None:
+    rng = np.random.default_rng(0)
+    options: dict[str, Any] = {"functions": (case.function,)}
+    one, two = (compiled(case.source, stages=stages, **options) for stages in ("source", "relations"))
+    assert one.entries == two.entries
+    modules = load(one.text), load(two.text)
+    for size in range(3):
+        inputs = case.inputs(rng, size)
+        found = []
+        for names in modules:
+            *results, cache = names[f"{case.function}_forward"](**inputs)
+            upstream = [np.cos(np.arange(np.size(r), dtype=float)).reshape(np.shape(r)) for r in results]
+            found.append(names[f"{case.function}_backward"](*upstream, cache))
+        for first, second in zip(*(g if isinstance(g, tuple) else (g,) for g in found), strict=True):
+            assert np.shape(first) == np.shape(second)
+            assert np.allclose(first, second, rtol=1e-9, atol=1e-12)
+
+
+def test_random_programs() -> None:
+    compared = 0
+    with np.errstate(all="ignore"):
+        for seed in range(PROGRAMS):
+            program = generate(seed)
+            source = program.source()
+            text = staged(source)
+            assert staged(text) == text, seed
+            for inputs in program.inputs:
+                assert freeze(run_source(source, inputs)) == freeze(run_source(text, inputs)), seed
+            try:
+                stages = stages_of(source)
+            except Refused:
+                continue
+            after = stages_of(text)
+            for line, count in relations_a_line(text):
+                assert count <= 1, (seed, line)
+            one, two = (run_stages(s, "f_forward", program.inputs[0]) for s in (stages, after))
+            assert list(one.gradients) == list(two.gradients)
+            for name, gradient in one.gradients.items():
+                assert np.allclose(gradient, two.gradients[name], rtol=1e-7, atol=1e-9), (seed, name)
+            compared += 1
+    assert compared > PROGRAMS / 2
+
+
+def test_the_order_of_evaluation_is_that_of_python() -> None:
+    """Every operator, call, read and write in the order in which it happens."""
+    source = (
+        "def f(a, b, c, g):\n"
+        "    d = g(a + b) * g(b, k=a - c)[a * c] - (-c)\n"
+        "    a[g(b)] = g(c) + a\n"
+        "    a[g(c)] += g(b) * c\n"
+        "    d += g(a) - b\n"
+        "    return g(d, a * b), [g(a), b][0]\n"
+    )
+
+    def trace(text: str) -> list[str]:
+        log: list[str] = []
+
+        class Traced:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def __getattribute__(self, name: str) -> Any:
+                return object.__getattribute__(self, name)
+
+            def __setitem__(self, index: Any, value: Any) -> None:
+                log.append(f"{self.name}[{index.name}] = {value.name}")
+
+        def operation(symbol: str) -> Any:
+            def apply(self: Traced, *others: Traced) -> Traced:
+                log.append(f"{symbol}({', '.join(one.name for one in (self, *others))})")
+                return Traced(str(len(log)))
+
+            return apply
+
+        for symbol in ("add", "sub", "mul", "neg", "getitem", "iadd"):
+            setattr(Traced, f"__{symbol}__", operation(symbol))
+
+        def g(*args: Traced, **keywords: Traced) -> Traced:
+            return operation("g")(*args, *keywords.values())  # type: ignore[no-any-return]
+
+        names: dict[str, Any] = {}
+        exec(text, names)
+        names["f"](Traced("a"), Traced("b"), Traced("c"), g)
+        return log
+
+    text = staged(source)
+    assert text.count("\n") > source.count("\n") + 10
+    assert trace(text) == trace(source)
+
+
+def test_in_place_stays_in_place() -> None:
+    """`h += a * b` is no `h = h + ...`: the argument changes, and so does what shares its memory."""
+    source = 'def f(h: "N", a: "N"):\n    t = h * 1.0\n    u = t\n    u += a * a + 1\n    return t * u\n'
+    report = check_module(source, {"h": np.array([1.0, 2.0]), "a": np.array([3.0, 4.0])}, stages="relations")
+    assert np.allclose(report.results[0], [121, 361])
+
+
+def test_diagnostics_are_about_the_users_text() -> None:
+    source = "import numpy as np\n\ndef f(x):\n    y = np.exp(x) * 2 + np.unwrap(np.exp(x)) * 3\n    return y * 2 + 1\n"
+    with pytest.raises(Refused) as refused:
+        compiled(source, stages="relations")
+    (diagnostic,) = refused.value.diagnostics
+    assert diagnostic.span is not None
+    assert (diagnostic.span.line, diagnostic.span.column) == (4, source.split("\n")[3].index("np.unwrap"))
