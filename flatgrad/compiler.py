@@ -67,9 +67,12 @@ def compile_source(source: str, filename: str, options: Options) -> Compiled:
         Refused: with everything that is not understood.
     """
     module = read_module(source, filename)
-    if options.stages == "relations":
-        module = read_module(one_relation_a_line(module), filename)
-    return _Compilation(module, options).run()
+    compiled = _Compilation(module, options).run()
+    if options.stages != "relations":
+        return compiled
+    # What there is to say has been said of the user's own text.
+    staged = read_module(one_relation_a_line(module), filename)
+    return replace(_Compilation(staged, options).run(), notes=compiled.notes)
 
 
 @dataclass(slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import keyword
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +49,29 @@ class Labels:
 
     names: dict[Value, str]
     previous: dict[Value, str]
+
+
+def unread_names(lowered: Lowered) -> frozenset[str]:
+    """Names of displays and constants that nothing reads but a result that falls away: `cache = (x, w, b)`."""
+    kept = {result.position for result in lowered.results}
+    read: set[str] = set()
+    bound: dict[str, int] = {}
+    plain: set[str] = set()
+    for statement in lowered.node.body:
+        returned = statement.value if isinstance(statement, ast.Return) else None
+        parts: list[ast.AST] = [statement]
+        if isinstance(returned, ast.Tuple):
+            parts = [element for position, element in enumerate(returned.elts) if position in kept]
+        for part in (inner for one in parts for inner in ast.walk(one)):
+            if isinstance(part, ast.Name):
+                if isinstance(part.ctx, ast.Load):
+                    read.add(part.id)
+                else:
+                    bound[part.id] = bound.get(part.id, 0) + 1
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Tuple() | ast.List() | ast.Constant(value=None)):
+                plain.add(name)
+    return frozenset(name for name in plain if name not in read and bound[name] == 1)
 
 
 def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
@@ -112,6 +137,7 @@ class _ForwardWriter:
         self.residuals = residuals
         self.plan = plan
         self.names = plan.names
+        self.unread = unread_names(lowered)
         self.edits = Edits(module.text)
         self.before: dict[Stage, list[str]] = {}
         self.after: dict[Stage, list[str]] = {}
@@ -180,8 +206,7 @@ class _ForwardWriter:
             line = self.module.lines[span.line - 1]
             before, after = line[: span.column].rstrip(), line[span.end_column :]
             inner = after.lstrip()
-            called = before[:-1].rstrip()[-1:]
-            if not (before.endswith("(") and inner.startswith(")")) or called.isalnum() or called in "_)]":
+            if not (before.endswith("(") and inner.startswith(")")) or _is_called(before[:-1]):
                 break
             span = Span(span.line, len(before) - 1, span.line, span.end_column + len(after) - len(inner) + 1)
         return span
@@ -318,7 +343,7 @@ class _ForwardWriter:
         self, statement: ast.stmt, span: Span, stage: Stage | None, numbers: Mapping[Stage, int]
     ) -> list[str]:
         lines: list[str] = []
-        if stage is None:
+        if stage is None or self._is_unread(statement):
             return lines
         number = f"({numbers[stage]})" if stage in numbers else ""
         comment = self.module.comments.get(span.end_line)
@@ -335,6 +360,12 @@ class _ForwardWriter:
             lines.extend((textwrap.dedent(text) + trailing).split("\n"))
         lines.extend(self.after.get(stage, []))
         return lines
+
+    def _is_unread(self, statement: ast.stmt) -> bool:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                return name in self.unread
+        return False
 
     def _renaming(self, statement: ast.AugAssign, stage: Stage) -> tuple[str, str] | None:
         """The names before and after an augmented assignment, where they are two."""
@@ -385,6 +416,12 @@ class _ForwardWriter:
         parts += [text(a) for a in node.args]
         parts += ["*", *(text(a) for a in node.kwonlyargs)] if node.kwonlyargs else []
         return ", ".join(parts)
+
+
+def _is_called(before: str) -> bool:
+    """Whether a parenthesis behind this text opens the arguments of a call."""
+    word = re.search(r"(\w+|[)\]])\s*$", before)
+    return word is not None and not keyword.iskeyword(word[1])
 
 
 def _floating_guard(name: str) -> tuple[str, str]:

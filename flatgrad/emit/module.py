@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from flatgrad.differentiate.walk import Backward
 from flatgrad.emit.backward import BackwardText, backward_text, draft_backward
-from flatgrad.emit.forward import ForwardPlan, ForwardText, labels, numbered, write_forward
+from flatgrad.emit.forward import ForwardPlan, ForwardText, labels, numbered, unread_names, write_forward
 from flatgrad.emit.names import Scope
 from flatgrad.emit.residuals import Residuals
 from flatgrad.emit.schedule import leaves, schedule
@@ -240,9 +240,9 @@ class _CacheNames:
 
 def _own_names(one: FunctionPlan) -> set[str]:
     """Every name that the user's function uses, as a variable or otherwise."""
-    return {part.id for part in ast.walk(one.lowered.node) if isinstance(part, ast.Name)} | {
-        part.arg for part in ast.walk(one.lowered.node) if isinstance(part, ast.arg)
-    }
+    names = {part.id for part in ast.walk(one.lowered.node) if isinstance(part, ast.Name)}
+    names |= {part.arg for part in ast.walk(one.lowered.node) if isinstance(part, ast.arg)}
+    return names - unread_names(one.lowered)
 
 
 def _result_names(one: FunctionPlan, scope: Scope) -> tuple[tuple[Result, str], ...]:
@@ -370,7 +370,9 @@ def _arguments(one: FunctionPlan) -> str:
 
 def _docstring(one: FunctionPlan, forward: ForwardText) -> str:
     """The user's own, and the shapes that stood in the annotations."""
-    own = (forward.docstring or "").strip()
+    own = _quoted((forward.docstring or "").strip())
+    if own and _begins_below(one.lowered.node):
+        own = f"\n{own}"
     said: dict[str, Claim] = {}
     for claim in one.claims:
         if claim.origin in ("annotation", "option") and claim.shape is not None and _is_spoken(claim.shape):
@@ -385,6 +387,20 @@ def _docstring(one: FunctionPlan, forward: ForwardText) -> str:
     if not own:
         return line
     return f"{own}\n\n{line}\n"
+
+
+def _quoted(text: str) -> str:
+    """A docstring as it stands between its quotes."""
+    text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return text[:-1] + '\\"' if text.endswith('"') and not text.endswith('\\"') else text
+
+
+def _begins_below(node: ast.FunctionDef) -> bool:
+    """Whether a docstring begins on the line below its quotes."""
+    match node.body[0]:
+        case ast.Expr(value=ast.Constant(value=str(text))):
+            return text.lstrip(" \t").startswith("\n")
+    return False
 
 
 def _backward_docstring(one: FunctionPlan, text: BackwardText) -> str:

@@ -169,6 +169,8 @@ class Residuals:
             return True
         free = (
             producer.gate in FREE
+            or producer.gate == "negative"
+            or (value.type.kind is Kind.SCALAR and all(isinstance(arg, Literal) for arg in producer.args))
             or _is_view(producer)
             or (producer.gate == "array_of" and all(isinstance(arg, Literal) for arg in producer.args))
         )

@@ -234,7 +234,7 @@ _INTEGER = re.compile(
     re.IGNORECASE,
 )
 # Where a text goes on to speak of something else: the next parameter, or what this one's elements belong to.
-_ELSEWHERE = re.compile(r"[,;]\s*[A-Za-z_]\w*\s*(?::|--|\(\w)|\b(?:of the|for each|for every|one for|per)\b")
+_ELSEWHERE = re.compile(r"[,;]\s*[A-Za-z_]\w*\s*(?::|--)|\b(?:of the|for each|for every|one for|per)\b")
 _BOOLEAN = re.compile(
     rf"\bbool(?:ean)?\s+(?:numpy\s+)?(?:{_ARRAY}|mask)\b|\b{_ARRAY}\s+of\s+bool(?:ean)?s?\b|\bdtype\s*[=:]?\s*(?:np\.)?bool",
     re.IGNORECASE,

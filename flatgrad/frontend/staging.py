@@ -1,4 +1,4 @@
-"""`--stages relations`: the same functions with every unary and binary relation on a line of its own, with its own name.
+"""`--stages relations`: every unary and binary relation on a line of its own, under a name of its own.
 
     loss = -np.sum(np.log(p)) / N          p_log = np.log(p)
                                            p_log_sum = np.sum(p_log)
@@ -7,8 +7,8 @@
 
 A rewrite from source text to source text. A relation is one operator, one call, one read `x[...]` or one `x.T`. Not one
 are sizes and what is made of them: `x.shape[0]`, `N // 2`, `(N, -1)`, `axis=0`, the `np.arange(N)` of an index. What is
-taken out of a statement comes before it in the order in which Python evaluates it. A statement that the compiler does
-not understand stays as it is.
+taken out of a statement comes before it in the order in which Python evaluates it; of `x[i] += v` it all comes before
+x[i] is read, which nobody can tell. A statement that the compiler does not understand stays as it is.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from flatgrad.frontend.source import Module, dotted_path, span_of
 from flatgrad.gates.entry import BY_PATH
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Span, Type, Value
 
-# A name made of what it is computed from may grow by so many words; then it is called after what it is computed for.
-MOST_WORDS = 2
 SIZES = frozenset({"shape", "ndim", "size", "dtype"})
 SIZE_CALLS = frozenset({"builtins.len", "numpy.shape", "numpy.ndim", "numpy.size"})
 INTEGER_CALLS = frozenset({"builtins.len", "builtins.int", "builtins.min", "builtins.max", "numpy.ndim", "numpy.size"})
@@ -130,8 +128,8 @@ class _Staging:
             for part in ast.walk(function.args)
             if isinstance(part, ast.arg) and isinstance(part.annotation, ast.Name) and part.annotation.id == "int"
         }
-        # How many words the name of a part was made longer by.
-        self.words: dict[str, int] = {}
+        # The names of parts.
+        self.parts: set[str] = set()
         self.lines: list[ast.stmt] = []
         self.target = ""
 
@@ -169,9 +167,9 @@ class _Staging:
         match statement:
             case ast.Return(value=value):
                 return self._return(statement, value)
-            case ast.AugAssign(target=target):
-                self.target = _target_name(target)
-                self._target_parts(target)
+            case ast.AugAssign():
+                self.target = _target_name(statement.target)
+                self._target_parts(statement.target)
                 statement.value = self.atom(statement.value)
             case ast.Assign(targets=targets):
                 self.target = _target_name(targets[0])
@@ -180,14 +178,15 @@ class _Staging:
                 for target in targets:
                     for part in _parts(target):
                         self._target_parts(part)
-            case ast.AnnAssign(target=target):
-                self.target = _target_name(target)
-                statement.value = self._value(statement.value, [target], isinstance(target, ast.Subscript))
-                self._target_parts(target)
+            case ast.AnnAssign():
+                self.target = _target_name(statement.target)
+                into_part = isinstance(statement.target, ast.Subscript)
+                statement.value = self._value(statement.value, [statement.target], into_part)
+                self._target_parts(statement.target)
         return [statement]
 
     def _value(self, value: ast.expr, targets: list[ast.expr], into_part: bool) -> ast.expr:
-        """What is bound: at most one relation; none where it is written into a part of an array, which is one itself."""
+        """What is bound: one relation at most; none where it is written into a part of an array, which is one."""
         if into_part:
             return self.atom(value)
         if isinstance(value, ast.Tuple | ast.List) and isinstance(targets[0], ast.Tuple | ast.List):
@@ -235,9 +234,8 @@ class _Staging:
         single = self.single(node)
         if isinstance(single, ast.Name | ast.Constant | ast.Tuple | ast.List):
             return single
-        name, words = self._name(single)
-        name = self.scope.take(name)
-        self.words[name] = words
+        name = self.scope.take(self._name(single))
+        self.parts.add(name)
         return self._bound(name, single)
 
     def _bound(self, name: str, value: ast.expr) -> ast.Name:
@@ -332,7 +330,7 @@ class _Staging:
                 return all(self._is_inline(element) for element in elements)
             case ast.Attribute(attr=attribute):
                 return self._path(node) is not None or attribute in SIZES
-            case ast.Name(id=name) if name not in self.local:
+            case ast.Name(id=name) if name not in self.local and name not in self.parts:
                 return True
             case ast.Compare(left=left, comparators=others):
                 return all(self._is_integer(one) or _is_text(one) for one in (left, *others))
@@ -425,20 +423,16 @@ class _Staging:
 
     # Names
 
-    def _name(self, node: ast.expr) -> tuple[str, int]:
-        """What the value of one relation is called, and how many words longer that is than a name of the user's."""
+    def _name(self, node: ast.expr) -> str:
+        """What the value of one relation is called: after the one name of the user's that it is computed from, else
+        after what it is computed for."""
         place = _place(node)
         if place:
-            return place, 1
+            return place
         gate, operands, attrs = self._relation(node)
         args = tuple(self._operand(one) for one in operands)
-        outs = (Value("", Type.open("")),)
-        named = [arg.name for arg in args if isinstance(arg, Value) and arg.name]
-        words = 1 + max((self.words.get(name, 0) for name in named), default=0)
-        if words > MOST_WORDS:
-            args, attrs, words = tuple(Value("", one.type) if isinstance(one, Value) else one for one in args), {}, 1
-        wanted = described(Relation(outs, gate, args, attrs), self.target)
-        return re.sub(r"\W+", "_", wanted).strip("_") or "part", words
+        wanted = described(Relation((Value("", Type.open("")),), gate, args, attrs), self.target)
+        return re.sub(r"\W+", "_", wanted).strip("_") or "part"
 
     def _relation(self, node: ast.expr) -> tuple[str, Iterable[ast.expr], dict[str, Attribute]]:
         match node:
@@ -463,6 +457,8 @@ class _Staging:
         return "part", [], {}
 
     def _operand(self, node: ast.expr) -> Operand:
+        if isinstance(node, ast.Name) and node.id in self.parts:
+            return Value("", Type.open(""))
         if isinstance(node, ast.Name) and not self._is_inline(node):
             return Value(node.id, Type.open(node.id))
         if isinstance(node, ast.Tuple | ast.List) and not self._is_inline(node):

@@ -137,20 +137,21 @@ def _arange_dtype(*names: str) -> Callable[[Site], DType]:
     def rule(site: Site) -> DType:
         if site.attrs["dtype"] is not None:
             return dtype_named(site, site.attrs["dtype"])
-        dtypes = [_attribute_dtype(site.attrs[name]) for name in names]
+        dtypes = [_attribute_dtype(site, site.attrs[name]) for name in names]
         return next(dtype for dtype in (DType.FLOAT, DType.OPEN, DType.INT) if dtype in dtypes)
 
     return rule
 
 
-def _attribute_dtype(attribute: Attribute) -> DType:
+def _attribute_dtype(site: Site, attribute: Attribute) -> DType:
     match attribute:
         case int():
             return DType.INT
         case float():
             return DType.FLOAT
         case Value():
-            return attribute.type.dtype if attribute.type.dtype in (DType.INT, DType.FLOAT) else DType.OPEN
+            dtype = site.attribute_type(attribute).dtype
+            return dtype if dtype in (DType.INT, DType.FLOAT) else DType.OPEN
     return DType.OPEN
 
 

@@ -67,7 +67,7 @@ square = gate("np.square(x)", backward={"x": "dz * 2 * x"}, proof="x**2")
 
 sqrt = gate(
     "np.sqrt(x)",
-    backward={"x": "dz / (2 * z)"},
+    backward={"x": "dz * 0.5 / z"},
     dtype="float",
     proof="sqrt(x)",
     domain=(0.2, 4.0),

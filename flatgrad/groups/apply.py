@@ -54,7 +54,6 @@ def _of_rows(build: Builder, relation: Relation, dz: Operand) -> Operand:
     assert isinstance(x, Value)
     assert isinstance(axis, int)
     assert isinstance(scale, tuple)
-    rank = x.type.shape.rank
     for step in reversed(scale):
         assert isinstance(step, tuple)
         gate, factor = step
@@ -63,7 +62,7 @@ def _of_rows(build: Builder, relation: Relation, dz: Operand) -> Operand:
             dz = _averaged(build, factor, dz)
         else:
             dz = build.add(str(gate), dz, factor if isinstance(factor, Value) else _literal(factor))
-    if relation.attrs["rows"] and rank is not None and axis > 0:
+    if relation.attrs["rows"]:
         dz = _with_classes(build, dz, axis)
     return dz if relation.attrs["negative"] else build.add("negative", dz)
 
@@ -82,23 +81,60 @@ def _averaged(build: Builder, factor: tuple[Attribute, ...], dz: Operand) -> Ope
 def _probabilities(build: Builder, relation: Relation, variable: str | None) -> Value:
     """The softmax, in a buffer of its own under the name `variable`, or as part of an expression."""
     attrs = relation.attrs
-    owned, name = variable is not None, variable or ""
-    if isinstance(p := attrs.get("p"), Value):
-        return build.value("copy_of", p, name=name) if owned else p
-    if isinstance(logp := attrs.get("logp"), Value):
-        return build.value("exp", logp, name=name)
-    scores, total, axis = attrs["scores"], attrs["total"], attrs["axis"]
-    assert isinstance(scores, Value)
-    assert isinstance(total, Value)
+    name = variable or ""
+    match attrs:
+        case {"p": Value() as p}:
+            return p if variable is None else build.value("copy_of", p, name=name)
+        case {"e": Value() as e, "s": Value() as s, "axis_of_s": axis}:
+            whole = s if axis is None else _with_classes(build, s, _from_the_front(axis, e))
+            return build.value("divide", e, whole, name=name)
+        case {"logp": Value() as logp}:
+            return build.value("exp", logp, name=name)
+        case {"scores": Value() as scores, "total": Value() as total, "axis": int() as axis}:
+            return build.value("exp", build.add("subtract", scores, _with_classes(build, total, axis)), name=name)
+    raise ValueError(f"{relation.gate} does not say where its probabilities are")
+
+
+def _from_the_front(axis: Attribute, whole: Value) -> int:
+    rank = whole.type.shape.rank
     assert isinstance(axis, int)
-    against = total if axis == 0 else _with_classes(build, total, axis)
-    return build.value("exp", build.add("subtract", scores, against), name=name)
+    return axis % rank if rank else axis
 
 
 def _with_classes(build: Builder, rows: Operand, axis: int) -> Operand:
     """One number for each row, with a dim of size 1 where the classes are: `dz[:, None]`."""
+    if axis == 0:
+        return rows
+    if axis < 0:
+        return build_rule(build, f"np.expand_dims(rows, {axis})", {"rows": rows})
     spelled = ", ".join([*[":"] * axis, "None"])
     return build_rule(build, f"rows[{spelled}]", {"rows": rows})
+
+
+def _log_softmax(build: Builder, relation: Relation, name: str, dz: Operand) -> Operand:
+    axis = relation.attrs["axis"]
+    names: dict[str, Binding] = {"dz": dz, "p": _probabilities(build, relation, None)}
+    along = "" if axis is None else f", axis={axis!r}, keepdims=True"
+    return build_rule(build, f"dz - p * np.sum(dz{along})", names)
+
+
+def _logsumexp(build: Builder, relation: Relation, name: str, dz: Operand) -> Operand:
+    """As the rule of the table, but for exponentials that may overflow: they are divided by their sum."""
+    x, axis = relation.args[0], relation.attrs["axis"]
+    assert isinstance(x, Value)
+    match relation.attrs:
+        case {"e": Value() as e, "s": Value() as s}:
+            names: dict[str, Binding] = {"e": e, "dz": build.add("divide", dz, s)}
+            spelled = "{} * e"
+        case _:
+            names = {"x": x, "z": relation.out, "dz": dz}
+            spelled = "{} * np.exp(x - {})"
+    put_back = "{}"
+    if not relation.attrs["keepdims"] and not broadcasts_back(axis, x.type.shape.rank):  # type: ignore[arg-type]
+        put_back = f"np.expand_dims({{}}, {axis!r})"
+        if isinstance(axis, int) and x.type.shape.rank:
+            put_back = "{}[" + ", ".join([*[":"] * _from_the_front(axis, x), "None"]) + "]"
+    return build_rule(build, spelled.format(put_back.format("dz"), put_back.format("z")), names)
 
 
 def _literal(number: Attribute) -> Literal:
@@ -127,5 +163,7 @@ def _standardise(build: Builder, relation: Relation, name: str, dz: Operand) -> 
 GROUP_BACKWARD: dict[str, Rule] = {
     "group.label_cross_entropy": _label_cross_entropy,
     "group.cross_entropy": _cross_entropy,
+    "group.log_softmax": _log_softmax,
+    "group.logsumexp": _logsumexp,
     "group.standardise": _standardise,
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from flatgrad.facts.indexing import Style, index_style
 from flatgrad.groups.graph import Found, Graph, called
 from flatgrad.groups.reduced import Axis, normalised, reduction
-from flatgrad.groups.softmax import Normal, log_softmax, logsumexp, softmax, unshifted
+from flatgrad.groups.softmax import Normal, Source, log_softmax, logsumexp, softmax, unshifted
 from flatgrad.ir.core import Attribute, DType, Kind, Operand, Relation, Type, Value
 from flatgrad.ir.dims import Dim
 
@@ -26,7 +26,7 @@ class Loss:
     Attributes:
         inputs: the scores, with a shift and without.
         axis: the classes' axis.
-        probabilities: attributes from which backward gets the probabilities: `p`, or `logp`, or `x` and `total`.
+        source: from which forward values backward gets the probabilities.
         index: the index of the label's element in each row, or None where `weights` are given.
         weights: rows of probabilities, of the shape of the scores.
         rows: the value holds one number for each row; else their sum.
@@ -36,7 +36,7 @@ class Loss:
 
     inputs: tuple[Value, ...]
     axis: int
-    probabilities: tuple[tuple[str, Value], ...]
+    source: Source
     index: tuple[Attribute, ...] | None = None
     weights: Value | None = None
     rows: bool = True
@@ -70,7 +70,7 @@ def _group(loss: Loss, x: Value) -> Found:
         "rows": loss.rows,
         "negative": loss.negative,
         "scale": loss.scale,
-        **dict(loss.probabilities),
+        **dict(loss.source),
     }
     if loss.weights is not None:
         args: tuple[Operand, ...] = (x, loss.weights)
@@ -90,13 +90,11 @@ def _first(graph: Graph, step: Relation) -> Loss | None:
     match step.gate:
         case "read":
             normal = log_softmax(graph, step.args[0])
-            return None if normal is None else _picked(graph, step, normal, _sources(graph, step.args[0]))
+            return None if normal is None else _picked(graph, step, normal)
         case "log":
             read = graph.relation(step.args[0], "read")
             normal = None if read is None else softmax(graph, read.args[0])
-            if read is None or normal is None or not isinstance(read.args[0], Value):
-                return None
-            return _picked(graph, read, normal, (("p", read.args[0]),))
+            return None if read is None or normal is None else _picked(graph, read, normal)
         case "add" | "subtract":
             return _against_total(graph, step)
         case "multiply":
@@ -104,16 +102,7 @@ def _first(graph: Graph, step: Relation) -> Loss | None:
     return None
 
 
-def _sources(graph: Graph, operand: Operand) -> tuple[tuple[str, Value], ...]:
-    """The probabilities where the forward pass has them, else their logarithms."""
-    assert isinstance(operand, Value)
-    logarithm = graph.relation(operand, "log")
-    if logarithm is not None and isinstance(logarithm.args[0], Value):
-        return (("p", logarithm.args[0]), ("logp", operand))
-    return (("logp", operand),)
-
-
-def _picked(graph: Graph, read: Relation, normal: Normal, sources: tuple[tuple[str, Value], ...]) -> Loss | None:
+def _picked(graph: Graph, read: Relation, normal: Normal) -> Loss | None:
     """One element of each row: `p[np.arange(N), y]`, the row's classes along the softmax axis."""
     shape, index = normal.inputs[-1].type.shape, read.attrs["index"]
     axis = None if shape.rank is None else _class_axis(normal.axis, shape.rank)
@@ -125,13 +114,13 @@ def _picked(graph: Graph, read: Relation, normal: Normal, sources: tuple[tuple[s
     if shape.rank == 1:
         # One row alone
         single = not isinstance(labels, Value) or labels.type.kind is Kind.SCALAR
-        return Loss(normal.inputs, axis, sources, index=index, rows=False) if single else None
+        return Loss(normal.inputs, axis, normal.source, index=index, rows=False) if single else None
     rows = index[1 - axis]
     if shape.rank != 2 or not isinstance(rows, Value) or not _counts(graph, rows, shape.front[1 - axis]):
         return None
     if index_style(index, _type_of, lambda value: value is rows) is not Style.DISTINCT:
         return None
-    return Loss(normal.inputs, axis, sources, index=index)
+    return Loss(normal.inputs, axis, normal.source, index=index)
 
 
 def _against_total(graph: Graph, step: Relation) -> Loss | None:
@@ -153,10 +142,13 @@ def _against_total(graph: Graph, step: Relation) -> Loss | None:
             continue
         if not graph.same(read.args[0], total.of):
             continue
-        # The scores and their total are at hand, the probabilities are not.
-        loss = _picked(graph, read, Normal((total.of,), total.axis), (("scores", total.of), ("total", rest)))
+        # The scores and their total are at hand, or their exponentials; the probabilities are not.
+        source: Source = (("scores", total.of), ("total", rest))
+        if total.parts is not None:
+            source = (("e", total.parts[0]), ("s", total.parts[1]), ("axis_of_s", total.axis))
+        loss = _picked(graph, read, Normal(unshifted(graph, total.of, total.axis), total.axis, source))
         if loss is not None:
-            return replace(loss, inputs=unshifted(graph, total.of, total.axis), negative=negative)
+            return replace(loss, negative=negative)
     return None
 
 
@@ -166,16 +158,14 @@ def _weighed(graph: Graph, step: Relation) -> Loss | None:
         if not isinstance(weights, Value) or weights.type.dtype is DType.BOOL:
             continue
         normal = log_softmax(graph, logarithm)
-        if normal is None:
+        if normal is None or not isinstance(logarithm, Value):
             continue
         shape = normal.inputs[-1].type.shape
         axis = None if shape.rank is None else _class_axis(normal.axis, shape.rank)
         if axis is None or weights.type.shape != shape:
             continue
-        assert isinstance(logarithm, Value)
-        sources = _sources(graph, logarithm)
-        sources = sources if sources[-1][0] == "logp" else (*sources, ("logp", logarithm))
-        return Loss(normal.inputs, axis, sources, weights=weights, elements=True)
+        source = (*normal.source, *(() if normal.source[-1][0] == "logp" else (("logp", logarithm),)))
+        return Loss(normal.inputs, axis, source, weights=weights, elements=True)
     return None
 
 

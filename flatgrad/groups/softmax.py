@@ -2,6 +2,9 @@
 
 All three are the same up to a shift of x that is constant along the axes: softmax and log-softmax do not see it, and
 logsumexp moves by it. So no gradient flows through the maximum, exactly, ties included.
+
+Without a shift, exp(x) may overflow. The logarithms are infinite then, and exp(log-softmax) would be a zero that looks
+like a probability: there backward divides the exponentials by their sum, which gives nan.
 """
 
 from __future__ import annotations
@@ -10,10 +13,14 @@ from dataclasses import dataclass, replace
 
 from flatgrad.groups.graph import Found, Graph, called
 from flatgrad.groups.reduced import Axis, Reduced, covers, reduced, reduction, restoration, restores, same_axes
-from flatgrad.ir.core import Operand, Relation, Slice, Value
+from flatgrad.ir.core import Attribute, Operand, Relation, Slice, Value
 
 SHIFTS = ("max", "min", "mean")
 SUMS = ("sum", "builtin_sum")
+
+
+# From which forward values backward gets the probabilities: `p`; `logp`; `e` and `s`; `scores` and `total`.
+Source = tuple[tuple[str, Attribute], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +29,32 @@ class Normal:
 
     inputs: tuple[Value, ...]
     axis: Axis
+    source: Source
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The logsumexp of `of`. `keepdims`, `stands`: as of a reduction."""
+    """The logsumexp of `of`. `keepdims`, `stands`: as of a reduction.
+
+    `parts`: the exponentials and their sum, where they may overflow.
+    """
 
     of: Value
     axis: Axis
     keepdims: bool
     stands: bool
+    parts: tuple[Value, Value] | None = None
 
 
 def softmax(graph: Graph, operand: Operand) -> Normal | None:
     """What an operand is the softmax of."""
-    logarithm = graph.relation(operand, "exp")
-    return _ratio(graph, operand) if logarithm is None else _difference(graph, logarithm.args[0])
+    exponential = graph.relation(operand, "exp")
+    if exponential is None:
+        return _ratio(graph, operand)
+    known = _difference(graph, exponential.args[0])
+    if known is None or known.source[0][0] != "logp":
+        return None
+    return replace(known, source=(("p", exponential.out),))
 
 
 def log_softmax(graph: Graph, operand: Operand) -> Normal | None:
@@ -50,30 +67,41 @@ def _ratio(graph: Graph, operand: Operand) -> Normal | None:
     """exp(x) / sum(exp(x))"""
     relation = graph.relation(operand, "divide", "softmax")
     if relation is None or relation.gate == "softmax":
-        return None if relation is None else _of_library(relation)
+        return None if relation is None else _of_library(relation, "p")
     exponential = graph.relation(relation.args[0], "exp")
     total = reduced(graph, relation.args[1], *SUMS)
     if exponential is None or total is None or not total.stands or not graph.same(total.operand, relation.args[0]):
         return None
     exponent = exponential.args[0]
-    return Normal(unshifted(graph, exponent, total.axis), total.axis) if isinstance(exponent, Value) else None
+    if not isinstance(exponent, Value):
+        return None
+    return Normal(unshifted(graph, exponent, total.axis), total.axis, (("p", relation.out),))
 
 
 def _difference(graph: Graph, operand: Operand) -> Normal | None:
     """x - logsumexp(x)"""
     relation = graph.relation(operand, "subtract", "log_softmax")
     if relation is None or relation.gate == "log_softmax":
-        return None if relation is None else _of_library(relation)
+        return None if relation is None else _of_library(relation, "logp")
     x, total = relation.args[0], logsumexp(graph, relation.args[1])
     if total is None or not total.stands or not isinstance(x, Value) or not graph.same(x, total.of):
         return None
-    return Normal(unshifted(graph, x, total.axis), total.axis)
+    source: Source = (("logp", relation.out),)
+    if total.parts is not None:
+        e, s = total.parts
+        source = (("e", e), ("s", s), ("axis_of_s", _missing_axis(graph, relation.args[1], total)), *source)
+    return Normal(unshifted(graph, x, total.axis), total.axis, source)
 
 
-def _of_library(relation: Relation) -> Normal | None:
+def _missing_axis(graph: Graph, operand: Operand, total: Total) -> Axis:
+    """The axis that the sum of exponentials lacks where the logarithm of it has it; None where it lacks none."""
+    return total.axis if restoration(graph, operand) is not None else None
+
+
+def _of_library(relation: Relation, name: str) -> Normal | None:
     x, axis = relation.args[0], relation.attrs["axis"]
     if isinstance(x, Value) and (axis is None or type(axis) is int):
-        return Normal((x,), axis)
+        return Normal((x,), axis, ((name, relation.out),))
     return None
 
 
@@ -100,7 +128,19 @@ def _log_of_sum(graph: Graph, operand: Operand) -> Total | None:
     exponential = None if known is None else graph.relation(known.operand, "exp")
     if known is None or exponential is None or not isinstance(exponential.args[0], Value):
         return None
-    return Total(exponential.args[0], known.axis, known.keepdims, known.stands)
+    exponent, summed = exponential.args[0], relation.args[0]
+    assert isinstance(summed, Value)
+    parts = None if _is_bounded(graph, exponent, known.axis) else (known.operand, summed)
+    return Total(exponent, known.axis, known.keepdims, known.stands, parts)
+
+
+def _is_bounded(graph: Graph, exponent: Value, axis: Axis) -> bool:
+    """Whether an exponent is x less the maximum of x: no exponential of it is larger than 1."""
+    difference = graph.relation(exponent, "subtract")
+    if difference is None or not isinstance(difference.args[0], Value):
+        return False
+    shift = _shift(graph, difference.args[1], difference.args[0], axis)
+    return shift is not None and shift.relation.gate == "max"
 
 
 def _shifted_total(graph: Graph, operand: Operand) -> Total | None:
@@ -117,7 +157,7 @@ def _shifted_total(graph: Graph, operand: Operand) -> Total | None:
         x, inside = difference.args
         if isinstance(x, Value):
             shift = _shift(graph, inside, x, total.axis)
-            if shift is not None and _is_same_shift(graph, shift, inside, outside, total):
+            if shift is not None and total.parts is None and _is_same_shift(graph, shift, inside, outside, total):
                 return replace(total, of=x)
     return None
 
@@ -182,7 +222,9 @@ def softmax_groups(graph: Graph, relation: Relation) -> list[Found]:
     if relation.gate in ("add", "log"):
         total = logsumexp(graph, relation.out)
         if total is not None:
-            attrs = {"axis": total.axis, "keepdims": total.keepdims}
+            attrs: dict[str, Attribute] = {"axis": total.axis, "keepdims": total.keepdims}
+            if total.parts is not None:
+                attrs |= {"e": total.parts[0], "s": total.parts[1]}
             found.append(Found("group.logsumexp", (total.of,), attrs, (total.of,), called("logsumexp", total.of)))
     return found
 
@@ -190,4 +232,5 @@ def softmax_groups(graph: Graph, relation: Relation) -> list[Found]:
 def _normals(gate: str, spoken: str, known: Normal | None) -> list[Found]:
     if known is None:
         return []
-    return [Found(f"group.{gate}", (x,), {"axis": known.axis}, (x,), called(spoken, x)) for x in known.inputs]
+    attrs = {"axis": known.axis, **(dict(known.source) if gate == "log_softmax" else {})}
+    return [Found(f"group.{gate}", (x,), attrs, (x,), called(spoken, x)) for x in known.inputs]

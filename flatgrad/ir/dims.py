@@ -74,9 +74,7 @@ class Dim:
         return self + -Dim.of(other)
 
     def __mul__(self, other: int | Dim) -> Dim:
-        return _collect(
-            (tuple(sorted(m + n)), a * b) for m, a in self.terms for n, b in Dim.of(other).terms
-        )
+        return _collect((tuple(sorted(m + n)), a * b) for m, a in self.terms for n, b in Dim.of(other).terms)
 
     def __floordiv__(self, other: int | Dim) -> Dim:
         """The quotient where it is exact for every value of the symbols, else an opaque symbol."""
@@ -89,9 +87,7 @@ class Dim:
         if len(divisor.terms) == 1 and divisor.terms[0][1] == 1 and self.terms:
             quotient = [_divide(monomial, divisor.terms[0][0]) for monomial, _ in self.terms]
             if all(monomial is not None for monomial in quotient):
-                return _collect(
-                    (m, c) for m, (_, c) in zip(quotient, self.terms, strict=True) if m is not None
-                )
+                return _collect((m, c) for m, (_, c) in zip(quotient, self.terms, strict=True) if m is not None)
         return Dim.symbol(f"({self})//({divisor})")
 
     def __mod__(self, other: int | Dim) -> Dim:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from flatgrad.gates.entry import TABLE, Gate, Spelling
-from flatgrad.ir.core import Attribute, Block, Call, Function, Literal, Operand, Relation, Slice, Step, Value
+from flatgrad.ir.core import Attribute, Block, Call, Function, Operand, Relation, Slice, Step, Value
 
 Environment = MutableMapping[Value, Any]
 Watch = Callable[[Value, Any], None]
@@ -211,7 +211,9 @@ def _gate_result(gate: Gate, args: list[Any], attrs: Mapping[str, Any]) -> Any:
 
 
 def _is_default(value: Any, default: Attribute) -> bool:
-    return value is default or (type(value) is type(default) and isinstance(value, int | float | str) and value == default)
+    return value is default or (
+        type(value) is type(default) and isinstance(value, int | float | str) and value == default
+    )
 
 
 def _chosen(gate: Gate, given: set[str]) -> Spelling:
@@ -259,9 +261,7 @@ class _Bound(_Renamed):
             if isinstance(inner, ast.Name) and inner.id in self.given:
                 name = ast.Name(f"_{inner.id}", ast.Load())
                 args.append(ast.Starred(name, ast.Load()) if self._unpacked(arg, inner.id) else name)
-        keywords = [
-            ast.keyword(k.arg, ast.Name(f"_{k.arg}", ast.Load())) for k in node.keywords if k.arg in self.given
-        ]
+        keywords = [ast.keyword(k.arg, ast.Name(f"_{k.arg}", ast.Load())) for k in node.keywords if k.arg in self.given]
         return ast.Call(self.visit(node.func), args, keywords)
 
     def _unpacked(self, arg: ast.expr, name: str) -> bool:

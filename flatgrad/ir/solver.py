@@ -88,11 +88,10 @@ class Solver:
         if (first - second).constant is not None:
             raise Contradiction(f"{first} is not {second}")
         one, two = first.as_symbol, second.as_symbol
-        if one is not None and (two is None or one not in self.claimed or two in self.claimed):
-            if one not in second.symbols():
-                self.dims[one] = second
-                return
-        if two is not None and two not in first.symbols():
+        yields = one is not None and (two is None or one not in self.claimed or two in self.claimed)
+        if one is not None and yields and one not in second.symbols():
+            self.dims[one] = second
+        elif two is not None and two not in first.symbols():
             self.dims[two] = first
 
     def same_shape(self, first: Shape, second: Shape) -> None:
@@ -178,7 +177,8 @@ def pattern(types: Iterable[Type]) -> Hashable:
 
     def dims(given: tuple[Dim, ...]) -> Hashable:
         return tuple(
-            frozenset((tuple(sorted(renamed(name) for name in monomial)), c) for monomial, c in dim.terms) for dim in given
+            frozenset((tuple(sorted(renamed(name) for name in monomial)), c) for monomial, c in dim.terms)
+            for dim in given
         )
 
     found: list[Hashable] = []
@@ -211,9 +211,7 @@ def broadcast(first: Shape, second: Shape, solver: Solver, name: str) -> Shape:
     return Shape.unknown(name)
 
 
-def _merge_known(
-    first: tuple[Dim, ...], second: tuple[Dim, ...], solver: Solver, name: str
-) -> Shape:
+def _merge_known(first: tuple[Dim, ...], second: tuple[Dim, ...], solver: Solver, name: str) -> Shape:
     if len(first) < len(second):
         first, second = second, first
     lead = len(first) - len(second)

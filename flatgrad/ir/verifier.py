@@ -37,7 +37,9 @@ class InvalidIR(Exception):
     """The block breaks a rule of the IR: a defect of the compiler. The message shows the relation."""
 
 
-def verify(what: Function | Block, forward: Block | None = None, functions: Mapping[str, Function] | None = None) -> None:
+def verify(
+    what: Function | Block, forward: Block | None = None, functions: Mapping[str, Function] | None = None
+) -> None:
     """Check a function or a block.
 
     Args:
@@ -133,7 +135,9 @@ def _check_gate(step: Relation) -> None:
 
 def _operand_counts(gate: Gate) -> tuple[int, int]:
     fixed = [name for name in gate.operands if name != "xs"]
-    least = min(sum(name in spelling.names and name not in spelling.defaults for name in fixed) for spelling in gate.spellings)
+    least = min(
+        sum(name in spelling.names and name not in spelling.defaults for name in fixed) for spelling in gate.spellings
+    )
     if gate.name.startswith("group."):
         least = 1
     return (least, 10**6) if "xs" in gate.operands else (least, len(fixed))
@@ -184,7 +188,9 @@ class _Types:
             for out, one in zip(step.outs, found, strict=True):
                 solver.same_shape(one.shape, out.type.shape)
                 if not _agree(one, out.type):
-                    raise InvalidIR(f"{_described(one)} would be right, not {_described(out.type)}: `{printed_step(step)}`")
+                    raise InvalidIR(
+                        f"{_described(one)} would be right, not {_described(out.type)}: `{printed_step(step)}`"
+                    )
         except Contradiction as error:
             raise InvalidIR(f"the shapes do not fit, {error}: `{printed_step(step)}`") from None
         except Refused as refused:
@@ -210,7 +216,7 @@ def _agree(found: Type, stated: Type) -> bool:
     if len(kinds) > 1 and Kind.OPEN not in kinds:
         return False
     dtypes = {found.dtype, stated.dtype}
-    return len(dtypes) == 1 or DType.OPEN in dtypes or stated.dtype is DType.FLOAT and found.dtype is DType.INT
+    return len(dtypes) == 1 or DType.OPEN in dtypes or (stated.dtype is DType.FLOAT and found.dtype is DType.INT)
 
 
 def _described(one: Type) -> str:

@@ -66,13 +66,20 @@ def simplified(build: Building, gate: str, args: tuple[Operand, ...], attrs: Map
             return _spread(build, args[0], attrs)
         case "reshape":
             return _reshape(build, args[0], attrs)
+        case "matmul":
+            for position, arg in enumerate(args):
+                inner = _made_by(build, arg, "negative")
+                if inner is not None:
+                    positive = (*args[:position], inner.args[0], *args[position + 1 :])
+                    return Rewritten("negative", (build.add("matmul", *positive, attrs=attrs),))
+            return None
         case "transpose":
             return _transpose(build, args[0], attrs)
         case "read":
             index = attrs["index"]
             if isinstance(index, tuple) and all(item == Slice() or item is Ellipsis for item in index):
                 return args[0]
-            return None
+            return _read_of_sum(build, args[0], index)
         case "spread":
             inner = _made_by(build, args[0], "spread")
             if inner is not None:
@@ -131,6 +138,13 @@ def _product(build: Building, left: Operand, right: Operand) -> Found:
             factor = number / first
             if factor == int(factor):
                 return Rewritten("multiply", (inner.args[0], _literal(int(factor))))
+        inner = _made_by(build, left, "divide")
+        factors = None if inner is None else _made_by(build, inner.args[0], "multiply")
+        first = None if factors is None else _plain_number(factors.args[1])
+        if inner is not None and factors is not None and first is not None and _plain_number(right) is not None:
+            # dz * 0.5 / z * 2
+            product = build.add("multiply", factors.args[0], _literal(_tidy(first * number)))
+            return Rewritten("divide", (product, inner.args[1]))
     inner = _made_by(build, right, "multiply")
     if inner is not None:
         # dz * (0.5 * reg) as dz * reg * 0.5: the literal may meet another one
@@ -193,7 +207,40 @@ def _transpose(build: Building, source: Operand, attrs: Mapping[str, Attribute])
     if build.type(source).shape.rank in (0, 1):
         return source
     inner = _made_by(build, source, "transpose")
-    return inner.args[0] if inner is not None and inner.attrs.get("axes") is None else None
+    if inner is not None and inner.attrs.get("axes") is None:
+        return inner.args[0]
+    inner = _made_by(build, source, "negative")
+    if inner is not None:
+        return Rewritten("negative", (build.add("transpose", inner.args[0], attrs=attrs),))
+    inner = _made_by(build, source, "outer")
+    if inner is not None:
+        return Rewritten("outer", inner.args[::-1], inner.attrs)
+    inner = _made_by(build, source, "matmul")
+    if inner is not None and all(build.type(arg).shape.rank == 2 for arg in inner.args):
+        # (x.T @ dz).T as dz.T @ x
+        first, second = (build.add("transpose", arg, attrs=attrs) for arg in inner.args)
+        return Rewritten("matmul", (second, first))
+    return None
+
+
+def _read_of_sum(build: Building, source: Operand, index: Attribute) -> Found:
+    """`x.sum(axis=1, keepdims=True)[:, 0]` as `x.sum(axis=1)`."""
+    inner = _made_by(build, source, "negative")
+    if inner is not None:
+        return Rewritten("negative", (build.add("read", inner.args[0], attrs={"index": index}),))
+    inner = _made_by(build, source, "sum")
+    if inner is None or inner.attrs.get("keepdims") is not True or not isinstance(index, tuple):
+        return None
+    rank = build.type(inner.args[0]).shape.rank
+    axis = inner.attrs.get("axis")
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if rank is None or not all(isinstance(one, int) for one in axes):
+        return None
+    taken = {position for position, item in enumerate(index) if item == 0 and isinstance(item, int)}
+    rest = [item for position, item in enumerate(index) if position not in taken]
+    if taken != {one % rank for one in axes if isinstance(one, int)} or any(item != Slice() for item in rest):
+        return None
+    return Rewritten("sum", inner.args, {**inner.attrs, "keepdims": False})
 
 
 def _sum(build: Building, source: Operand, attrs: Mapping[str, Attribute]) -> Found:

@@ -130,12 +130,12 @@ def test_groups_within_one_statement_keep_its_comment() -> None:
 def test_groups_over_statements_are_named() -> None:
     expected = {
         "e = np.exp(-x); s = 1 / (1 + e); return s * s": "# (1)-(2) sigmoid of x\ndx = ds * s * (1 - s)",
-        "e = np.exp(x); z = np.log(1 + e); return z * z": "# (1)-(2) softplus of x\ndx = dz * np.exp(x - z)",
+        "e = np.exp(x); z = np.log(1 + e); return z * z": "# (1)-(2) softplus of x\ndx = dz / (1 + np.exp(-x))",
         "a = np.abs(x); r = (x + a) / 2; return r * r": "# (1)-(2) ReLU of x\ndx = dr * np.heaviside(x, 0.5)",
         "low = 0.1 * x; h = np.maximum(low, x); return h * h": "# (1)-(2) leaky ReLU of x\n"
         "dx = np.where(x > 0, dh, dh * 0.1)",
         "m = x > 0; h = np.where(m, x, 0.1 * x); return h * h": "dx = np.where(m, dh, dh * 0.1)",
-        "e = np.exp(x); z = np.log(np.sum(e)); return z": "# (1)-(2) logsumexp of x\ndx = dz * np.exp(x - z)",
+        "e = np.exp(x); z = np.log(np.sum(e)); return z": "# (1)-(2) logsumexp of x\ndx = dz / np.sum(e) * e",
     }
     for body, lines in expected.items():
         text = compiled(model(body, 'x: "N"')).text

@@ -25,7 +25,7 @@ STEP = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Every function of a file that the compiler looked at, typed, and the backward passes of those that are written."""
+    """Every function of a file that the compiler looked at, and the backward passes of those that are written."""
 
     lowered: Mapping[str, Lowered]
     backward: Mapping[str, Backward]

@@ -48,7 +48,9 @@ class _Draw:
     def __init__(self, seed: int) -> None:
         self.rng = rng = random.Random(seed)
         self.sizes = {name: rng.choice((0, 1, 1, 2, 3, 4)) for name in "NDH"}
-        self.dims = [rng.choice((N, N, D, D, H, Dim.of(rng.randint(0, 4)), N * 2, N + D)) for _ in range(rng.randint(1, 3))]
+        self.dims = [
+            rng.choice((N, N, D, D, H, Dim.of(rng.randint(0, 4)), N * 2, N + D)) for _ in range(rng.randint(1, 3))
+        ]
         self.actual = [size_of(dim, self.sizes) for dim in self.dims]
         self.types: dict[Value, Type] = {}
         self.counters: set[Value] = set()
@@ -87,7 +89,9 @@ class _Draw:
     def _item(self) -> None:
         rng = self.rng
         here = self.actual[self.axis] if self.axis < len(self.actual) else 1
-        kind = rng.choices(("new", "all", "whole", "slice", "integer", "array", "mask", "truth"), (3, 2, 2, 5, 3, 5, 3, 1))[0]
+        kind = rng.choices(
+            ("new", "all", "whole", "slice", "integer", "array", "mask", "truth"), (3, 2, 2, 5, 3, 5, 3, 1)
+        )[0]
         match kind:
             case "new":
                 self._add(None, None, 0)
@@ -138,7 +142,9 @@ class _Draw:
 
     def _array(self, here: int) -> None:
         rng = self.rng
-        shape = rng.choice((Shape.of("N"), Shape.of("D"), Shape.of(1), Shape.of(2), Shape.of(2, "D"), Shape.unknown("u")))
+        shape = rng.choice(
+            (Shape.of("N"), Shape.of("D"), Shape.of(1), Shape.of(2), Shape.of(2, "D"), Shape.unknown("u"))
+        )
         if rng.random() < 0.3 and self.axis < len(self.dims):
             counter = self._value(Kind.ARRAY, DType.INT, Shape((self.dims[self.axis],)))
             self.counters.add(counter)
@@ -302,9 +308,7 @@ def test_all_but_the_first_of_nothing() -> None:
 
 def test_a_parameter_that_may_be_a_mask() -> None:
     """x[m] of a mask was given the shape of m where its dims were claimed: (N, D, D) here."""
-    source = (
-        'import numpy as np\ndef f(x: "N D", m: "N D", w: "N D"):\n    return np.sum(x[m] ** 2) + np.sum(w * w)\n'
-    )
+    source = 'import numpy as np\ndef f(x: "N D", m: "N D", w: "N D"):\n    return np.sum(x[m] ** 2) + np.sum(w * w)\n'
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(3, 2)), rng.normal(size=(3, 2))
     stages = stages_of(source, wrt=("x",))
@@ -330,7 +334,8 @@ def test_a_single_truth_adds_a_dim() -> None:
 
 def test_an_array_without_dims_is_no_number() -> None:
     """`x[..., 0]` and np.where of numbers can be written to: `u = t; u += 1` changes t, too."""
-    source = "import numpy as np\ndef f(x, a: float):\n    t = np.where(a > 0, a, 0.5)\n    s = x[..., 0]\n    return t * s\n"
+    body = "t = np.where(a > 0, a, 0.5); s = x[..., 0]; return t * s"
+    source = f"import numpy as np\ndef f(x, a: float): {body}\n"
     stages = stages_of(source, shapes=(("x", "N"),))
     run_stages(stages, "f", {"x": np.ones(3), "a": 2.0})
     kinds = {v.name: v.type.kind for step in stages.lowered["f"].function.block.body for v in step.outs}

@@ -155,7 +155,9 @@ RELATIONS: list[tuple[str, tuple[Any, ...], dict[str, Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("gate", "args", "attrs", "wanted"), RELATIONS, ids=lambda one: one if isinstance(one, str) else "")
+@pytest.mark.parametrize(
+    ("gate", "args", "attrs", "wanted"), RELATIONS, ids=lambda one: one if isinstance(one, str) else ""
+)
 def test_a_relation(gate: str, args: tuple[Any, ...], attrs: dict[str, Any], wanted: Any) -> None:
     before = [np.array(arg) for arg in args]
     found = run_one(gate, *args, **attrs)
@@ -213,7 +215,9 @@ def test_a_constant_of_the_module_is_fresh_each_time() -> None:
         ("call_backward", (), {"function": "f"}, CannotEvaluate),
     ],
 )
-def test_what_cannot_be_evaluated(gate: str, args: tuple[Any, ...], attrs: dict[str, Any], error: type[Exception]) -> None:
+def test_what_cannot_be_evaluated(
+    gate: str, args: tuple[Any, ...], attrs: dict[str, Any], error: type[Exception]
+) -> None:
     with pytest.raises(error):
         run_one(gate, *args, **attrs)
 
@@ -224,8 +228,8 @@ def test_an_unbound_value_is_an_error() -> None:
         evaluate(Block((), (Relation((z,), "negative", (x,)),), (z,)), [])
     with pytest.raises(CannotEvaluate, match="arguments"):
         evaluate(Function("f", Block((x,), (), (x,))), [])
+    literal: Operand = Literal(None, "T")
     with pytest.raises(CannotEvaluate, match="constant T"):
-        literal: Operand = Literal(None, "T")
         evaluate(Block((), (Relation((z,), "constant", (literal,)),), (z,)), [], program=Program())
 
 
@@ -269,7 +273,6 @@ def test_a_type_that_does_not_hold(value: Value, found: Any) -> None:
     seen = Instances()
     with pytest.raises(TypeDoesNotHold):
         seen.observe(value, found)
-        seen.settle()
 
 
 def test_types_are_held_against_each_other() -> None:

@@ -81,10 +81,8 @@ def test_dims_on_both_sides_of_a_middle_are_not_taken_for_each_other() -> None:
 
 
 @given(st.lists(st.tuples(shapes, shapes), max_size=3), shapes, sizes, middles)
-def test_what_is_unified_is_right(
-    pairs: list[tuple[Shape, Shape]], asked: Shape, known: Sizes, inner: Middles
-) -> None:
-    """Wherever all the lines run, that is for all sizes for which the pairs are equal, the resolved shape is the shape."""
+def test_what_is_unified_is_right(pairs: list[tuple[Shape, Shape]], asked: Shape, known: Sizes, inner: Middles) -> None:
+    """Where all the lines run, for sizes for which the pairs are equal, the resolved shape is the shape."""
     solver = Solver(frozenset("ND"))
     equal = [pair for pair in pairs if instance(pair[0], known, inner) == instance(pair[1], known, inner)]
     for one, two in equal:
