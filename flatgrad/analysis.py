@@ -47,6 +47,6 @@ def differentiable_operands(step: Step) -> list[Value]:
 
 
 def augmented(step: Relation) -> tuple[Operand | Attribute, ...]:
-    """What stands on both sides of the augmented assignment that a relation is, or that the group ends in that it is."""
+    """What stands on both sides of the augmented assignment that a relation is, or that the group it is ends in."""
     into = step.attrs.get("into")
     return into if isinstance(into, tuple) else step.args

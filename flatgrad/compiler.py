@@ -18,9 +18,9 @@ from flatgrad.emit.module import FunctionPlan, ModulePlan, write_module
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.infer import Assumption, infer
 from flatgrad.facts.usage import default_assumptions, usage_assumptions
+from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.claims import Claim, check_options, parameter_claims
 from flatgrad.frontend.environment import Lowered
-from flatgrad.frontend.expressions import defaults_of
 from flatgrad.frontend.lower import Context, lower
 from flatgrad.frontend.source import Module, entry_functions, name_span, read_module
 from flatgrad.frontend.staging import one_relation_a_line

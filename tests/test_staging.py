@@ -21,7 +21,20 @@ from tests.program_generator import generate, run_source
 from tests.support import EXAMPLES, check_module, compiled, freeze, load, original
 
 PROGRAMS = 100
-HEAD = "import numpy as np\nimport math\nfrom scipy import special\n\nK = 3\nRATE = 1e-3\n\n\ndef half(a):\n    return a * 0.5\n\n\n"
+HEAD = """\
+import numpy as np
+import math
+from scipy import special
+
+K = 3
+RATE = 1e-3
+
+
+def half(a):
+    return a * 0.5
+
+
+"""
 
 
 def staged(source: str) -> str:
@@ -53,7 +66,11 @@ def body(lines: str, parameters: str) -> list[str]:
         ("y = np.where(x > 0, x, 0.1 * x)", "x_mask = x > 0\nx_prod = 0.1 * x\ny = np.where(x_mask, x, x_prod)"),
         ("y = np.stack([x * 2, w])", "x_prod = x * 2\ny = np.stack([x_prod, w])"),
         ("y = np.clip(x, a_min=-1, a_max=np.max(w))", "w_max = np.max(w)\ny = np.clip(x, a_min=-1, a_max=w_max)"),
-        ("y = x[0] * x[1, 2] + x[1:][0]", "x_0 = x[0]\nx_1_2 = x[1, 2]\ny_prod = x_0 * x_1_2\nx_part = x[1:]\nx_part_0 = x_part[0]\ny = y_prod + x_part_0"),
+        (
+            "y = x[0] * x[1, 2] + x[1:][0]",
+            "x_0 = x[0]\nx_1_2 = x[1, 2]\ny_prod = x_0 * x_1_2\nx_part = x[1:]\nx_part_0 = x_part[0]\n"
+            "y = y_prod + x_part_0",
+        ),
         ("y = x[x > 0].sum()", "x_mask = x > 0\nx_part = x[x_mask]\ny = x_part.sum()"),
         ("p = np.exp(x)[np.arange(len(x)), w]", "x_exp = np.exp(x)\np = x_exp[np.arange(len(x)), w]"),
         ("p = x[np.arange(len(x))[:, None], w] * 2", "x_w = x[np.arange(len(x))[:, None], w]\np = x_w * 2"),
@@ -66,9 +83,15 @@ def body(lines: str, parameters: str) -> list[str]:
         ("y = np.exp(x) * 1e-5", "x_exp = np.exp(x)\ny = x_exp * 1e-5"),
         ("y = x.astype(np.float32).ravel()", "x_astype = x.astype(np.float32)\ny = x_astype.ravel()"),
         # sizes
-        ("N, D = x.shape\ny = x.reshape(N * D, -1) / (N * D)", "N, D = x.shape\nx_reshape = x.reshape(N * D, -1)\ny = x_reshape / (N * D)"),
+        (
+            "N, D = x.shape\ny = x.reshape(N * D, -1) / (N * D)",
+            "N, D = x.shape\nx_reshape = x.reshape(N * D, -1)\ny = x_reshape / (N * D)",
+        ),
         ("y = x / x.shape[0] * (len(w) - 1)", "x_ratio = x / x.shape[0]\ny = x_ratio * (len(w) - 1)"),
-        ("y = np.zeros((len(x) // 2, K + 1), dtype=x.dtype) + w", "y_zeros = np.zeros((len(x) // 2, K + 1), dtype=x.dtype)\ny = y_zeros + w"),
+        (
+            "y = np.zeros((len(x) // 2, K + 1), dtype=x.dtype) + w",
+            "y_zeros = np.zeros((len(x) // 2, K + 1), dtype=x.dtype)\ny = y_zeros + w",
+        ),
         ("y = (x @ w).shape[0] * x", "y_product = x @ w\ny = y_product.shape[0] * x"),
         ("H = x.shape[1] // 4\ny = x[:, H : 2 * H] + x[:, : H + 1]", None),
         ("n = 2\nn = x\ny = w * (n * 2)", "n = 2\nn = x\nn_prod = n * 2\ny = w * n_prod"),
@@ -79,7 +102,10 @@ def body(lines: str, parameters: str) -> list[str]:
         ("x += 2 * len(w)", "x += 2 * len(w)"),
         ("x[0] = w * 2", "w_prod = w * 2\nx[0] = w_prod"),
         ("x[0] += w[1] * 2", "w_1 = w[1]\nx_prod = w_1 * 2\nx[0] += x_prod"),
-        ("x[np.argmax(w), 1:] = half(w) + 1", "w_half = half(w)\nx_total = w_half + 1\nw_argmax = np.argmax(w)\nx[w_argmax, 1:] = x_total"),
+        (
+            "x[np.argmax(w), 1:] = half(w) + 1",
+            "w_half = half(w)\nx_total = w_half + 1\nw_argmax = np.argmax(w)\nx[w_argmax, 1:] = x_total",
+        ),
         ("x[np.argmax(w)] -= half(w)", "w_argmax = np.argmax(w)\nw_half = half(w)\nx[w_argmax] -= w_half"),
         # not understood: the compiler says so
         ("y = x * 2 + 1 if len(x) else -x * 2", "y = x * 2 + 1 if len(x) else -x * 2"),

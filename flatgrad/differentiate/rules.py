@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.differentiate.builder import Builder
+from flatgrad.frontend.calls import CallLowering
 from flatgrad.frontend.environment import Binding, Static, Structure
-from flatgrad.frontend.expressions import ExpressionLowering
 from flatgrad.frontend.source import Module, read_module
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Span, Step, Value
 
@@ -92,7 +92,7 @@ def as_binding(attribute: Attribute) -> Binding:
     raise TypeError(f"{attribute!r} cannot be named in a spelling")
 
 
-class _RuleLowering(ExpressionLowering):
+class _RuleLowering(CallLowering):
     """Reads spellings; knows the few functions that are the compiler's own."""
 
     def __init__(self, environment: Mapping[str, Binding], steps: list[Step], errors: list[Diagnostic]) -> None:
@@ -114,7 +114,7 @@ class _RuleLowering(ExpressionLowering):
                 return Slice(*parts) if len(parts) > 1 else Slice(None, *parts)
         return super()._index_item(node)
 
-    def _call(self, node: ast.Call) -> Binding:
+    def call(self, node: ast.Call) -> Binding:
         match node:
             case ast.Call(func=ast.Name(id="unbroadcast"), args=[gradient, target]):
                 return self._relation("unbroadcast", (self.operand(gradient), self.operand(target)), {}, None)
@@ -124,7 +124,7 @@ class _RuleLowering(ExpressionLowering):
                 assert template is not None
                 attrs: dict[str, Attribute] = {"shape": described, "index": template}
                 return self._relation("scatter_add", (self.operand(gradient),), attrs, None)
-        return super()._call(node)
+        return super().call(node)
 
 
 def refusal(message: str, relation: Relation, help: str = "") -> Refused:

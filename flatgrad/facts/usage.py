@@ -10,8 +10,8 @@ import ast
 from collections.abc import Mapping
 
 from flatgrad.facts.infer import Assumption
+from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.environment import Lowered
-from flatgrad.frontend.expressions import defaults_of
 from flatgrad.ir.core import DType, Kind, Relation, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from flatgrad.diagnostics import Diagnostic
-from flatgrad.ir.core import Function, Literal, Span, Stage, Type, Value
+from flatgrad.ir.core import Function, Literal, Span, Stage, Step, Type, Value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +83,12 @@ class Lowered:
     questions: Mapping[Span, Value]
     notes: tuple[Diagnostic, ...]
     covers: Mapping[Stage, tuple[Cover, ...]] = field(default_factory=dict)
+
+
+class Emit(Protocol):
+    """Takes the steps in order; `view` says that results may share memory with operands."""
+
+    def __call__(self, step: Step, view: bool) -> None: ...
 
 
 def live_names(statements: Sequence[ast.stmt]) -> dict[int, frozenset[str]]:

@@ -7,30 +7,15 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from flatgrad.diagnostics import Diagnostic
-from flatgrad.frontend.environment import Binding, Lowered, Poison, Static, Structure
+from flatgrad.frontend.constants import CONSTANTS, constant_facts, folded, static_number
+from flatgrad.frontend.environment import Binding, Emit, Poison, Static, Structure
 from flatgrad.frontend.source import Module, dotted_path, python2_name, span_of, star_import
-from flatgrad.gates.binding import Bound, Unbindable, bind
 from flatgrad.gates.entry import BY_PATH, TABLE
-from flatgrad.ir.core import Attribute, Call, Literal, Operand, Relation, Slice, Span, Step, Type, Value
-
-# What a dotted name stands for where it is a number.
-CONSTANTS: dict[str, float | None] = {
-    "numpy.pi": 3.141592653589793,
-    "numpy.e": 2.718281828459045,
-    "numpy.euler_gamma": 0.5772156649015329,
-    "numpy.inf": float("inf"),
-    "numpy.nan": float("nan"),
-    "numpy.newaxis": None,
-    "math.pi": 3.141592653589793,
-    "math.e": 2.718281828459045,
-    "math.tau": 6.283185307179586,
-    "math.inf": float("inf"),
-}
-
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Span, Type, Value
 
 # Gates whose result is an array wherever it is an index at all.
 INDEX_GATES = frozenset(
@@ -39,26 +24,18 @@ INDEX_GATES = frozenset(
 )
 
 
-class Emit(Protocol):
-    def __call__(self, step: Step, view: bool) -> None: ...
-
-
-class ExpressionLowering:
+class ExpressionLowering(ABC):
     """Lowers expressions in one environment; relations go to `emit`, errors and notes are collected."""
 
     def __init__(
         self,
         module: Module,
-        callee: Callable[[str], Lowered],
-        inlined: frozenset[str],
         environment: Mapping[str, Binding],
         names: dict[Span, Value],
         emit: Emit,
         errors: list[Diagnostic],
     ) -> None:
         self.module = module
-        self.callee = callee
-        self.inlined = inlined
         self.environment = environment
         self.names = names
         self.emit = emit
@@ -106,7 +83,7 @@ class ExpressionLowering:
             case ast.BoolOp(op=op, values=values):
                 return self._logical(node, type(op).__name__, values)
             case ast.Call():
-                return self._call(node)
+                return self.call(node)
             case ast.Attribute():
                 return self._attribute(node)
             case ast.Subscript(value=value, slice=index):
@@ -169,7 +146,7 @@ class ExpressionLowering:
     def _module_constant(self, node: ast.Name) -> Binding | None:
         """A module constant; a number keeps its name as its text, so that the generated line reads the same."""
         expression = self.module.constants[node.id]
-        value = _static_number(expression, self.module)
+        value = static_number(expression, self.module)
         if value is not None:
             return Literal(value, node.id)
         out = Value("", Type.open(node.id))
@@ -178,7 +155,7 @@ class ExpressionLowering:
                 (out,),
                 "constant",
                 (Literal(None, node.id),),
-                _constant_facts(self.module, node.id),
+                constant_facts(self.module, node.id),
                 None,
                 self._span(node),
             ),
@@ -206,9 +183,9 @@ class ExpressionLowering:
                 Diagnostic("FG021", f"no gate for the operator {path}", span, "its gradient is not known to flatgrad")
             )
             return Poison.at()
-        folded = _fold(path, operands)
-        if folded is not None:
-            return folded
+        constant = folded(path, operands)
+        if constant is not None:
+            return constant
         gate, _ = BY_PATH[path][0]
         attrs: dict[str, Attribute] = {"into": True} if into else {}
         return self._relation(gate.name, operands, attrs, span)
@@ -237,189 +214,9 @@ class ExpressionLowering:
         self.emit(Relation((out,), gate, operands, attrs, None, span), view=shares)
         return out
 
-    # Calls
-
-    def _call(self, node: ast.Call) -> Binding:
-        for argument in node.args:
-            if isinstance(argument, ast.Starred):
-                return self.error("FG030", "a starred argument is not understood yet", argument)
-        if any(keyword.arg is None for keyword in node.keywords):
-            return self.error("FG030", "** in a call is not understood yet", node)
-        path = dotted_path(self.module, node.func, frozenset(self.environment))
-        if (
-            isinstance(node.func, ast.Name)
-            and node.func.id in self.module.functions
-            and node.func.id not in self.environment
-        ):
-            return self._local_call(node, node.func.id)
-        if path is not None:
-            return self._gate_call(node, path)
-        if isinstance(node.func, ast.Attribute):
-            return self._method_call(node, node.func)
-        function = self.lower(node.func)
-        if isinstance(function, Poison):
-            return function
-        return self.error("FG022", f"{ast.unparse(node.func)} is not a function that flatgrad can see", node.func)
-
-    def _method_call(self, node: ast.Call, function: ast.Attribute) -> Binding:
-        receiver = self.as_operand(self.lower(function.value), function.value)
-        if isinstance(receiver, Poison):
-            return receiver
-        return self._bound_call(node, f".{function.attr}", (receiver,), function)
-
-    def _gate_call(self, node: ast.Call, path: str) -> Binding:
-        special = _SPECIAL_CALLS.get(path)
-        if special is not None and not node.keywords and len(node.args) == 1:
-            return self._shape_call(node, special, node.args[0])
-        return self._bound_call(node, path, (), node.func)
-
-    def _bound_call(self, node: ast.Call, path: str, leading: tuple[Operand, ...], place: ast.expr) -> Binding:
-        spoken = ast.unparse(place)
-        if path not in BY_PATH:
-            return self.error(
-                "FG021",
-                f"no gate for {spoken}",
-                place,
-                "its gradient is not known to flatgrad",
-                "`flatgrad gates` lists what is understood",
-            )
-        arguments: list[Binding] = [*leading, *(self.lower(argument) for argument in node.args)]
-        keywords = {keyword.arg: self.lower(keyword.value) for keyword in node.keywords if keyword.arg}
-        everything = [*arguments, *keywords.values()]
-        if any(isinstance(argument, Poison) for argument in everything):
-            return Poison.at()
-        try:
-            bound = bind(path, arguments, keywords, lambda one: isinstance(one, Structure))
-        except Unbindable as error:
-            return self.error(
-                "FG023",
-                f"this form of {spoken} is not understood",
-                node,
-                str(error),
-                "`flatgrad gates` lists the forms that are",
-            )
-        nodes = {id(value): argument for value, argument in zip(arguments[len(leading) :], node.args, strict=True)}
-        nodes |= {id(keywords[k.arg]): k.value for k in node.keywords if k.arg}
-        return self.apply_gate(bound, node, nodes, self._span(node))
-
-    def apply_gate(
-        self, bound: Bound[Binding], node: ast.expr, nodes: Mapping[int, ast.expr], span: Span | None
-    ) -> Binding:
-        """The relation that a bound call stands for; several results come as a Structure."""
-        gate = bound.gate
-        operands: list[Operand] = []
-        attrs: dict[str, Attribute] = {}
-        for name in gate.operands:
-            if name in bound.spelling.starred:
-                operands.extend(self.as_operand(one, nodes.get(id(one), node)) for one in bound.rest)
-            elif name == "xs" and name in bound.operands:
-                sequence = bound.operands[name]
-                if not isinstance(sequence, Structure):
-                    return self.error(
-                        "FG023",
-                        f"{gate.name} is understood on a list or tuple display only",
-                        nodes.get(id(sequence), node),
-                        "",
-                        "write the elements out: `[a, b]`",
-                    )
-                operands.extend(self._sequence(sequence, node))
-            elif name in bound.operands:
-                value = bound.operands[name]
-                operands.append(self.as_operand(value, nodes.get(id(value), node)))
-        if any(isinstance(operand, Poison) for operand in operands):
-            return Poison.at()
-        for name in gate.attributes:
-            if name in bound.spelling.starred:
-                parts = tuple(self.attribute(one, nodes.get(id(one), node)) for one in bound.rest)
-                # `x.reshape(2, 3)` and `x.reshape((2, 3))` are one
-                attrs[name] = parts[0] if len(parts) == 1 else parts
-            elif name in bound.attributes:
-                value = bound.attributes[name]
-                attrs[name] = self.attribute(value, nodes.get(id(value), node))
-            else:
-                attrs[name] = bound.spelling.defaults.get(name, gate.attributes[name])
-        if gate.name in _SEVERAL:
-            return self._several(gate.name, tuple(operands), attrs, node, span, gate.view)
-        return self._relation(gate.name, tuple(operands), attrs, span, gate.view)
-
-    def _several(
-        self,
-        gate: str,
-        operands: tuple[Operand, ...],
-        attrs: Mapping[str, Attribute],
-        node: ast.expr,
-        span: Span | None,
-        view: bool,
-    ) -> Binding:
-        count = _SEVERAL[gate]
-        sections = attrs.get("sections")
-        if count is None and isinstance(sections, int):
-            count = sections
-        elif count is None and isinstance(sections, tuple):
-            count = len(sections) + 1
-        if count is None:
-            return self.error("FG023", f"{gate} is understood with a constant number of parts only", node)
-        outs = tuple(Value("", Type.open(gate)) for _ in range(count))
-        self.emit(Relation(outs, gate, operands, attrs, None, span), view=view)
-        return Structure(outs, True, self._span(node))
-
-    def _local_call(self, node: ast.Call, name: str) -> Binding:
-        callee = self.callee(name)
-        parameters = [value.name for value in callee.function.block.params]
-        arguments: dict[str, Operand] = {}
-        if len(node.args) > len(parameters):
-            return self.error("FG024", f"{name} takes {len(parameters)} arguments", node)
-        for parameter, argument in zip(parameters, node.args, strict=False):
-            arguments[parameter] = self.operand(argument)
-        for keyword in node.keywords:
-            assert keyword.arg is not None
-            if keyword.arg not in parameters or keyword.arg in arguments:
-                return self.error("FG024", f"{name} has no parameter {keyword.arg} left", node)
-            arguments[keyword.arg] = self.operand(keyword.value)
-        defaults = defaults_of(callee.node)
-        for parameter in parameters:
-            if parameter in arguments:
-                continue
-            if parameter not in defaults:
-                return self.error("FG024", f"{name} needs {parameter}", node)
-            arguments[parameter] = self.operand(defaults[parameter])
-        ordered = tuple(arguments[parameter] for parameter in parameters)
-        if any(isinstance(operand, Poison) for operand in ordered):
-            return Poison.at()
-        outs = tuple(Value("", Type.open(name)) for _ in callee.results)
-        if name in self.inlined:
-            self._inline(callee, ordered, outs, self._span(node))
-        else:
-            params = callee.function.block.params
-            shares = any(callee.roots[result.value] & set(params) for result in callee.results)
-            changed = [p.name for p in params if p in callee.overwritten]
-            if changed:
-                return self.error(
-                    "FG042",
-                    f"{name} changes its argument {', '.join(changed)}",
-                    node,
-                    "a helper that writes into what it is given is not understood yet",
-                    "let it write into a copy",
-                )
-            self.emit(Call(outs, name, ordered, None, self._span(node)), view=shares)
-        return outs[0] if len(outs) == 1 else Structure(outs, False, self._span(node))
-
-    def _inline(self, callee: Lowered, operands: tuple[Operand, ...], outs: tuple[Value, ...], span: Span) -> None:
-        """The callee's relations in place of the call: they have no text of their own but the last."""
-        known: dict[Value, Operand] = dict(zip(callee.function.block.params, operands, strict=True))
-        (result,) = callee.results
-        for step in callee.function.block.body:
-            assert isinstance(step, Relation)
-            final = result.value in step.outs
-            fresh = outs if final else tuple(Value("", one.type) for one in step.outs)
-            known |= zip(step.outs, fresh, strict=True)
-            args = tuple(known[arg] if isinstance(arg, Value) else arg for arg in step.args)
-            attrs = {name: _replace(attribute, known) for name, attribute in step.attrs.items()}
-            entry = TABLE.get(step.gate)
-            self.emit(
-                Relation(fresh, step.gate, args, attrs, None, span if final else None),
-                view=entry is not None and entry.view,
-            )
+    @abstractmethod
+    def call(self, node: ast.Call) -> Binding:
+        """A call: `frontend.calls` knows what can be called."""
 
     # Attributes, shapes and indices
 
@@ -497,7 +294,7 @@ class ExpressionLowering:
         if isinstance(base, Poison):
             return base
         if isinstance(base, Structure):
-            position = _static_number(index, self.module)
+            position = static_number(index, self.module)
             if isinstance(position, int) and -len(base.items) <= position < len(base.items):
                 return base.items[position]
             return self.error(
@@ -549,10 +346,6 @@ class ExpressionLowering:
                 return Slice(*(None if part is None else self._index_item(part) for part in (lower, upper, step)))
             case ast.Constant(value=value) if value is Ellipsis:
                 return Ellipsis
-            case ast.Call(func=function, args=[count], keywords=[]) if self._path(function) == "builtins.range":
-                # NumPy reads `x[range(N), y]` as `x[np.arange(N), y]`
-                arange = bind("numpy.arange", [self.lower(count)], {}, lambda one: isinstance(one, Structure))
-                return self.attribute(self.apply_gate(arange, node, {}, self._span(node)), node)
             case _:
                 bound = self.lower(node)
                 if isinstance(bound, Structure):
@@ -596,25 +389,6 @@ class ExpressionLowering:
         return span_of(self.module, node)
 
 
-# How many results a gate has, None where an attribute decides.
-_SEVERAL: dict[str, int | None] = {
-    "slogdet": 2,
-    "tril_indices": 2,
-    "triu_indices": 2,
-    "split": None,
-    "array_split": None,
-    "hsplit": None,
-    "vsplit": None,
-    "dsplit": None,
-}
-
-_SPECIAL_CALLS = {
-    "numpy.shape": "shape",
-    "numpy.ndim": "ndim",
-    "numpy.size": "size",
-    "builtins.len": "len",
-}
-
 _EXPRESSIONS: dict[type[ast.expr], str] = {
     ast.IfExp: "a conditional expression",
     ast.Lambda: "a lambda",
@@ -631,125 +405,3 @@ _EXPRESSIONS: dict[type[ast.expr], str] = {
     ast.Await: "await",
     ast.Yield: "yield",
 }
-
-
-def defaults_of(node: ast.FunctionDef) -> dict[str, ast.expr]:
-    """The default of each parameter that has one."""
-    arguments = node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    found = dict(
-        zip([a.arg for a in positional[len(positional) - len(arguments.defaults) :]], arguments.defaults, strict=True)
-    )
-    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        if default is not None:
-            found[argument.arg] = default
-    return found
-
-
-def _replace(attribute: Attribute, known: Mapping[Value, Operand]) -> Attribute:
-    match attribute:
-        case Value():
-            operand = known.get(attribute, attribute)
-            if isinstance(operand, Literal):
-                assert not isinstance(operand.value, complex)
-                return operand.value
-            return operand
-        case Slice(start, stop, step):
-            return Slice(_replace(start, known), _replace(stop, known), _replace(step, known))
-        case tuple():
-            return tuple(_replace(part, known) for part in attribute)
-        case _:
-            return attribute
-
-
-def _static_number(node: ast.expr, module: Module) -> int | float | None:
-    """The value of an expression of constants, None where it is anything else."""
-    match node:
-        case ast.Constant(value=bool()):
-            return None
-        case ast.Constant(value=int() | float() as value):
-            return value
-        case ast.Name(id=name) if name in module.constants:
-            return _static_number(module.constants[name], module)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            number = _static_number(operand, module)
-            return None if number is None else -number
-        case ast.BinOp(left=left, op=op, right=right):
-            first, second = _static_number(left, module), _static_number(right, module)
-            if first is None or second is None:
-                return None
-            return _number(type(op).__name__, first, second)
-        case ast.Attribute():
-            path = dotted_path(module, node, frozenset())
-            return CONSTANTS.get(path) if path is not None else None
-        case _:
-            return None
-
-
-def _number(operator: str, first: int | float, second: int | float) -> int | float | None:
-    try:
-        match operator:
-            case "Add":
-                return first + second
-            case "Sub":
-                return first - second
-            case "Mult":
-                return first * second
-            case "Div":
-                return first / second
-            case "FloorDiv":
-                return first // second
-            case "Mod":
-                return first % second
-            case "Pow":
-                result = first**second
-                return result if isinstance(result, int | float) else None
-    except (ZeroDivisionError, OverflowError):
-        return None
-    return None
-
-
-def _fold(path: str, operands: tuple[Operand, ...]) -> Literal | None:
-    """A literal for an operator on literals: the text stays what was written."""
-    values = [operand.value for operand in operands if isinstance(operand, Literal)]
-    if len(values) != len(operands) or any(isinstance(v, bool | str | complex) or v is None for v in values):
-        return None
-    numbers = [value for value in values if isinstance(value, int | float)]
-    result = _number(path, *numbers) if len(numbers) == 2 else (-numbers[0] if path == "USub" else None)
-    if result is None:
-        return None
-    return Literal(result, repr(result))
-
-
-def _constant_facts(module: Module, name: str) -> dict[str, Attribute]:
-    """What the text tells of a module constant that is no number.
-
-    `X: "6 3 float" = ...` stands for an array that `flatgrad.compile` has at hand: its shape and dtype are facts.
-    """
-    for statement in module.tree.body:
-        match statement:
-            case ast.AnnAssign(
-                target=ast.Name(id=target), annotation=ast.Constant(value=str(claim)), value=ast.Constant(value=value)
-            ) if target == name and value is Ellipsis:
-                *dims, dtype = claim.split()
-                nesting: Attribute = None
-                for dim in reversed(dims):
-                    nesting = (int(dim), nesting)
-                return {"value": nesting or (), "dtype": dtype}
-    return {"value": _constant_shape(module.constants[name])}
-
-
-def _constant_shape(node: ast.expr) -> Attribute:
-    """The nesting of a display of numbers, so that its shape is known: `[[1, 2], [3, 4]]` is (2, (2, None)).
-
-    "unknown" for everything whose shape the text does not tell: calls, names, and displays of them.
-    """
-    match node:
-        case ast.List(elts=elements) | ast.Tuple(elts=elements):
-            inner = tuple(_constant_shape(element) for element in elements)
-            return "unknown" if "unknown" in inner else (len(elements), *inner[:1])
-        case ast.Constant(value=value) if value is not Ellipsis:
-            return None
-        case ast.UnaryOp(operand=ast.Constant()):
-            return None
-    return "unknown"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.frontend.calls import CallLowering
 from flatgrad.frontend.environment import (
     Binding,
     Lowered,
@@ -21,7 +22,6 @@ from flatgrad.frontend.environment import (
     Structure,
     live_names,
 )
-from flatgrad.frontend.expressions import ExpressionLowering
 from flatgrad.frontend.source import Module, span_of, statement_text
 from flatgrad.ir.core import Attribute, Block, Call, Function, Kind, Literal, Relation, Span, Stage, Step, Type, Value
 
@@ -71,7 +71,7 @@ class _FunctionLowering:
         self.kept_unnamed: set[Value] = set()
         self.errors: list[Diagnostic] = []
         self.stage: Stage | None = None
-        self.expressions = ExpressionLowering(
+        self.expressions = CallLowering(
             context.module, context.callee, context.inlined, self.environment, self.names, self._emit, self.errors
         )
 

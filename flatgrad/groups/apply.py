@@ -92,6 +92,8 @@ def _probabilities(build: Builder, relation: Relation, variable: str | None) -> 
             return build.value("exp", logp, name=name)
         case {"scores": Value() as scores, "total": Value() as total, "axis": int() as axis}:
             return build.value("exp", build.add("subtract", scores, _with_classes(build, total, axis)), name=name)
+    if relation.gate == "group.log_softmax":
+        return build.value("exp", relation.out, name=name)
     raise ValueError(f"{relation.gate} does not say where its probabilities are")
 
 
@@ -113,7 +115,8 @@ def _with_classes(build: Builder, rows: Operand, axis: int) -> Operand:
 
 def _log_softmax(build: Builder, relation: Relation, name: str, dz: Operand) -> Operand:
     axis = relation.attrs["axis"]
-    names: dict[str, Binding] = {"dz": dz, "p": _probabilities(build, relation, None)}
+    own = Relation(relation.outs, relation.gate, relation.args, {"logp": relation.out, **relation.attrs})
+    names: dict[str, Binding] = {"dz": dz, "p": _probabilities(build, own, None)}
     along = "" if axis is None else f", axis={axis!r}, keepdims=True"
     return build_rule(build, f"dz - p * np.sum(dz{along})", names)
 

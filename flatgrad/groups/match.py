@@ -83,10 +83,12 @@ def _is_result(graph: Graph, step: Relation) -> bool:
 
 def _attributes(found: Found, step: Relation) -> dict[str, Attribute]:
     """Those of the group, and what an augmented assignment changes: `p /= p.sum()` stays one."""
+    # The result itself is no value that it could be computed from: a rule has it anyway.
+    attrs = {name: value for name, value in found.attrs.items() if value is not step.out}
     if "into" not in step.attrs:
-        return dict(found.attrs)
+        return attrs
     sides = (arg.value if isinstance(arg, Literal) else arg for arg in step.args)
-    return {**found.attrs, "into": tuple(side for side in sides if not isinstance(side, complex))}
+    return {**attrs, "into": tuple(side for side in sides if not isinstance(side, complex))}
 
 
 def _without_leftovers(body: tuple[Step, ...], leftovers: set[Step], lowered: Lowered) -> tuple[Step, ...]:

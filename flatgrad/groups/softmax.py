@@ -232,5 +232,7 @@ def softmax_groups(graph: Graph, relation: Relation) -> list[Found]:
 def _normals(gate: str, spoken: str, known: Normal | None) -> list[Found]:
     if known is None:
         return []
-    attrs = {"axis": known.axis, **(dict(known.source) if gate == "log_softmax" else {})}
+    attrs: dict[str, Attribute] = {"axis": known.axis}
+    if gate == "log_softmax":
+        attrs |= {name: value for name, value in known.source if name != "logp"}
     return [Found(f"group.{gate}", (x,), attrs, (x,), called(spoken, x)) for x in known.inputs]

@@ -100,10 +100,12 @@ SOFTMAX = (
     "e = np.exp(x); e / sum(e)",
     "e = np.exp(x - x.max(axis=0)); e / np.sum(e, axis=0, keepdims=True)",
     "np.exp(x) / np.exp(x).sum()",
-    "np.exp(x - np.log(np.sum(np.exp(x), axis=1, keepdims=True)))",
+    "s = x - np.max(x, axis=1, keepdims=True); np.exp(s - np.log(np.sum(np.exp(s), axis=1, keepdims=True)))",
     "m = x.max(axis=1, keepdims=True); np.exp(x - (m + np.log(np.sum(np.exp(x - m), axis=1, keepdims=True))))",
 )
 LOG_SOFTMAX = (
+    # of what may overflow, the softmax is not taken: zeros would look like probabilities
+    "np.exp(x - np.log(np.sum(np.exp(x), axis=1, keepdims=True)))",
     "x - np.log(np.sum(np.exp(x), axis=1, keepdims=True))",
     "s = x - np.max(x, axis=1, keepdims=True); s - np.log(np.sum(np.exp(s), axis=1, keepdims=True))",
     "s = x - np.max(x, axis=1, keepdims=True); s - np.log(np.exp(s).sum(axis=1))[:, None]",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support import EXAMPLES, assignments, check_module, compiled
-from tests.traps import LABELS, drawn, model
+from tests.traps import LABELS, drawn, gradients, model
 
 X = drawn((3, 4), 5)
 W = drawn((4, 4), 6)
@@ -97,12 +97,18 @@ dlogits = p.copy()
 dlogits[np.arange(X.shape[0]), y] -= 1
 dlogits *= dout""",
     # From the logarithms there is nothing to be copied
-    f"{SCORES}logp = scores - np.log(np.sum(np.exp(scores), axis=1, keepdims=True)); "
+    f"{SCORES}s = scores - scores.max(axis=1, keepdims=True); logp = s - np.log(np.exp(s).sum(axis=1, keepdims=True)); "
     "loss = -logp[np.arange(len(X)), y].mean(); return loss": """\
-# (2)-(3) softmax cross-entropy of scores against y
+# (2)-(4) softmax cross-entropy of scores against y
 dscores = np.exp(logp)
 dscores[np.arange(N), y] -= 1
 dscores *= dloss / N""",
+    # Exponentials that may overflow are divided by their sum: nan, and no zeros that look like probabilities
+    f"{SCORES}e = np.exp(scores); s = e.sum(axis=1); return np.log(s) - scores[np.arange(len(X)), y]": """\
+# (2)-(4) softmax cross-entropy of scores against y
+dscores = e / s[:, None]
+dscores[np.arange(X.shape[0]), y] -= 1
+dscores *= dout[:, None]""",
     # Statements that have no part in a group stand between those that have
     f"{SCORES}e = np.exp(scores); r = np.sum(W * W); p = e / e.sum(axis=1, keepdims=True); "
     "return np.sum(p * p) + r": """\
@@ -135,7 +141,7 @@ def test_groups_over_statements_are_named() -> None:
         "low = 0.1 * x; h = np.maximum(low, x); return h * h": "# (1)-(2) leaky ReLU of x\n"
         "dx = np.where(x > 0, dh, dh * 0.1)",
         "m = x > 0; h = np.where(m, x, 0.1 * x); return h * h": "dx = np.where(m, dh, dh * 0.1)",
-        "e = np.exp(x); z = np.log(np.sum(e)); return z": "# (1)-(2) logsumexp of x\ndx = dz / np.sum(e) * e",
+        "e = np.exp(x); z = np.log(np.sum(e)); return z": "# (1)-(2) logsumexp of x\ndx = dz / e_sum * e",
     }
     for body, lines in expected.items():
         text = compiled(model(body, 'x: "N"')).text
@@ -191,13 +197,45 @@ def test_the_text_can_be_compiled_again() -> None:
     check_module(model(body, parameters), inputs)
 
 
+OVERFLOWING = (
+    "return np.sum(np.log(np.sum(np.exp(x), axis=1)))",
+    "logp = x - np.log(np.sum(np.exp(x), axis=1, keepdims=True)); return np.sum(logp * logp)",
+    "return np.sum(np.exp(x - np.log(np.sum(np.exp(x), axis=1, keepdims=True))) ** 2)",
+    "p = np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True); return -np.mean(np.log(p[np.arange(2), y]))",
+    "return np.mean(np.log(np.exp(x).sum(axis=1)) - x[np.arange(2), y])",
+    "logp = x - np.log(np.exp(x).sum(axis=1))[:, None]; return -np.mean(logp[np.arange(2), y])",
+)
+
+
+@pytest.mark.parametrize("body", OVERFLOWING)
+def test_what_overflows_is_not_silently_wrong(body: str) -> None:
+    """Where the forward pass overflows, the gradient holds nan, as that of the single steps does."""
+    source = model(body, 'x: "2 C", y: "2 int"' if "y]" in body else 'x: "2 C"')
+    x = np.array([[1000.0, 0.0, 999.0], [1.0, 2.0, 3.0]])
+    with np.errstate(all="ignore"):
+        found = gradients(source, [x, np.array([0, 1])] if "y]" in body else [x])
+    assert np.any(np.isnan(found[0]))
+
+
+@pytest.mark.parametrize(
+    ("body", "slope"),
+    [
+        ("return np.log(1 + np.exp(x))", 1.0),
+        ("return -np.log(1 + np.exp(-x))", 0.0),
+        ("return 1 / (1 + np.exp(-x))", 0.0),
+    ],
+)
+def test_saturated_functions_are_right(body: str, slope: float) -> None:
+    with np.errstate(all="ignore"):
+        found = gradients(model(body, "x"), [np.array([1000.0, -1000.0])], np.ones(2))
+    np.testing.assert_array_equal(found, [slope, 1 - slope if "log" in body else 0.0])
+
+
 def test_large_scores_do_not_overflow() -> None:
     body = (
         f"{SCORES}s = scores - scores.max(axis=1, keepdims=True); e = np.exp(s); p = e / e.sum(axis=1, keepdims=True); "
     )
     source = model(body + "return -np.log(p[np.arange(len(X)), y]).mean()", 'X: "N D", W: "D C", y: "N int"')
     check_module(source, {"X": X, "W": W, "y": LABELS})
-    from tests.traps import gradients
-
     found = gradients(source, [1000 * np.sign(X), np.eye(4), X.argmax(axis=1)])
     assert all(np.all(np.isfinite(gradient)) for gradient in found)

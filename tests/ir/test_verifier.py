@@ -134,7 +134,7 @@ def test_what_is_not_valid(bad: Block, message: str) -> None:
 
 def test_the_two_dims_of_a_negative_are_compared() -> None:
     y = array("y", "N", 2)
-    with pytest.raises(InvalidIR, match="2 is not 3|3 is not 2"):
+    with pytest.raises(InvalidIR, match=r"2 is not 3|3 is not 2"):
         verify(block(relation(array("z", "N", 3), "negative", y), params=(y,)))
 
 
