@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from flatgrad.analysis import useful, varied
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.differentiate.walk import Backward, Signature, differentiate
-from flatgrad.emit.module import FunctionPlan, ModulePlan, write_module
+from flatgrad.emit.module import FunctionPlan, ModulePlan, import_names, write_module
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.infer import Assumption, infer
 from flatgrad.facts.usage import default_assumptions, usage_assumptions
@@ -97,6 +97,7 @@ class _Compilation:
         order = self._call_order(chosen)
         for name in order:
             self._choose_parameters(name, name in chosen)
+        self._check_names(order)
         plans = {name: self._plan(name) for name in order if self.differentiated[name]}
         written = tuple(plans[name] for name in self.module.functions if name in plans)
         plan = ModulePlan(self.module, written, self._command())
@@ -113,6 +114,23 @@ class _Compilation:
         )
         ir = "\n\n".join(printed(p.lowered.function, p.backward.block) for p in written)
         return Compiled(text, ir + "\n", tuple(self.notes), entries)
+
+    def _check_names(self, order: list[str]) -> None:
+        """What the module defines must not be what the file defines already, and not twice."""
+        defined: dict[str, str] = {}
+        for name in order:
+            base = name.removesuffix("_forward")
+            for made in (f"{base}_forward", f"{base}_backward", f"{base}_value_and_grad"):
+                owner = defined.get(made) or (made if made in self.module.functions and made != name else None)
+                called = owner in defined.values() or any(owner in _called_names(self.module, other) for other in order)
+                if owner is not None and called and self.differentiated[name]:
+                    node = self.module.functions[name]
+                    message = f"{name} would be written as {made}, which {owner} is already"
+                    raise Refused(
+                        (Diagnostic("FG067", message, name_span(self.module, node), "", "rename one of them"),)
+                    )
+                if self.differentiated[name]:
+                    defined[made] = name
 
     # Which functions
 
@@ -326,10 +344,10 @@ class _Compilation:
             for value in lowered.questions.values()
             if value.type.kind is Kind.SCALAR
             for root in lowered.roots[value]
-            if root in params
+            if root in params and root.type.kind is Kind.SCALAR
         )
         if numbers or any(one.shape is not None for one in assumptions.values()):
-            guards = guard_lines(self.raw[name], assumptions, self._called, "np", numbers)
+            guards = guard_lines(self.raw[name], assumptions, self._called, self._numpy(), numbers)
         return FunctionPlan(
             name=name,
             lowered=lowered,
@@ -338,6 +356,9 @@ class _Compilation:
             claims=self.claims[name],
             returned=upstream if self.options.output else tuple(range(len(lowered.results))),
         )
+
+    def _numpy(self) -> str:
+        return import_names(self.module, [name for name, wanted in self.differentiated.items() if wanted]).numpy
 
     def _differentiated(self, lowered: Lowered, wrt: tuple[Value, ...], upstream: tuple[int, ...]) -> Backward:
         return differentiate(lowered, wrt, upstream, self._signature, self.options.accumulate == "always")

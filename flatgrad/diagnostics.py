@@ -54,6 +54,7 @@ CATALOGUE: dict[str, str] = {
     "FG064": "a file with nothing to differentiate",
     "FG065": "a result is left out of the differentiation (a note)",
     "FG066": "a result of --output that is not there",
+    "FG067": "two functions would have one name in the module",
     "FG081": "pyproject.toml cannot be read as TOML",
     "FG082": "a key in [tool.flatgrad] that flatgrad does not have",
     "FG083": "a value in [tool.flatgrad] of the wrong type, or not one of the choices",

@@ -280,7 +280,10 @@ class _Walk:
                 if _needed(step, out, spelling):
                     environment[f"dz{position}"] = self._adjoint(out)
             environment["dzs"] = Structure(tuple(gradients), True, NOWHERE)
-        return build_rule(self.build, spelling, environment)
+        try:
+            return build_rule(self.build, spelling, environment)
+        except ValueError:
+            raise refusal(f"the gradient of {gate.name} is not known for these arguments", step) from None
 
     def _reverse_read(self, step: Relation) -> None:
         (source,) = step.args

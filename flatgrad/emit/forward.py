@@ -191,6 +191,10 @@ class _ForwardWriter:
                 if isinstance(step, Relation):
                     text = self._on_one_line(self.edits.inner(step.span))
                     place = hoist.name
+                    if step.gate == "array_of" and text[:1] in "[(":
+                        text = f"{self.residuals.names.numpy}.array({text})"
+                    if len(step.outs) > 1:
+                        text, place = f"{text}[{step.outs.index(out)}]", ""
                     if hoist.copied and self.lowered.roots.get(out) == frozenset((out,)):
                         # The name keeps the value, what is written to later is a copy.
                         place = _copied(hoist.name, out)
@@ -297,7 +301,7 @@ class _ForwardWriter:
         return ast.unparse(spell(mask, operand, self.residuals.names))
 
     def _on_one_line(self, text: str) -> str:
-        return ast.unparse(ast.parse(text.strip(), mode="eval")) if "\n" in text else text
+        return ast.unparse(ast.parse(f"({text})", mode="eval")) if "\n" in text else text
 
     # The body
 
@@ -388,7 +392,8 @@ class _ForwardWriter:
         for result, name in self.plan.results:
             text = self.edits.rendered(result.span)
             if text != name:
-                lines.append(f"{name} = {text}{trailing}")
+                text = f"({text})" if "\n" in text else text
+                lines.extend(f"{name} = {text}{trailing}".split("\n"))
         lines = [*body, *lines, *self.after.get(stage, [])]
         cached = _tuple_text(self.plan.cache)
         lines.append(f"return {', '.join([name for _, name in self.plan.results])}, {cached}")

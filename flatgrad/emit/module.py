@@ -76,7 +76,7 @@ def write_module(plan: ModulePlan) -> str:
 
     from flatgrad.resources import template
 
-    names = _import_names(plan)
+    names = import_names(plan.module, [one.name for one in plan.functions])
     functions = tuple(_function(plan, one, names) for one in plan.functions)
     helpers = _helpers(plan.module, functions)
     environment = jinja2.Environment(
@@ -106,26 +106,36 @@ def write_module(plan: ModulePlan) -> str:
 # Names at the head of the module
 
 
-def _import_names(plan: ModulePlan) -> Names:
-    module = plan.module
-    local = {path: name for name, path in module.imports.items()}
-    numpy = local.get("numpy", "np" if "np" not in module.bound else "numpy")
-    taken = module.bound | {name for one in plan.functions for name in _own_names(one)}
+def import_names(module: Module, functions: Iterable[str]) -> Names:
+    """What the module calls its imports: as the user does, unless one of the functions has a variable of that name."""
+    bound = {name for function in functions for name in _bound_names(module.functions[function])}
+    local = {path: name for name, path in module.imports.items() if name not in bound}
+
+    def free(path: str, wanted: str) -> str:
+        return local.get(path) or Scope(module.bound | bound).take(wanted)
+
     return Names(
-        numpy, local.get("math", "math"), local.get("scipy.special", "special"), Scope(taken).take("unbroadcast")
+        free("numpy", "np"), free("math", "math"), free("scipy.special", "special"), free("unbroadcast", "unbroadcast")
     )
+
+
+def _bound_names(node: ast.FunctionDef) -> set[str]:
+    stored = {p.id for p in ast.walk(node) if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Store)}
+    return stored | {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}
 
 
 def _imports(module: Module, used: frozenset[str], names: Names) -> tuple[str, ...]:
     kept = [text for one in module.import_texts if (text := one.keeping(used))]
     bound = {name for one in module.import_texts for name in one.names}
     extra = []
-    if names.math in used and names.math not in bound:
-        extra.append("import math")
-    if names.numpy in used and names.numpy not in bound:
-        extra.append("import numpy as np" if names.numpy == "np" else f"import numpy as {names.numpy}")
-    if names.special in used and names.special not in bound:
-        extra.append("from scipy import special")
+    for name, statement in (
+        (names.math, "import math"),
+        (names.numpy, "import numpy as np"),
+        (names.special, "from scipy import special"),
+    ):
+        if name in used and name not in bound:
+            plain = statement.split()[-1]
+            extra.append(statement if name == plain else f"{statement.removesuffix(' as np')} as {name}")
     lines = list(dict.fromkeys([*kept, *extra]))
     standard = [line for line in lines if line.split()[1].partition(".")[0] in sys.stdlib_module_names]
     others = [line for line in lines if line not in standard]
@@ -150,7 +160,8 @@ def _used_names(text: str) -> frozenset[str]:
 def _helpers(module: Module, functions: tuple[FunctionText, ...]) -> tuple[str, ...]:
     """The functions that forward calls as they are: those that stand for a gate, those that carry no gradient."""
     wanted: list[str] = []
-    pending = ["\n".join(line for one in functions for line in one.forward.lines if not line.startswith("return "))]
+    pending = [f"def header({one.forward.signature}): pass" for one in functions]
+    pending += ["\n".join(line for one in functions for line in one.forward.lines if not line.startswith("return "))]
     while pending:
         for name in sorted(_called_names(pending.pop()) & set(module.functions) - set(wanted)):
             wanted.append(name)

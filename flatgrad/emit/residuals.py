@@ -59,18 +59,24 @@ class Residuals:
     _pending: list[tuple[Relation, _Hole]] = field(default_factory=list)
     _masks: dict[tuple[str, Value, str], str] = field(default_factory=dict)
     _params: frozenset[Value] = frozenset()
+    # How many values bear a name: one that is bound again cannot be read off a shape under its name.
+    _bearers: dict[str, int] = field(default_factory=dict)
     _users: dict[Value, Relation] = field(default_factory=dict)
     _targets: dict[Stage, str] = field(default_factory=dict)
     _sizes: dict[Dim, str] = field(default_factory=dict)
     _shared: set[Value] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        bound = (out for step in self.lowered.function.block.body for out in step.outs)
+        for value in (*self.lowered.function.block.params, *bound):
+            self._bearers[value.name] = self._bearers.get(value.name, 0) + 1
         for step in self.lowered.function.block.body:
             for out in step.outs:
                 self._producers[out] = step
                 if out.name and step.stage is not None:
                     self._targets.setdefault(step.stage, out.name)
-                if isinstance(step, Relation) and step.gate == "dim" and out.name and out.type.number is not None:
+                sized = isinstance(step, Relation) and step.gate == "dim" and self._bearers[out.name] == 1
+                if sized and out.name and out.type.number is not None:
                     self._sizes.setdefault(out.type.number, out.name)
             for value in step.operands():
                 if isinstance(step, Relation):
@@ -88,7 +94,7 @@ class Residuals:
     def expression(self, value: Value) -> ast.expr:
         """A forward value, as backward writes it."""
         producer = self._producers.get(value)
-        if value.name and isinstance(producer, Relation) and producer.gate == "dim":
+        if self._bearers.get(value.name) == 1 and isinstance(producer, Relation) and producer.gate == "dim":
             return self.size(producer)
         if self._has_name(value):
             return self._named(value)
@@ -245,7 +251,8 @@ class Residuals:
         number = relation.out.type.number
         if number is not None and number.constant is not None:
             return ast.Constant(number.constant)
-        named = relation.out.name or self._user_name(number)
+        own = relation.out.name if self._bearers.get(relation.out.name) == 1 else ""
+        named = own or self._user_name(number)
         key = ("dim", number if number is not None else relation.out)
         if key in settled:
             return settled[key]

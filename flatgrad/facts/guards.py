@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -84,24 +85,32 @@ def _conditions(
     texts: _Texts,
 ) -> dict[str, tuple[str, Shape | None]]:
     """For each parameter that needs one its condition, and, where that compares the whole shape, what it says."""
+    claims = {v.name: s for v in lowered.function.block.params if v.name in relied and (s := relied[v.name].shape)}
+    places = _places(claims)
     found: dict[str, tuple[str, Shape | None]] = {}
-    places: dict[Dim, Place] = {}
-    for name in (value.name for value in lowered.function.block.params):
-        if name not in relied:
-            continue
-        claim = relied[name].shape
-        assert claim is not None
+    for name, claim in claims.items():
         condition, whole = _condition(name, claim, proven[name], ranked, relied, places, texts)
         if condition:
-            bound = [places.get(dim) for dim in claim.front]
-            said = None
-            if whole and all(place is not None for place in bound):
-                said = Shape(tuple(Dim.symbol(f"{other}[{axis}]") for other, axis in (b for b in bound if b)))
-            found[name] = (condition, said)
-        if claim.middle is None:
-            for axis, dim in enumerate(claim.front):
-                places.setdefault(dim, (name, axis))
+            said = [places[dim] for dim in claim.front if dim in places]
+            shape = Shape(tuple(Dim.symbol(f"{other}[{axis}]") for other, axis in said)) if whole else None
+            found[name] = (condition, shape if len(said) == len(claim.front) else None)
     return found
+
+
+def _axes(claim: Shape) -> list[tuple[int, Dim]]:
+    """The dims that a claim names, by axis: from the front, and from the end behind unknown ones."""
+    back = [(axis - len(claim.back), dim) for axis, dim in enumerate(claim.back)]
+    return [*enumerate(claim.front), *back]
+
+
+def _places(claims: Mapping[str, Shape]) -> dict[Dim, Place]:
+    """Where each dim is read off: the first axis that is just it."""
+    every = [(dim, (name, axis)) for name, claim in claims.items() for axis, dim in _axes(claim)]
+    places: dict[Dim, Place] = {}
+    for dim, place in every:
+        if dim.constant is None:
+            places.setdefault(dim, place)
+    return places
 
 
 def _is_read(lowered: Lowered, name: str) -> bool:
@@ -115,10 +124,12 @@ def _without_shape(one: Assumption) -> Assumption:
 
 def _with_rank(one: Assumption, name: str) -> Assumption:
     """The rank that is claimed, with dims of which nothing is known."""
-    if one.shape is None or one.shape.middle is not None:
+    if one.shape is None:
         return _without_shape(one)
-    dims = tuple(Dim.symbol(f"{name}[{axis}]") for axis in range(len(one.shape.front)))
-    return Assumption(Shape(dims), one.dtype, one.kind)
+    front = tuple(Dim.symbol(f"{name}[{axis}]") for axis in range(len(one.shape.front)))
+    back = tuple(Dim.symbol(f"{name}[{axis - len(one.shape.back)}]") for axis in range(len(one.shape.back)))
+    middle = None if one.shape.middle is None else f"{name}[...]"
+    return Assumption(Shape(front, middle, back), one.dtype, one.kind)
 
 
 def _condition(
@@ -130,75 +141,59 @@ def _condition(
     places: Mapping[Dim, Place],
     texts: _Texts,
 ) -> tuple[str, bool]:
-    if claim.middle is not None:
-        return "", False
     if claim.is_scalar:
         return "" if proven.shape.is_scalar else f"{texts.numpy}.ndim({name}) != 0", False
-    rank_known = proven.shape.rank == len(claim.front)
-    actual = ranked[name].shape.front
-    open_axes = []
-    known: dict[Dim, Dim] = {}
-    for axis, dim in enumerate(claim.front):
-        if dim.constant is not None:
-            if actual[axis].constant != dim.constant:
-                open_axes.append(axis)
-            continue
-        place = places.get(dim)
-        if place is not None:
-            other, position = place
-            if ranked[other].shape.front[position] != actual[axis]:
-                open_axes.append(axis)
-        elif dim in known:
-            if known[dim] != actual[axis]:
-                open_axes.append(axis)
-        elif (
-            dim.as_symbol is None
-            and _expressible(dim, places, claim)
-            and dim.substitute(_bindings(dim, places, ranked)) != actual[axis]
-        ):
-            open_axes.append(axis)
-        known.setdefault(dim, actual[axis])
-    if not open_axes:
-        return "" if rank_known else f"{texts.ndim(name)} != {len(claim.front)}", False
-    wanted = [_dim_text(dim, axis, places, claim, name, texts) for axis, dim in enumerate(claim.front)]
-    if all(text is not None for text in wanted) and len(open_axes) == len(wanted):
-        return f"{texts.shape(name)} != {_shape_text(claim, relied, places, [t or '' for t in wanted], texts)}", True
-    parts = [] if rank_known else [f"{texts.ndim(name)} != {len(claim.front)}"]
-    parts += [f"{texts.shape(name)}[{axis}] != {wanted[axis]}" for axis in open_axes if wanted[axis] is not None]
+    if claim.middle is None:
+        rank = "" if proven.shape.rank == len(claim.front) else f"{texts.ndim(name)} != {len(claim.front)}"
+    else:
+        rank = "" if proven.shape.least_rank >= claim.least_rank else f"{texts.ndim(name)} < {claim.least_rank}"
+    wanted = {axis: _dim_text(name, axis, dim, ranked, places, texts) for axis, dim in _axes(claim)}
+    differing = {axis: text for axis, text in wanted.items() if text}
+    if claim.middle is None and differing and len(differing) == len(claim.front) and not _has_remainder(differing):
+        return f"{texts.shape(name)} != {_shape_text(claim, relied, places, list(differing.values()), texts)}", True
+    parts = [rank] if rank else []
+    for axis, text in differing.items():
+        parts.append(text if _has_remainder({axis: text}) else f"{texts.shape(name)}[{axis}] != {text}")
     return " or ".join(parts), False
 
 
-def _expressible(dim: Dim, places: Mapping[Dim, Place], claim: Shape) -> bool:
-    return all(Dim.symbol(s) in places or Dim.symbol(s) in claim.front for s in dim.symbols())
+def _has_remainder(texts: Mapping[int, str]) -> bool:
+    return any(" % " in text for text in texts.values())
 
 
-def _bindings(dim: Dim, places: Mapping[Dim, Place], ranked: Mapping[str, Type]) -> dict[str, Dim]:
-    found: dict[str, Dim] = {}
-    for symbol in dim.symbols():
-        place = places.get(Dim.symbol(symbol))
-        if place is not None:
-            found[symbol] = ranked[place[0]].shape.front[place[1]]
-    return found
-
-
-def _dim_text(dim: Dim, axis: int, places: Mapping[Dim, Place], claim: Shape, name: str, texts: _Texts) -> str | None:
-    """How a dim is read off an earlier parameter, or off an earlier axis of this one; None where nothing tells."""
+def _dim_text(
+    name: str, axis: int, dim: Dim, ranked: Mapping[str, Type], places: Mapping[Dim, Place], texts: _Texts
+) -> str:
+    """What the size along an axis is to be compared with; '' where executed lines prove it, or where it is what others
+    are compared with. A size that must only be divisible is a test of its own: `x.shape[1] % 4 != 0`."""
+    actual = ranked[name].shape.dim(axis)
     if dim.constant is not None:
-        return str(dim.constant)
-    if dim in places:
-        other, position = places[dim]
-        return f"{texts.shape(other)}[{position}]"
-    if dim in claim.front[:axis]:
-        return f"{texts.shape(name)}[{claim.front.index(dim)}]"
-    if dim.as_symbol is None and _expressible(dim, places, claim):
+        return "" if actual is not None and actual.constant == dim.constant else str(dim.constant)
+    other, position = places[dim]
+    if (other, position) != (name, axis):
+        return (
+            ""
+            if actual is not None and ranked[other].shape.dim(position) == actual
+            else f"{texts.shape(other)}[{position}]"
+        )
+    if dim.as_symbol is not None:
+        return ""
+    symbols = sorted(dim.symbols(), key=len, reverse=True)
+    if all(Dim.symbol(symbol) in places for symbol in symbols):
+        bound = {
+            symbol: ranked[places[Dim.symbol(symbol)][0]].shape.dim(places[Dim.symbol(symbol)][1]) for symbol in symbols
+        }
+        known = {symbol: found for symbol, found in bound.items() if found is not None}
+        if len(known) == len(symbols) and dim.substitute(known) == actual:
+            return ""
         text = str(dim)
-        for symbol in sorted(dim.symbols(), key=len, reverse=True):
-            inner = _dim_text(Dim.symbol(symbol), axis, places, claim, name, texts)
-            if inner is None:
-                return None
-            text = text.replace(symbol, inner)
+        for symbol in symbols:
+            place, position = places[Dim.symbol(symbol)]
+            text = re.sub(rf"\b{re.escape(symbol)}\b", f"{texts.shape(place)}[{position}]", text)
         return text
-    return None
+    if len(dim.terms) == 1 and dim.terms[0][1] > 1:
+        return f"{texts.shape(name)}[{axis}] % {dim.terms[0][1]} != 0"
+    return ""
 
 
 def _shape_text(
@@ -208,6 +203,8 @@ def _shape_text(
     for name, position in places.values():
         other = relied[name].shape
         assert other is not None
+        if position < 0 or other.middle is not None:
+            continue
         if other.front[position:] == claim.front:
             return texts.shape(name) + (f"[{position}:]" if position else "")
         if position == 0 and other.front[: len(claim.front)] == claim.front:
@@ -229,6 +226,8 @@ def _message(names: list[str], relied: Mapping[str, Assumption], texts: _Texts) 
 def _spoken(shape: Shape) -> str:
     """A shape for people: a dim that nobody named is an underscore."""
     dims = [str(dim) if all(name.isidentifier() for name in dim.symbols()) else "_" for dim in shape.front]
+    if shape.middle is not None:
+        dims += ["...", *(str(dim) for dim in shape.back)]
     return "(" + ", ".join(dims) + ("," if len(dims) == 1 else "") + ")"
 
 

@@ -181,7 +181,7 @@ class CallLowering(ExpressionLowering):
             return self.error("FG023", f"{gate} is understood with a constant number of parts only", node)
         outs = tuple(Value("", Type.open(gate)) for _ in range(count))
         self.emit(Relation(outs, gate, operands, attrs, None, span), view=view)
-        return Structure(outs, True, self._span(node))
+        return Structure(outs, gate.endswith("split"), self._span(node))
 
     def _local_call(self, node: ast.Call, name: str) -> Binding:
         callee = self.callee(name)
@@ -202,7 +202,13 @@ class CallLowering(ExpressionLowering):
                 continue
             if parameter not in defaults:
                 return self.error("FG024", f"{name} needs {parameter}", node)
-            arguments[parameter] = self.operand(defaults[parameter])
+            # A default is evaluated where the function is defined: it sees nothing of the caller.
+            there = CallLowering(self.module, self.callee, self.inlined, {}, {}, self.emit, self.errors)
+            default = there.operand(defaults[parameter])
+            # Nor may the name of a constant stand for something else here.
+            arguments[parameter] = (
+                Literal(default.value, repr(default.value)) if isinstance(default, Literal) else default
+            )
         ordered = tuple(arguments[parameter] for parameter in parameters)
         if any(isinstance(operand, Poison) for operand in ordered):
             return Poison.at()

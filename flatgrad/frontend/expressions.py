@@ -44,6 +44,8 @@ class ExpressionLowering(ABC):
         self._shapes: dict[Value, Value] = {}
         self._asked: dict[Value, bool] = {}
         self._index_arrays: set[Value] = set()
+        # Arrays that stand for tuples.
+        self._tuples: set[Attribute] = set()
         self._constants: dict[str, Literal | None] = {}
 
     # Entry points
@@ -169,6 +171,14 @@ class ExpressionLowering(ABC):
         first, second = self.lower(left), self.lower(right)
         if isinstance(first, Structure) and isinstance(second, Structure) and gate == "Add":
             return Structure(first.items + second.items, first.is_list, self._span(node))
+        if gate == "Mult" and (isinstance(first, Structure) or isinstance(second, Structure)):
+            return self.error(
+                "FG034",
+                "a list or a tuple times a number repeats it",
+                node,
+                "",
+                "make it an array first: `np.array(...)`",
+            )
         operands = (self.as_operand(first, left), self.as_operand(second, right))
         return self.apply_operator(gate, operands, self._span(node))
 
@@ -335,10 +345,27 @@ class ExpressionLowering(ABC):
 
     def index(self, node: ast.expr) -> tuple[Attribute, ...] | None:
         """The items of an index; None where one is not understood."""
+        if isinstance(node, ast.Name) and isinstance(self.environment.get(node.id), Structure):
+            return self._named_index(node)
         nodes = node.elts if isinstance(node, ast.Tuple) else [node]
         errors = len(self.errors)
         items = tuple(self._index_item(item) for item in nodes)
+        if len(items) == 1 and items[0] in self._tuples:
+            # `i = (0, 1); x[i]` is x[0, 1], not x[[0, 1]].
+            self.error("FG030", "a tuple as an index is not understood yet", node, "", "write its parts: `x[i, j]`")
         return items if len(self.errors) == errors and not any(isinstance(i, Poison) for i in items) else None
+
+    def _named_index(self, node: ast.Name) -> tuple[Attribute, ...] | None:
+        """`i = (0, 1); x[i]` is `x[0, 1]`, `i = [0, 1]; x[i]` two rows."""
+        structure = self.environment[node.id]
+        assert isinstance(structure, Structure)
+        if structure.is_list:
+            array = self.as_operand(structure, node)
+            return (array,) if isinstance(array, Value) and not isinstance(array, Poison) else None
+        if all(isinstance(item, Literal | Value) for item in structure.items):
+            return tuple(self.attribute(item, node) for item in structure.items)
+        self.error("FG030", "this tuple as an index is not understood", node, "", "write the index out: `x[i, j]`")
+        return None
 
     def _index_item(self, node: ast.expr) -> Attribute:
         match node:
@@ -350,6 +377,8 @@ class ExpressionLowering(ABC):
                 bound = self.lower(node)
                 if isinstance(bound, Structure):
                     array = self.as_operand(bound, node)
+                    if isinstance(array, Value) and not bound.is_list:
+                        self._tuples.add(array)
                     return array if isinstance(array, Value) else None
                 return self.attribute(bound, node)
 

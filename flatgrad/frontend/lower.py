@@ -91,6 +91,18 @@ class _FunctionLowering:
             match statement:
                 case ast.Return(value=value):
                     results = self._return(statement, value)
+                case ast.Assign(targets=targets) if not self._is_one_binding(targets):
+                    self._error(
+                        "FG033",
+                        "several targets, one of them an element or a tuple, are not understood",
+                        statement,
+                        "what is written first may be seen on the right",
+                        "write one assignment a line",
+                    )
+                    self._poison(statement)
+                case ast.If(test=test, body=[ast.Raise()], orelse=[]) | ast.Assert(test=test):
+                    # A check of the user's own stays where it is, and changes no value.
+                    self._read_names(test)
                 case ast.Assign(targets=targets, value=value):
                     bound = self.expressions.lower(value)
                     for target in targets:
@@ -139,6 +151,23 @@ class _FunctionLowering:
             questions=self.questions,
             notes=tuple(self.expressions.notes),
         )
+
+    def _is_one_binding(self, targets: list[ast.expr]) -> bool:
+        """Whether what is assigned goes to one place, or to plain names only."""
+        if len(targets) > 1:
+            return all(isinstance(target, ast.Name) for target in targets)
+        parts = targets[0].elts if isinstance(targets[0], ast.Tuple | ast.List) else []
+        return not any(isinstance(part, ast.Subscript) for part in parts)
+
+    def _read_names(self, node: ast.expr) -> None:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and isinstance(bound := self.environment.get(part.id), Value):
+                self.names[span_of(self.module, part)] = bound
+
+    def _poison(self, statement: ast.stmt) -> None:
+        for part in ast.walk(statement):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                self.environment[part.id] = Poison.at(part.id)
 
     def _parameters(self) -> tuple[Value, ...]:
         arguments = self.node.args
@@ -280,6 +309,16 @@ class _FunctionLowering:
             span_of(self.module, statement.value).end_column,
         )
         match statement.target:
+            case (ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name))) as target if isinstance(
+                self.environment.get(name), Structure
+            ):
+                self._error(
+                    "FG034",
+                    f"{name} is a list or a tuple, not an array",
+                    target,
+                    "",
+                    "make it an array: `np.array(...)`",
+                )
             case ast.Name(id=name) as target:
                 old = self.expressions.name_operand(target)
                 if isinstance(old, Poison) or isinstance(right, Poison):
@@ -327,6 +366,11 @@ class _FunctionLowering:
         live: frozenset[str],
         span: Span | None = None,
     ) -> None:
+        if isinstance(self.environment.get(name), Structure):
+            self._error(
+                "FG034", f"{name} is a list or a tuple, not an array", base, "", "make it an array: `np.array(...)`"
+            )
+            return
         old = self.expressions.name_operand(base)
         if isinstance(old, Poison) or isinstance(bound, Poison):
             return
@@ -377,6 +421,14 @@ class _FunctionLowering:
             )
         for other in sorted(live - {name}):
             value = self.environment.get(other)
+            if isinstance(value, Structure) and self._holds(value, roots):
+                self._error(
+                    "FG041",
+                    f"this changes what {other} holds as well",
+                    target,
+                    f"{name} is in {other}, which is read afterwards",
+                    f"write `{name} = {name}.copy()` before, or compute a new array instead",
+                )
             if not isinstance(value, Value) or not roots & self.roots.get(value, frozenset()):
                 continue
             if not self._same_buffer(old, value):
@@ -406,6 +458,15 @@ class _FunctionLowering:
         self.roots[new] = roots
         self.origins[new] = new
 
+    def _holds(self, structure: Structure, roots: frozenset[Value]) -> bool:
+        """Whether a display holds something that may share memory with what is changed."""
+        return any(
+            self._holds(item, roots)
+            if isinstance(item, Structure)
+            else isinstance(item, Value) and bool(roots & self.roots.get(item, frozenset()))
+            for item in structure.items
+        )
+
     def _same_buffer(self, one: Value, other: Value) -> bool:
         return self.origins.get(one, one) is self.origins.get(other, other)
 
@@ -427,6 +488,11 @@ class _FunctionLowering:
                 )
                 continue
             bound = self.expressions.lower(element)
+            if isinstance(bound, Structure) and not bound.is_list:
+                self._error(
+                    "FG061", "several results under one name", element, "", "name them: `a, b = ...; return a, b`"
+                )
+                continue
             if isinstance(bound, Structure):
                 bound = self.expressions.as_operand(bound, element)
             if isinstance(bound, Literal):
@@ -472,9 +538,7 @@ class _FunctionLowering:
             "",
             "write the function without it: staged assignments and one return",
         )
-        for part in ast.walk(statement):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                self.environment[part.id] = Poison.at(part.id)
+        self._poison(statement)
 
     def _error(self, code: str, message: str, node: ast.AST, label: str, help: str) -> None:
         span = span_of(self.module, node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flatgrad.diagnostics import Refused
 from flatgrad.facts.indexing import Style, index_shape, index_style
 from flatgrad.ir.core import Attribute, DType, Kind, Slice, Type, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
@@ -350,3 +352,13 @@ def test_differences_of_neighbours_need_no_helper() -> None:
     assert "unbroadcast" not in {getattr(step, "gate", "") for step in body}
     for rows in range(1, 5):
         check_module(source, {"x": np.random.default_rng(rows).normal(size=(rows, 2))})
+
+
+@pytest.mark.parametrize(
+    "lines", ["i = (0, 1); p = x[i]", "p = x[np.tril_indices(3)]", "i = np.tril_indices(3); p = x[i]"]
+)
+def test_a_tuple_is_an_index_of_several_items(lines: str) -> None:
+    """It was taken for an array: x[i] of i = (0, 1) for two rows."""
+    source = f'import numpy as np\ndef f(x: "N N"): {lines}; return np.sum(p**2)\n'
+    with contextlib.suppress(Refused):
+        check_module(source, {"x": np.random.default_rng(0).normal(size=(3, 3))})
