@@ -116,6 +116,8 @@ class _Writer:
         return name not in self.scope.taken
 
     def _wanted(self, value: Value, line: Relation) -> str:
+        if line.gate == "zeros_for" and isinstance(line.args[0], Value) and self.residuals.is_forward(line.args[0]):
+            return value.name or f"d{self.residuals.described(line.args[0])}"
         if line.gate == "copy_of" and isinstance(line.args[0], Value):
             line = self.schedule.folded.get(line.args[0], line)
         if line.gate == "read" and isinstance(line.args[0], Value) and line.args[0].name:

@@ -102,7 +102,7 @@ class Residuals:
         if isinstance(producer, Relation) and (self.hoisted.get(value) is None) and self._recomputed(value, 0):
             if producer.gate in ("dim", "size", "shape", "ndim"):
                 return self.size(producer)
-            return spell(producer, self.operand, self.names)
+            return _one_of(producer, value, spell(producer, self.operand, self.names))
         return self._extra(self._hoist(value, producer))
 
     def operand(self, operand: Operand) -> ast.expr:
@@ -229,7 +229,7 @@ class Residuals:
             return node
         producer = self._producers.get(value)
         if isinstance(producer, Relation) and (producer.span is None or _is_view(producer) or producer.gate in FREE):
-            return spell(producer, self.like_operand, self.names)
+            return _one_of(producer, value, spell(producer, self.like_operand, self.names))
         assert producer is not None
         return self._extra(self._hoist(value, producer))
 
@@ -368,6 +368,13 @@ class Residuals:
             return False
         # Through a view, an alias or a call somebody else may see the buffer.
         return not roots & self._shared
+
+
+def _one_of(producer: Relation, value: Value, expression: ast.expr) -> ast.expr:
+    """One of several results: `np.split(x, 3)[1]`."""
+    if len(producer.outs) == 1:
+        return expression
+    return ast.Subscript(expression, ast.Constant(producer.outs.index(value)), ast.Load())
 
 
 class _Hole(ast.Name):

@@ -150,7 +150,8 @@ def _condition(
     wanted = {axis: _dim_text(name, axis, dim, ranked, places, texts) for axis, dim in _axes(claim)}
     differing = {axis: text for axis, text in wanted.items() if text}
     if claim.middle is None and differing and len(differing) == len(claim.front) and not _has_remainder(differing):
-        return f"{texts.shape(name)} != {_shape_text(claim, relied, places, list(differing.values()), texts)}", True
+        whole = _shape_text(name, claim, relied, places, list(differing.values()), texts)
+        return f"{texts.shape(name)} != {whole}", True
     parts = [rank] if rank else []
     for axis, text in differing.items():
         parts.append(text if _has_remainder({axis: text}) else f"{texts.shape(name)}[{axis}] != {text}")
@@ -197,13 +198,17 @@ def _dim_text(
 
 
 def _shape_text(
-    claim: Shape, relied: Mapping[str, Assumption], places: Mapping[Dim, Place], wanted: list[str], texts: _Texts
+    own: str,
+    claim: Shape,
+    relied: Mapping[str, Assumption],
+    places: Mapping[Dim, Place],
+    wanted: list[str],
+    texts: _Texts,
 ) -> str:
-    """A whole shape: `W.shape[1:]` where it is the tail of an earlier one, else a tuple."""
+    """A whole shape: `W.shape[1:]` where it is the tail of another, else a tuple."""
     for name, position in places.values():
         other = relied[name].shape
-        assert other is not None
-        if position < 0 or other.middle is not None:
+        if name == own or other is None or position < 0 or other.middle is not None:
             continue
         if other.front[position:] == claim.front:
             return texts.shape(name) + (f"[{position}:]" if position else "")

@@ -25,10 +25,11 @@ def usage_assumptions(typed: Lowered, assumptions: Mapping[str, Assumption]) -> 
 
 def default_assumptions(lowered: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
     """A parameter whose default is a number is taken for a number: `reg=0.0`, `eps=1e-5`."""
+    read = {value.name for step in lowered.function.block.body for value in step.operands()}
     return {
         name: Assumption(SCALAR, None, Kind.SCALAR)
         for name, default in defaults_of(lowered.node).items()
-        if name not in assumptions and _is_number(default)
+        if name not in assumptions and _is_number(default) and name in read
     }
 
 

@@ -14,7 +14,7 @@ from fractions import Fraction
 Powers = tuple[tuple[Fraction, Fraction], ...]
 
 MOST_TERMS = 8
-MOST_BITS = 256
+MOST_BITS = 512
 ONE: Powers = ((Fraction(0), Fraction(1)),)
 
 

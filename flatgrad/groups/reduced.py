@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flatgrad.groups.graph import Graph
-from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Value
+from flatgrad.ir.core import Attribute, Operand, Relation, Slice, Value
 
 Axis = int | tuple[int, ...] | None
 
@@ -139,7 +139,3 @@ def _all_axes(axis: Axis, rank: int | None) -> frozenset[int] | None:
     if axis is not None:
         return normalised(axis, rank)
     return None if rank is None else frozenset(range(rank))
-
-
-def is_literal(operand: Operand, number: float) -> bool:
-    return isinstance(operand, Literal) and not isinstance(operand.value, bool | str) and operand.value == number
