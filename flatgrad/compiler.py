@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from flatgrad.analysis import useful, varied
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.differentiate.walk import Backward, Signature, differentiate
-from flatgrad.emit.module import FunctionPlan, ModulePlan, import_names, write_module
+from flatgrad.emit.module import import_names, write_module
+from flatgrad.emit.plan import FunctionPlan, ModulePlan
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.infer import Assumption, infer
 from flatgrad.facts.usage import default_assumptions, usage_assumptions

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.frontend.buffers import Buffers
 from flatgrad.frontend.calls import CallLowering
 from flatgrad.frontend.environment import (
     Binding,
@@ -57,16 +58,9 @@ class _FunctionLowering:
         self.environment: dict[str, Binding] = {}
         self.names: dict[Span, Value] = {}
         self.stages: list[Stage] = []
-        self.roots: dict[Value, frozenset[Value]] = {}
-        # Every value that may share the memory of a root and has not been overwritten yet; for an exact alias, the
-        # value that it is another name of.
-        self.members: dict[Value, list[Value]] = {}
-        self.origins: dict[Value, Value] = {}
-        self.overwritten: dict[Value, Stage] = {}
+        self.buffers = Buffers()
         self.rewritten: dict[Stage, Value] = {}
         self.questions: dict[Span, Value] = {}
-        # Buffers that a helper was given and handed back: its cache may hold them.
-        self.lent: dict[Value, str] = {}
         # Parts of a display that has a name of its own: naming one of them must not take it from the display.
         self.kept_unnamed: set[Value] = set()
         self.errors: list[Diagnostic] = []
@@ -145,8 +139,8 @@ class _FunctionLowering:
             stages=tuple(self.stages),
             names=self.names,
             results=results,
-            roots=self.roots,
-            overwritten=self.overwritten,
+            roots=self.buffers.roots,
+            overwritten=self.buffers.overwritten,
             rewritten=self.rewritten,
             questions=self.questions,
             notes=tuple(self.expressions.notes),
@@ -185,8 +179,7 @@ class _FunctionLowering:
             value = Value(argument.arg, Type.open(argument.arg))
             params.append(value)
             self.environment[argument.arg] = value
-            self.roots[value] = frozenset((value,))
-            self.members[value] = [value]
+            self.buffers.own(value)
         return tuple(params)
 
     def _emit(self, step: Step, view: bool) -> None:
@@ -198,35 +191,9 @@ class _FunctionLowering:
             step = Call(step.outs, step.function, step.args, self.stage, step.span)
         self.body.append(step)
         if isinstance(step, Call):
-            self._call_roots(step)
-            return
-        shared: frozenset[Value] = frozenset()
-        if view:
-            sources = step.args if step.gate.startswith("builtins.") else step.args[:1]
-            shared = shared.union(*(self.roots.get(v, frozenset()) for v in sources if isinstance(v, Value)))
-        for out in step.outs:
-            self._share(out, shared or frozenset((out,)))
-
-    def _share(self, out: Value, roots: frozenset[Value]) -> None:
-        self.roots[out] = roots
-        for root in roots:
-            self.members.setdefault(root, []).append(out)
-
-    def _call_roots(self, step: Call) -> None:
-        """Results of a call share memory with its arguments and with each other where they do inside the callee."""
-        callee = self.context.callee(step.function)
-        given = dict(zip(callee.function.block.params, step.args, strict=True))
-        fresh: dict[Value, Value] = {}
-        for out, result in zip(step.outs, callee.results, strict=True):
-            shared: set[Value] = set()
-            for root in callee.roots[result.value]:
-                argument = given.get(root)
-                if isinstance(argument, Value):
-                    shared |= self.roots.get(argument, frozenset())
-                    self.lent |= dict.fromkeys(self.roots.get(argument, frozenset()), step.function)
-                elif root not in given:
-                    shared.add(fresh.setdefault(root, out))
-            self._share(out, frozenset(shared or {out}))
+            self.buffers.call(step, self.context.callee(step.function))
+        else:
+            self.buffers.relation(step, view)
 
     # Binding
 
@@ -259,7 +226,7 @@ class _FunctionLowering:
                 # `t = x`: one buffer under two names
                 alias = Value(name, Type.open(name))
                 self._emit(Relation((alias,), "alias", (bound,), {}, None, span_of(self.module, value)), view=True)
-                self.origins[alias] = self.origins.get(bound, bound)
+                self.buffers.alias(alias, bound)
                 bound = alias
             else:
                 bound = self._named(bound, name)
@@ -289,12 +256,7 @@ class _FunctionLowering:
                 else:
                     self.body[position] = Call(outs, step.function, step.args, step.stage, step.span)
                 break
-        shared = self.roots.pop(value, frozenset((value,)))
-        self.roots[named] = frozenset(named if one is value else one for one in shared)
-        if value in self.members:
-            self.members[named] = self.members.pop(value)
-        for root in self.roots[named]:
-            self.members[root] = [named if one is value else one for one in self.members[root]]
+        self.buffers.renamed(value, named)
         return named
 
     # Statements that change a value in place
@@ -409,8 +371,8 @@ class _FunctionLowering:
         self.questions[span] = old
         if scalar:
             return
-        roots = self.roots[old]
-        lender = next((self.lent[root] for root in roots if root in self.lent), None)
+        roots = self.buffers.of(old)
+        lender = next((self.buffers.lent[root] for root in roots if root in self.buffers.lent), None)
         if lender is not None:
             self._error(
                 "FG043",
@@ -421,7 +383,7 @@ class _FunctionLowering:
             )
         for other in sorted(live - {name}):
             value = self.environment.get(other)
-            if isinstance(value, Structure) and self._holds(value, roots):
+            if isinstance(value, Structure) and self.buffers.held(value, roots):
                 self._error(
                     "FG041",
                     f"this changes what {other} holds as well",
@@ -429,9 +391,9 @@ class _FunctionLowering:
                     f"{name} is in {other}, which is read afterwards",
                     f"write `{name} = {name}.copy()` before, or compute a new array instead",
                 )
-            if not isinstance(value, Value) or not roots & self.roots.get(value, frozenset()):
+            if not isinstance(value, Value) or not roots & self.buffers.of(value):
                 continue
-            if not self._same_buffer(old, value):
+            if not self.buffers.same(old, value):
                 self._error(
                     "FG041",
                     f"this changes {other} as well",
@@ -449,26 +411,8 @@ class _FunctionLowering:
                     f"{name} and {other} are one array, or two numbers",
                     f'say what it is, as in `{name}: float` or `{name}: "N"`, or write `{name} = {name} + ...`',
                 )
-        for root in roots:
-            for value in self.members[root]:
-                if value is not new:
-                    self.overwritten.setdefault(value, self.stage)
-            self.members[root] = [new]
+        self.buffers.written(old, new, self.stage)
         self.rewritten[self.stage] = new
-        self.roots[new] = roots
-        self.origins[new] = new
-
-    def _holds(self, structure: Structure, roots: frozenset[Value]) -> bool:
-        """Whether a display holds something that may share memory with what is changed."""
-        return any(
-            self._holds(item, roots)
-            if isinstance(item, Structure)
-            else isinstance(item, Value) and bool(roots & self.roots.get(item, frozenset()))
-            for item in structure.items
-        )
-
-    def _same_buffer(self, one: Value, other: Value) -> bool:
-        return self.origins.get(one, one) is self.origins.get(other, other)
 
     # Results
 

@@ -10,7 +10,7 @@ from flatgrad.gates.axes import expanded, reduced_shape
 from flatgrad.gates.entry import TABLE, BackwardRule, DTypeRule, Gate, ShapeRule, Site, Spelling
 from flatgrad.gates.parts import unchanged
 from flatgrad.gates.special import AXES
-from flatgrad.ir.core import Attribute, DType
+from flatgrad.ir.core import Attribute, DType, Kind
 from flatgrad.ir.dims import SCALAR, Shape
 
 
@@ -74,11 +74,16 @@ sigmoid = group(
     samples={"attrs": [{}, {"scale": 2}, {"scale": -0.5}]},
 )
 
+
+def _softplus(site: Site) -> str:
+    # Not dz * np.exp(x - z): where forward overflows to inf that would be 0, not 1. A list has no negative.
+    return f"dz / (1 + {'1 / np.exp(x)' if site.type('x').kind is Kind.OPEN else 'np.exp(-x)'})"
+
+
 softplus = group(
     "softplus",
     "np.log(1 + np.exp(x))",
-    # not dz * np.exp(x - z): where forward overflows to inf that would be 0, not 1
-    backward={"x": "dz / (1 + np.exp(-x))"},
+    backward={"x": _softplus},
     proof="log(1 + exp(x))",
     convention="also np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), whose gradient at 0 is 1/2 then",
 )

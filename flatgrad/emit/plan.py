@@ -1,0 +1,58 @@
+"""What a module is made of: the functions to be written, and their texts as the template takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flatgrad.differentiate.walk import Backward
+from flatgrad.emit.forward import ForwardText
+from flatgrad.frontend.claims import Claim
+from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.source import Module
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPlan:
+    """One function to be written."""
+
+    name: str
+    lowered: Lowered
+    backward: Backward
+    guards: tuple[str, ...]
+    claims: tuple[Claim, ...]
+    returned: tuple[int, ...]
+
+    @property
+    def base(self) -> str:
+        return self.name.removesuffix("_forward")
+
+
+@dataclass(frozen=True, slots=True)
+class ModulePlan:
+    """All that the module holds; `command`: the options that it was written with."""
+
+    module: Module
+    functions: tuple[FunctionPlan, ...]
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionText:
+    """What the template needs of one function."""
+
+    forward_name: str
+    backward_name: str
+    value_and_grad_name: str
+    forward: ForwardText
+    docstring: str
+    backward_docstring: str
+    backward_parameters: str
+    backward_lines: tuple[str, ...]
+    backward_results: str
+    gradients: tuple[str, ...]
+    result: str
+    results: tuple[str, ...]
+    cache_variable: str
+    arguments: str
+    check_scalar: bool
+    unbroadcasts: bool
