@@ -14,7 +14,7 @@ from typing import cast
 from flatgrad.analysis import differentiable_operands, useful, varied
 from flatgrad.differentiate.builder import Builder
 from flatgrad.differentiate.rules import NOWHERE, as_binding, build_rule, refusal
-from flatgrad.differentiate.unbroadcast import summed_to
+from flatgrad.differentiate.unbroadcast import summed_axes, summed_to
 from flatgrad.facts.indexing import Style, index_style
 from flatgrad.frontend.environment import Binding, Lowered, Structure
 from flatgrad.gates.entry import TABLE, Site
@@ -221,7 +221,9 @@ class _Walk:
                 contributions.append((arg, contribution, name))
         for arg, contribution, name in contributions:
             core = self._core_rank(step, name)
-            if core is not None:
+            if core is None and gate.elementwise and self.build.type(contribution).shape != arg.type.shape:
+                core = 0  # the sum that an outer operand left for later
+            if core is not None and not (core == 0 and self._sums_later(arg, contribution)):
                 contribution = summed_to(self.build, contribution, arg, core)
             self._contribute(arg, contribution)
             if arg not in seen:
@@ -243,6 +245,18 @@ class _Walk:
             return None
         position = [operand for operand, _ in _named_operands(step)].index(name)
         return len(list(filter(None, inputs[position].split(","))))
+
+    def _sums_later(self, arg: Value, contribution: Operand) -> bool:
+        """Whether summing down can wait: for a part of an elementwise expression, whose operands are summed down in
+        their turn, where the shapes do not give the axes. The factors that come in between do not run along them."""
+        producer = self.producers.get(arg)
+        if arg.name or arg in self.adjoints or self.pending.get(arg, 0) != 1 or not isinstance(producer, Relation):
+            return False
+        gate = TABLE.get(producer.gate)
+        if gate is None or not gate.elementwise or arg.type.shape.is_scalar or producer.attrs.get("into"):
+            return False
+        whole = self.build.type(contribution).shape
+        return whole != arg.type.shape and summed_axes(whole, arg.type.shape) is None
 
     def _adjoint(self, out: Value) -> Operand:
         if out in self.adjoints:

@@ -157,14 +157,14 @@ class _Writer:
         assert isinstance(upstream, Value)
         assert isinstance(result, Value)
         name = self._same_variable(line)
-        source = self.residuals.like(result)
         zeros: ast.expr
         if result.type.kind is Kind.SCALAR:
             zeros = ast.Constant(0.0)
         elif result.type.dtype is DType.FLOAT and result.type.kind is Kind.ARRAY:
-            zeros = ast.Call(self._numpy("zeros_like"), [source], [])
+            zeros = ast.Call(self._numpy("zeros_like"), [self.residuals.like(result)], [])
         else:
-            zeros = ast.BinOp(ast.Constant(0.0), ast.Mult(), ast.Call(self._numpy("ones_like"), [source], []))
+            ones = ast.Call(self._numpy("ones_like"), [self.residuals.like(result)], [])
+            zeros = ast.BinOp(ast.Constant(0.0), ast.Mult(), ones)
         test = ast.Compare(ast.Name(name, ast.Load()), [ast.Is()], [ast.Constant(None)])
         return ast.If(test, [ast.Assign([ast.Name(name, ast.Store())], zeros)], [])
 

@@ -314,9 +314,9 @@ def _numbers(stages: tuple[Stage, ...], numbers: Mapping[Stage, int]) -> str:
 
 def _stage_text(stage: Stage, forward: ForwardText) -> str:
     if stage.text.startswith("return "):
-        names = ", ".join(forward.results)
         value = stage.text.removeprefix("return ")
-        return f"{names} = {value}" if names != value else f"return {value}"
+        plain = len(forward.results) != 1 or forward.results[0] == value
+        return stage.text if plain else f"{forward.results[0]} = {value}"
     return stage.text
 
 
