@@ -90,11 +90,13 @@ class _Compilation:
     active: list[str] = field(default_factory=list)
     differentiated: dict[str, set[str]] = field(default_factory=dict)
     notes: list[Diagnostic] = field(default_factory=list)
+    chosen: set[str] = field(default_factory=set)
 
     def run(self) -> Compiled:
         names = entry_functions(self.module, self.options.functions)
         check_options([self.module.functions[name] for name in names], self.options.shapes)
         chosen = self._entries(names)
+        self.chosen.update(chosen)
         order = self._call_order(chosen)
         for name in order:
             self._choose_parameters(name, name in chosen)
@@ -355,7 +357,7 @@ class _Compilation:
             backward=backward,
             guards=guards,
             claims=self.claims[name],
-            returned=upstream if self.options.output else tuple(range(len(lowered.results))),
+            returned=upstream if self.options.output and name in self.chosen else tuple(range(len(lowered.results))),
         )
 
     def _numpy(self) -> str:
@@ -365,7 +367,8 @@ class _Compilation:
         return differentiate(lowered, wrt, upstream, self._signature, self.options.accumulate == "always")
 
     def _upstream(self, lowered: Lowered) -> tuple[int, ...]:
-        if self.options.output:
+        """The results that are differentiated, by position: `--output` chooses among those of an entry."""
+        if self.options.output and lowered.function.name in self.chosen:
             found = tuple(k for k, r in enumerate(lowered.results) if r.name == self.options.output)
             if not found:
                 names = ", ".join(r.name or "out" for r in lowered.results)

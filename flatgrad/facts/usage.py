@@ -7,6 +7,7 @@ taken for a matrix, and in `X @ W + b` a name that begins with b for one number 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 
 from flatgrad.facts.infer import Assumption
@@ -15,6 +16,8 @@ from flatgrad.frontend.environment import Lowered
 from flatgrad.ir.core import DType, Kind, Relation, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 
+# b, b1, b_h, bias, bias2: not beta, which may well be one number.
+BIAS = re.compile(r"b(ias)?(_?\w)?")
 PRODUCTS = frozenset({"matmul", "matmult", "dot"})
 
 
@@ -47,14 +50,14 @@ def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, 
         if not isinstance(step, Relation) or step.gate != "add":
             continue
         for bias, product in (step.args, step.args[::-1]):
-            if not isinstance(bias, Value) or bias not in params or bias.name[0] != "b":
+            if not isinstance(bias, Value) or bias not in params or not BIAS.fullmatch(bias.name):
                 continue
             made = producers.get(product) if isinstance(product, Value) else None
             weights = made.args[1] if isinstance(made, Relation) and made.gate in PRODUCTS else None
             known = assumptions.get(bias.name, Assumption())
             if known.shape is not None or bias.type.shape.rank is not None or not isinstance(weights, Value):
                 continue
-            if weights in params and weights.type.shape.rank == 2:
+            if weights in params and weights.name[0] in "Ww" and weights.type.shape.rank == 2:
                 found[bias.name] = Assumption(Shape(weights.type.shape.front[1:]), known.dtype, known.kind)
     return found
 
@@ -65,7 +68,10 @@ def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str
     for step in typed.function.block.body:
         if not isinstance(step, Relation) or step.gate not in PRODUCTS:
             continue
-        for operand in step.args:
+        for operand, other in (step.args, step.args[::-1]):
+            rank = other.type.shape.rank if isinstance(other, Value) else None
+            if rank is not None and rank not in (1, 2):
+                continue
             if not isinstance(operand, Value) or operand not in params or not operand.name[0].isupper():
                 continue
             known = assumptions.get(operand.name, Assumption())

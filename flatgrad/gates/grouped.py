@@ -61,6 +61,7 @@ def group(
 
 
 def _sigmoid(site: Site) -> str:
+    """dz * z * (1 - z) * scale"""
     return "dz * z * (1 - z)" if site.attrs["scale"] == 1 else "dz * z * (1 - z) * scale"
 
 
@@ -76,6 +77,7 @@ sigmoid = group(
 
 
 def _softplus(site: Site) -> str:
+    """dz / (1 + np.exp(-x))"""
     # Not dz * np.exp(x - z): where forward overflows to inf that would be 0, not 1. A list has no negative.
     return f"dz / (1 + {'1 / np.exp(x)' if site.type('x').kind is Kind.OPEN else 'np.exp(-x)'})"
 
@@ -108,6 +110,7 @@ relu = group(
 
 
 def _leaky(site: Site) -> str:
+    """np.where(x > 0, dz, dz * slope)"""
     test = ">=" if site.attrs["first"] else ">"
     return f"np.where(x {test} 0, dz, dz * slope)"
 
@@ -124,10 +127,12 @@ leaky_relu = group(
 
 
 def _steep(site: Site) -> str:
+    """np.where(c, dz, dz * y)"""
     return "np.where(c, dz, dz * y)" if site.attrs["above"] else "np.where(c, dz * y, dz)"
 
 
 def _slope(site: Site) -> str:
+    """np.where(c, 0, dz * x)"""
     return "np.where(c, 0, dz * x)" if site.attrs["above"] else "np.where(c, dz * x, 0)"
 
 
@@ -149,18 +154,21 @@ sloped = group(
 
 
 def _softmax(site: Site) -> str:
+    """z * (dz - np.sum(dz * z, axis=axis, keepdims=True))"""
     if site.attrs["axis"] is None:
         return "z * (dz - np.sum(dz * z))"
     return "z * (dz - np.sum(dz * z, axis=axis, keepdims=True))"
 
 
 def _log_softmax(site: Site) -> str:
+    """dz - np.exp(z) * np.sum(dz, axis=axis, keepdims=True)"""
     if site.attrs["axis"] is None:
         return "dz - np.exp(z) * np.sum(dz)"
     return "dz - np.exp(z) * np.sum(dz, axis=axis, keepdims=True)"
 
 
 def _logsumexp(site: Site) -> str:
+    """dz * np.exp(x - z), with the axis put back in both"""
     return f"{expanded(site, 'dz')} * np.exp(x - {expanded(site, 'z')})"
 
 
@@ -253,12 +261,14 @@ cross_entropy = group(
 
 
 def _standardised(site: Site) -> str:
+    """(dz - its mean - z * the mean of dz * z) over the deviation"""
     along = "" if site.attrs["axis"] is None else ", axis=axis, keepdims=True"
     deviation = f"np.sqrt(np.var(x{along}) + y)"
     return f"(dz - np.mean(dz{along}) - z * np.mean(dz * z{along})) / {deviation}"
 
 
 def _epsilon(site: Site) -> str:
+    """-0.5 * np.sum(dz * z / (the variance + y))"""
     along = "" if site.attrs["axis"] is None else ", axis=axis, keepdims=True"
     return f"-0.5 * np.sum(dz * z / (np.var(x{along}) + y))"
 

@@ -16,6 +16,7 @@ from flatgrad.groups.softmax import Normal, Source, log_softmax, logsumexp, soft
 from flatgrad.ir.core import Attribute, DType, Kind, Operand, Relation, Type, Value
 from flatgrad.ir.dims import Dim
 
+MOST_FACTORS = 16
 PASSED = frozenset({"negative", "positive", "alias", "sum", "builtin_sum", "mean", "average", "divide", "multiply"})
 
 
@@ -78,8 +79,8 @@ def _group(loss: Loss, x: Value) -> Found:
             "group.cross_entropy", args, attrs, (x, loss.weights), called("softmax cross-entropy", x, loss.weights)
         )
     assert loss.index is not None
-    labels = next((item for item in loss.index if isinstance(item, Value) and item.name), None)
-    said = "softmax cross-entropy" if labels is None else called("softmax cross-entropy", x, labels)
+    labels = loss.index[loss.axis]
+    said = called("softmax cross-entropy", x, labels) if isinstance(labels, Value) else "softmax cross-entropy"
     return Found("group.label_cross_entropy", (x,), {"index": loss.index, **attrs}, (x,), said)
 
 
@@ -218,6 +219,8 @@ def _passed(graph: Graph, step: Relation, known: dict[Value, Loss]) -> Loss | No
 
 def _scaled(graph: Graph, loss: Loss, gate: str, factor: Operand) -> Loss | None:
     """Times or divided by one number that no gradient flows to: a constant or a size."""
+    if len(loss.scale) == MOST_FACTORS:
+        return None
     if isinstance(factor, Value):
         if factor.type.dtype is not DType.INT or not factor.type.shape.is_scalar:
             return None

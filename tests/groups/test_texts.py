@@ -84,6 +84,12 @@ dscores *= dloss / N""",
 dscores = p.copy()
 dscores[np.arange(N), y] -= 1
 dscores *= dout / N""",
+    # The labels are named, not what counts the rows
+    f"{SCORES}{P}rows = np.arange(len(X)); return -np.log(p[rows, y]).sum()": """\
+# (2)-(4) softmax cross-entropy of scores against y
+dscores = p.copy()
+dscores[rows, y] -= 1
+dscores *= dout""",
     # Row by row, and of the positive sign
     f"{SCORES}{P}return np.log(p[np.arange(len(X)), y])": """\
 # (2)-(4) softmax cross-entropy of scores against y
