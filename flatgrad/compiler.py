@@ -8,7 +8,9 @@ which functions and parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from flatgrad.analysis import useful, varied
@@ -67,13 +69,26 @@ def compile_source(source: str, filename: str, options: Options) -> Compiled:
     Raises:
         Refused: with everything that is not understood.
     """
-    module = read_module(source, filename)
-    compiled = _Compilation(module, options).run()
-    if options.stages != "relations":
-        return compiled
-    # What there is to say has been said of the user's own text.
-    staged = read_module(one_relation_a_line(module), filename)
-    return replace(_Compilation(staged, options).run(), notes=compiled.notes)
+    with _collector_paused():
+        module = read_module(source, filename)
+        compiled = _Compilation(module, options).run()
+        if options.stages != "relations":
+            return compiled
+        # What there is to say has been said of the user's own text.
+        staged = read_module(one_relation_a_line(module), filename)
+        return replace(_Compilation(staged, options).run(), notes=compiled.notes)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Nothing that a compile makes is garbage before its end: the collector would walk it again and again."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 @dataclass(slots=True)
