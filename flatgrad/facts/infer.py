@@ -213,7 +213,8 @@ class _Inference:
     def _backward(self, step: Step) -> None:
         if not isinstance(step, Relation) or step.gate not in TABLE or len(step.outs) != 1:
             return
-        if not TABLE[step.gate].elementwise or not self.type_of(step.out).shape.is_scalar:
+        shape = self.types[step.out].shape
+        if not TABLE[step.gate].elementwise or shape.front or not self.solver.resolve(shape).is_scalar:
             return
         for value in step.operands():
             if self.type_of(value).kind is not Kind.OTHER:
