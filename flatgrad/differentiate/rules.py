@@ -11,7 +11,7 @@ from flatgrad.differentiate.builder import Builder
 from flatgrad.frontend.calls import CallLowering
 from flatgrad.frontend.environment import Binding, Static, Structure
 from flatgrad.frontend.source import Module, read_module
-from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Span, Step, Value
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Span, Step, Value, with_values
 
 NOWHERE = Span(1, 0, 1, 0)
 
@@ -44,15 +44,19 @@ def build_rule(builder: Builder, spelling: str, environment: Mapping[str, Bindin
     if errors:
         raise ValueError(f"backward spelling {spelling}: {errors[0].message}")
     known: dict[Value, Operand] = {}
+
+    def current(value: Value) -> Operand:
+        return known.get(value, value)
+
     for step in steps:
         assert isinstance(step, Relation)
         args = tuple(known.get(arg, arg) if isinstance(arg, Value) else arg for arg in step.args)
-        attrs = {name: _known(attribute, known) for name, attribute in step.attrs.items()}
+        attrs = {name: with_values(attribute, current) for name, attribute in step.attrs.items()}
         if step.gate == "scatter_add":
             known[step.out] = _scattered(builder, args[0], attrs)
             continue
         outs = builder.add_all(step.gate, args, attrs, ("",) * len(step.outs))
-        known |= zip(step.outs, outs, strict=True)
+        known.update(zip(step.outs, outs, strict=True))
     return known.get(result, result) if isinstance(result, Value) else result
 
 
@@ -60,22 +64,6 @@ def _scattered(builder: Builder, gradient: Operand, attrs: Mapping[str, Attribut
     """`scatter_add(shape, index, g)`: zeros of the shape, to which g is added at the index, repeats and all."""
     zeros = builder.value("zeros_of", gradient, attrs={"shape": attrs["shape"]})
     return builder.value("scatter", zeros, gradient, attrs={"index": attrs["index"], "mode": "add_at"})
-
-
-def _known(attribute: Attribute, known: Mapping[Value, Operand]) -> Attribute:
-    match attribute:
-        case Value():
-            operand = known.get(attribute, attribute)
-            if isinstance(operand, Literal):
-                assert not isinstance(operand.value, complex)
-                return operand.value
-            return operand
-        case Slice(start, stop, step):
-            return Slice(_known(start, known), _known(stop, known), _known(step, known))
-        case tuple():
-            return tuple(_known(part, known) for part in attribute)
-        case _:
-            return attribute
 
 
 def as_binding(attribute: Attribute) -> Binding:

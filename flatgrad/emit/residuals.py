@@ -7,7 +7,7 @@ little, else forward gains a line that names it. Sizes are read off whatever is 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flatgrad.analysis import augmented
@@ -15,8 +15,8 @@ from flatgrad.emit.names import Scope, described, is_identifier
 from flatgrad.emit.spell import Names, literal, spell
 from flatgrad.frontend.environment import Lowered
 from flatgrad.gates.entry import TABLE
-from flatgrad.ir.core import Call, DType, Kind, Literal, Operand, Relation, Slice, Stage, Step, Value
-from flatgrad.ir.dims import Dim, Shape
+from flatgrad.ir.core import Call, DType, Kind, Literal, Operand, Relation, Stage, Step, Value
+from flatgrad.ir.dims import Dim
 
 CHEAP = frozenset({"add", "subtract", "multiply", "divide", "negative", "square"})
 FREE = frozenset(
@@ -311,7 +311,7 @@ class Residuals:
         base = self.simplest_like(base)
         if base not in self.kept and base not in self.hoisted:
             for value in list(self.kept):
-                if value.type.shape == base.type.shape and value.type.kind is Kind.ARRAY and _certain(base.type.shape):
+                if value.type.shape == base.type.shape and value.type.kind is Kind.ARRAY:
                     base = value
                     break
         return spell(Relation(relation.outs, relation.gate, (base,), relation.attrs), self.like_operand, self.names)
@@ -394,10 +394,6 @@ class FillHoles(ast.NodeTransformer):
         return found
 
 
-def _certain(shape: Shape) -> bool:
-    return shape.middle is None or True
-
-
 def _is_view(relation: Relation) -> bool:
     if relation.gate == "read":
         index = relation.attrs["index"]
@@ -405,11 +401,3 @@ def _is_view(relation: Relation) -> bool:
             isinstance(item, Value) and item.type.kind is not Kind.SCALAR for item in index
         )
     return relation.gate in TABLE and TABLE[relation.gate].view
-
-
-def index_parts(index: tuple[object, ...]) -> Iterator[object]:
-    for item in index:
-        if isinstance(item, Slice):
-            yield from (item.start, item.stop, item.step)
-        else:
-            yield item

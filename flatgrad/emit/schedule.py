@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from flatgrad.ir.core import Attribute, Block, Kind, Literal, Operand, Relation, Slice, Value, values_in
+from flatgrad.ir.core import Block, Kind, Literal, Operand, Relation, Value, values_in, with_values
 
 # Relations that are statements by nature.
 STATEMENTS = frozenset({"update", "scatter", "write", "call_backward", "zeros_for", "zeros_of", "or_zeros", "copy_of"})
@@ -133,20 +133,11 @@ def with_operands(relation: Relation, renamed: Mapping[Value, Value]) -> Relatio
     if not any(value in renamed for value in relation.operands()):
         return relation
     args = tuple(renamed.get(arg, arg) if isinstance(arg, Value) else arg for arg in relation.args)
-    attrs = {name: _renamed(attribute, renamed) for name, attribute in relation.attrs.items()}
+    attrs = {
+        name: with_values(attribute, lambda value: renamed.get(value, value))
+        for name, attribute in relation.attrs.items()
+    }
     return Relation(relation.outs, relation.gate, args, attrs, relation.stage, relation.span)
-
-
-def _renamed(attribute: Attribute, renamed: Mapping[Value, Value]) -> Attribute:
-    match attribute:
-        case Value():
-            return renamed.get(attribute, attribute)
-        case Slice(start, stop, step):
-            return Slice(_renamed(start, renamed), _renamed(stop, renamed), _renamed(step, renamed))
-        case tuple():
-            return tuple(_renamed(part, renamed) for part in attribute)
-        case _:
-            return attribute
 
 
 def _distinct(relation: Relation) -> Iterator[Value]:

@@ -24,10 +24,10 @@ from flatgrad.ir.core import (
     Literal,
     Operand,
     Relation,
-    Slice,
     Step,
     Type,
     Value,
+    with_values,
 )
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 from flatgrad.ir.solver import Contradiction, Solver, pattern
@@ -316,17 +316,6 @@ def _rebuilt(lowered: Lowered, types: Mapping[Value, Type]) -> Lowered:
             fresh[value] = Value(value.name, types.get(value, value.type))
         return fresh[value]
 
-    def attribute(one: Attribute) -> Attribute:
-        match one:
-            case Value():
-                return of(one)
-            case Slice(start, stop, step):
-                return Slice(attribute(start), attribute(stop), attribute(step))
-            case tuple():
-                return tuple(attribute(part) for part in one)
-            case _:
-                return one
-
     def operand(one: Operand) -> Operand:
         return of(one) if isinstance(one, Value) else one
 
@@ -335,7 +324,7 @@ def _rebuilt(lowered: Lowered, types: Mapping[Value, Type]) -> Lowered:
         args = tuple(operand(arg) for arg in step.args)
         outs = tuple(of(out) for out in step.outs)
         if isinstance(step, Relation):
-            attrs = {name: attribute(one) for name, one in step.attrs.items()}
+            attrs = {name: with_values(one, of) for name, one in step.attrs.items()}
             body.append(Relation(outs, step.gate, args, attrs, step.stage, step.span))
         else:
             body.append(Call(outs, step.function, args, step.stage, step.span))

@@ -11,7 +11,7 @@ from flatgrad.frontend.expressions import ExpressionLowering
 from flatgrad.frontend.source import Module, dotted_path
 from flatgrad.gates.binding import Bound, Unbindable, bind
 from flatgrad.gates.entry import BY_PATH, TABLE
-from flatgrad.ir.core import Attribute, Call, Literal, Operand, Relation, Slice, Span, Type, Value
+from flatgrad.ir.core import Attribute, Call, Literal, Operand, Relation, Span, Type, Value, with_values
 
 # How many results a gate has, None where an attribute decides.
 _SEVERAL: dict[str, int | None] = {
@@ -234,13 +234,17 @@ class CallLowering(ExpressionLowering):
         """The callee's relations in place of the call: they have no text of their own but the last."""
         known: dict[Value, Operand] = dict(zip(callee.function.block.params, operands, strict=True))
         (result,) = callee.results
+
+        def current(value: Value) -> Operand:
+            return known.get(value, value)
+
         for step in callee.function.block.body:
             assert isinstance(step, Relation)
             final = result.value in step.outs
             fresh = outs if final else tuple(Value("", one.type) for one in step.outs)
-            known |= zip(step.outs, fresh, strict=True)
+            known.update(zip(step.outs, fresh, strict=True))
             args = tuple(known[arg] if isinstance(arg, Value) else arg for arg in step.args)
-            attrs = {name: _replace(attribute, known) for name, attribute in step.attrs.items()}
+            attrs = {name: with_values(attribute, current) for name, attribute in step.attrs.items()}
             entry = TABLE.get(step.gate)
             self.emit(
                 Relation(fresh, step.gate, args, attrs, None, span if final else None),
@@ -259,19 +263,3 @@ def defaults_of(node: ast.FunctionDef) -> dict[str, ast.expr]:
         if default is not None:
             found[argument.arg] = default
     return found
-
-
-def _replace(attribute: Attribute, known: Mapping[Value, Operand]) -> Attribute:
-    match attribute:
-        case Value():
-            operand = known.get(attribute, attribute)
-            if isinstance(operand, Literal):
-                assert not isinstance(operand.value, complex)
-                return operand.value
-            return operand
-        case Slice(start, stop, step):
-            return Slice(_replace(start, known), _replace(stop, known), _replace(step, known))
-        case tuple():
-            return tuple(_replace(part, known) for part in attribute)
-        case _:
-            return attribute

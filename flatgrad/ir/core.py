@@ -8,7 +8,7 @@ only if they are the same object.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import EllipsisType
 
@@ -186,3 +186,20 @@ def values_in(attribute: Attribute) -> Iterator[Value]:
                 yield from values_in(part)
         case _:
             return
+
+
+def with_values(attribute: Attribute, replacement: Callable[[Value], Operand]) -> Attribute:
+    """The attribute with each value in it replaced: by another value, or by the number that a literal holds."""
+    match attribute:
+        case Value():
+            operand = replacement(attribute)
+            if isinstance(operand, Literal):
+                assert not isinstance(operand.value, complex)
+                return operand.value
+            return operand
+        case Slice(start, stop, step):
+            return Slice(*(with_values(part, replacement) for part in (start, stop, step)))
+        case tuple():
+            return tuple(with_values(part, replacement) for part in attribute)
+        case _:
+            return attribute
