@@ -2,33 +2,79 @@
 
 from __future__ import annotations
 
-from flatgrad.gates.entry import TABLE
-from flatgrad.ir.core import Attribute, Block, Call, Operand, Relation, Step, Value
+from flatgrad.gates.entry import DECLARED, TABLE
+from flatgrad.ir.core import Attribute, Block, Branch, Loop, Operand, Relation, Step, Value, values_in
 
 PASSING = frozenset({"alias", "read", "write", "let", "copy_of"})
 
 
 def varied(block: Block, wrt: frozenset[Value]) -> frozenset[Value]:
-    """The values that depend on `wrt` by a floating path."""
+    """The values that depend on `wrt` by a floating path, those inside loops and branches included."""
     found = set(wrt)
-    for step in block.body:
-        if any(value in found for value in differentiable_operands(step)):
-            found.update(out for out in step.outs if out.type.dtype.differentiable)
+    _vary(block, found)
     return frozenset(found)
+
+
+def _vary(block: Block, found: set[Value]) -> None:
+    for step in block.body:
+        match step:
+            case Loop():
+                _pass(step.inits, step.carried, found)
+                before = -1
+                while before != len(found):
+                    before = len(found)
+                    _vary(step.body, found)
+                    _pass(step.handed, step.carried, found)
+                _pass(step.carried, step.outs, found)
+            case Branch():
+                for arm in step.arms:
+                    _vary(arm, found)
+                    _pass(arm.results, step.outs, found)
+            case _:
+                if any(value in found for value in differentiable_operands(step)):
+                    found.update(out for out in step.outs if out.type.dtype.differentiable)
+
+
+def _pass(sources: tuple[Value, ...], targets: tuple[Value, ...], found: set[Value]) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        if source in found and target.type.dtype.differentiable:
+            found.add(target)
 
 
 def useful(block: Block, results: frozenset[Value]) -> frozenset[Value]:
-    """The values that `results` depend on by a floating path."""
+    """The values that `results` depend on by a floating path, those inside loops and branches included."""
     found = set(results)
-    for step in reversed(block.body):
-        if any(out in found for out in step.outs):
-            found.update(value for value in differentiable_operands(step) if value.type.dtype.differentiable)
+    _use(block, found)
     return frozenset(found)
 
 
+def _use(block: Block, found: set[Value]) -> None:
+    for step in reversed(block.body):
+        match step:
+            case Loop():
+                _pass(step.outs, step.carried, found)
+                _pass(step.outs, step.handed, found)
+                before = -1
+                while before != len(found):
+                    before = len(found)
+                    _use(step.body, found)
+                    _pass(step.carried, step.handed, found)
+                _pass(step.carried, step.inits, found)
+            case Branch():
+                for arm in step.arms:
+                    _pass(step.outs, arm.results, found)
+                    _use(arm, found)
+            case _:
+                if any(out in found for out in step.outs):
+                    found.update(value for value in differentiable_operands(step) if value.type.dtype.differentiable)
+
+
 def differentiable_operands(step: Step) -> list[Value]:
-    """The operands that hand a gradient on: none where the gate has no backward rule."""
-    if isinstance(step, Call):
+    """The operands that hand a gradient on: none where the gate has no backward rule.
+
+    A loop or a branch is taken as a whole: all that it begins with and reads may hand one on.
+    """
+    if not isinstance(step, Relation):
         return list(step.operands())
     arguments = [arg for arg in step.args if isinstance(arg, Value)]
     if step.gate in PASSING:
@@ -39,11 +85,15 @@ def differentiable_operands(step: Step) -> list[Value]:
     if "xs" in gate.backward:
         fixed = len(gate.operands) - 1
         return [arg for arg in step.args[fixed:] if isinstance(arg, Value)]
-    return [
+    found = [
         arg
         for name, arg in zip(gate.operands, step.args, strict=False)
         if isinstance(arg, Value) and name in gate.backward
     ]
+    if gate.section == DECLARED:
+        # A gradient that would flow into an attribute is refused in the walk: nobody has said that it is zero.
+        found += [value for attribute in step.attrs.values() for value in values_in(attribute)]
+    return found
 
 
 def augmented(step: Relation) -> tuple[Operand | Attribute, ...]:

@@ -1,6 +1,7 @@
 """The command line. Artefacts go to stdout, talk goes to stderr.
 
-Exit codes: 0 clean, 1 a finding (`--check`: a generated file is stale), 2 wrong usage, refused source, internal error.
+Exit codes: 0 clean, 1 a finding (`compile --check`: a generated file is stale; `gates --test`: a gate is wrong),
+2 wrong usage, refused source, internal error, a gate that cannot be judged.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,7 +20,8 @@ from flatgrad import __version__
 
 # Everything that is slow to import is imported where it is used: `flatgrad --help` and completion load Click alone.
 if TYPE_CHECKING:
-    from flatgrad.config import Settings
+    from flatgrad.config import Config, Settings
+    from flatgrad.reading import Source
 
 COMPLETE_VARIABLE = "_FLATGRAD_COMPLETE"
 TRACEBACK_VARIABLE = "FLATGRAD_TRACEBACK"
@@ -61,12 +63,15 @@ def _complete_functions(ctx: click.Context, param: click.Parameter, incomplete: 
     """The functions of the model files on the command line so far, for the shell's completion."""
     import ast
 
+    from flatgrad.diagnostics import Refused
+    from flatgrad.reading import read_source
+
     names: list[str] = []
     # Click parses as far as it can: before an unfinished option, the words are still in `args`.
     for model in (*(ctx.params.get("models") or ()), *ctx.args):
         try:
-            tree = ast.parse(Path(model).read_bytes())
-        except (OSError, SyntaxError, ValueError):
+            tree = ast.parse(read_source(Path(model).read_bytes(), model).text)
+        except (OSError, SyntaxError, ValueError, Refused):
             continue
         names += [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     return [name for name in names if name.startswith(incomplete)]
@@ -139,7 +144,7 @@ def compile_command(
     check: bool,
     diff: bool,
 ) -> int:
-    """Write a module with forward and backward for every MODEL, a Python file or - for stdin.
+    """Write a module with forward and backward for every MODEL: a Python file, a notebook, or - for stdin.
 
     Nothing is written if one of them is refused, and a file that would not change is left alone.
     """
@@ -223,33 +228,35 @@ def _compile_all(
     for model, target in zip(models, targets, strict=True):
         settings = given.over(config.settings(None if model == "-" else Path(model)))
         filename = "<stdin>" if model == "-" else model
-        source = ""
+        source = None
         try:
-            source = _read(model)
+            source = _read(model, filename)
             from flatgrad.compiler import compile_source
 
-            compiled = compile_source(source, filename, settings.options())
+            compiled = compile_source(source.text, filename, replace(settings.options(), declared=config.declared))
         except Refused as refused:
-            # What could not be decoded comes with the text as far as it can be shown.
-            report(refused.diagnostics, source if refused.source is None else refused.source, filename)
+            if source is None:  # what could not be read comes with the text as far as it can be shown
+                report(refused.diagnostics, refused.source or "", filename, cells=refused.cells)
+            else:
+                report(refused.diagnostics, source.text, filename, cells=source.cells)
             continue
         except Exception as error:
             _internal_error(error, f" in compiling {filename}")
             continue
-        report(compiled.notes, source, filename)
+        report((*source.notes, *compiled.notes), source.text, filename, cells=source.cells)
         artefacts.append(_Artefact(filename, compiled.text if emit == "module" else compiled.ir, target))
     return artefacts if len(artefacts) == len(models) else None
 
 
-def _read(model: str) -> str:
-    """The text of a source file, in the encoding that it declares. Raises Refused, click.ClickException."""
-    from flatgrad.reading import decode_source
+def _read(model: str, filename: str) -> Source:
+    """The text of a source file or of a notebook's cells. Raises Refused, click.ClickException."""
+    from flatgrad.reading import read_source
 
     try:
         data = sys.stdin.buffer.read() if model == "-" else Path(model).read_bytes()
     except OSError as error:
         raise click.FileError(model, error.strerror or str(error)) from None
-    return decode_source(data)
+    return read_source(data, filename)
 
 
 def _compare(artefacts: Iterable[_Artefact], check: bool, diff: bool) -> int:
@@ -297,13 +304,50 @@ def _write_all(artefacts: Iterable[_Artefact]) -> None:
     show_default=True,
     help="For a terminal, or the page in the docs.",
 )
-def gates_command(style: str) -> int:
-    """Print the table of what is understood: calls, gradients, conventions."""
-    from flatgrad.gate_page import as_markdown, as_text
+@click.option(
+    "--test",
+    "tested",
+    is_flag=True,
+    help="Check the gates of your own instead: by their proofs, by differences, compiled. This runs your functions.",
+)
+@click.argument("models", nargs=-1, metavar="[MODEL]...", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def gates_command(style: str, tested: bool, models: tuple[Path, ...]) -> int:
+    """Print the table of what is understood: calls, gradients, conventions.
+
+    The gates that pyproject.toml declares come last. With --test these are checked, one line for each check; a MODEL
+    is a file that defines functions which are declared without a dot. Exit code 1: one is wrong; 2: not to be judged.
+    """
+    from flatgrad.config import load
+    from flatgrad.diagnostics import Refused, report
     from flatgrad.output import to_stdout
 
-    to_stdout(as_text() if style == "text" else as_markdown())
+    if models and not tested:
+        raise click.UsageError("a MODEL is for --test")
+    try:
+        config = load(Path.cwd())
+    except Refused as refused:
+        report(refused.diagnostics, refused.source or "", refused.filename)
+        return FAILED
+    if tested:
+        return _test_gates(config, models)
+    from flatgrad.gate_page import as_markdown, as_text
+
+    to_stdout(as_text(config.declared) if style == "text" else as_markdown(config.declared))
     return CLEAN
+
+
+def _test_gates(config: Config, models: Sequence[Path]) -> int:
+    from flatgrad.proving.declared import OPEN, WRONG, verdicts
+
+    if not config.declared:
+        raise click.ClickException("no gates are declared: [tool.flatgrad] in pyproject.toml names none")
+    outcomes = set()
+    folders = (Path.cwd(), *([config.folder] if config.folder is not None else []))
+    for verdict in verdicts(config.declared, models, folders):
+        outcomes.add(verdict.outcome)
+        reason = f": {verdict.reason}" if verdict.reason else ""
+        click.echo(f"{verdict.gate}  {verdict.check}  {verdict.outcome}{reason}")
+    return FINDINGS if WRONG in outcomes else FAILED if OPEN in outcomes else CLEAN
 
 
 @cli.command("completion")

@@ -25,10 +25,12 @@ from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.claims import Claim, check_options, parameter_claims
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.lower import Context, lower
-from flatgrad.frontend.source import Module, entry_functions, name_span, read_module
+from flatgrad.frontend.source import Module, entry_functions, name_span, python2_source, read_module
 from flatgrad.frontend.staging import one_relation_a_line
-from flatgrad.groups.match import grouped
-from flatgrad.ir.core import Call, DType, Kind, Relation, Span, Type, Value
+from flatgrad.gates.declared import installed
+from flatgrad.gates.entry import BY_PATH, OWN, Gate
+from flatgrad.groups.match import with_groups
+from flatgrad.ir.core import Call, DType, Kind, Relation, Span, Type, Value, every_step
 from flatgrad.ir.printer import printed
 
 
@@ -43,6 +45,7 @@ class Options:
     gates: str = "grouped"
     stages: str = "source"
     accumulate: str = "forks"
+    declared: tuple[Gate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,15 @@ def compile_source(source: str, filename: str, options: Options) -> Compiled:
     Raises:
         Refused: with everything that is not understood.
     """
-    with _collector_paused():
+    with installed(options.declared), _collector_paused():
         module = read_module(source, filename)
-        compiled = _Compilation(module, options).run()
+        try:
+            compiled = _Compilation(module, options).run()
+        except Refused as refused:
+            old = python2_source(module, refused.diagnostics)
+            if old is None:
+                raise
+            raise Refused([old]) from None
         if options.stages != "relations":
             return compiled
         # What there is to say has been said of the user's own text.
@@ -217,7 +226,7 @@ class _Compilation:
             if name in visited:
                 return
             visited.add(name)
-            for step in self.function(name).function.block.body:
+            for step in every_step(self.function(name).function.block):
                 if isinstance(step, Call):
                     visit(step.function)
             order.append(name)
@@ -233,7 +242,7 @@ class _Compilation:
             wanted |= self._default_parameters(lowered)
         block = lowered.function.block
         active = varied(block, frozenset(p for p in block.params if p.name in wanted))
-        for step in block.body:
+        for step in every_step(block):
             if isinstance(step, Call) and any(out in active for out in step.outs):
                 callee = self.typed[step.function]
                 reaching = self._reaching(callee)
@@ -303,7 +312,8 @@ class _Compilation:
         claims = parameter_claims(self.module, node, self.options.shapes if name in entries else ())
         self.claims[name] = claims
         assumptions = _assumptions(claims)
-        inlined = frozenset(n for n in _called_names(self.module, name) if n != name and self._inlines(n))
+        called = [n for n in _called_names(self.module, name) if n != name and f"{OWN}.{n}" not in BY_PATH]
+        inlined = frozenset(n for n in called if self._inlines(n))
         kinds: Mapping[Span, Type] = {}
         for _ in range(4):
             context = Context(self.module, self._callee, inlined, kinds)
@@ -321,7 +331,7 @@ class _Compilation:
         self.raw[name] = lowered
         self.assumed[name] = assumptions
         self.notes.extend(note for note in lowered.notes if note not in self.notes)
-        return grouped(typed) if self.options.gates == "grouped" else typed
+        return with_groups(typed) if self.options.gates == "grouped" else typed
 
     def _callee(self, name: str) -> Lowered:
         self.function(name)

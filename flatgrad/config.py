@@ -7,15 +7,19 @@
     wrt = ["W"]
     shape = { X = "N,D" }
 
-The keys are the options of `flatgrad compile` that decide what is written. The command line wins over the table of a
-model, and that over the general one.
+    [tool.flatgrad.gate."mylib.swish"]         # gates of your own; `gate-files` names Python files with more
+    call = "mylib.swish(x)"
+    backward = { x = "dz * mylib.swish_prime(x)" }
+
+The other keys are the options of `flatgrad compile` that decide what is written. The command line wins over the table
+of a model, and that over the general one.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +29,8 @@ from flatgrad.ir.core import Span
 
 if TYPE_CHECKING:
     from flatgrad.compiler import Options
+    from flatgrad.gates.declared import Declaration
+    from flatgrad.gates.entry import Gate
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "gates": ("grouped", "primitive"),
@@ -62,10 +68,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What one pyproject.toml says. `models` are keyed by resolved path."""
+    """What one pyproject.toml says. `models` are keyed by resolved path, `declared` are the gates of the user's own,
+    `folder` is where the file stands."""
 
     general: Settings = Settings()
     models: Mapping[Path, Settings] = field(default_factory=dict)
+    declared: tuple[Gate, ...] = ()
+    folder: Path | None = field(default=None, compare=False)
 
     def settings(self, model: Path | None) -> Settings:
         """What applies to one model file; None is a model that is no file."""
@@ -76,7 +85,8 @@ class Config:
 def load(folder: Path) -> Config:
     """Read the nearest pyproject.toml, upward from a folder. Without one, or without the table, nothing is set.
 
-    Raises Refused, with the text of the file, for TOML that cannot be read, unknown keys and values of a wrong type.
+    Raises Refused, with the text of the file, for TOML that cannot be read, unknown keys and values of a wrong type,
+    and for declarations of gates that are not understood.
     """
     for place in (folder, *folder.parents):
         path = place / "pyproject.toml"
@@ -102,6 +112,8 @@ def parse(text: str, path: Path) -> Config:
     if not isinstance(models, dict):
         reader.wrong("models", "a table of models", "[tool.flatgrad]")
         models = {}
+    files = reader.gate_files(table.pop("gate-files", []))
+    gates = reader.gates(table.pop("gate", {}))
     general = reader.settings(table, "[tool.flatgrad]")
     special: dict[Path, Settings] = {}
     for name, entry in models.items():
@@ -111,7 +123,25 @@ def parse(text: str, path: Path) -> Config:
             reader.wrong(name, "a table", "[tool.flatgrad.models]")
     if reader.findings:
         raise Refused(reader.findings, text, str(path))
-    return Config(general, special)
+    return Config(general, special, _declared(gates, files), path.parent)
+
+
+def _declared(gates: Iterable[Declaration], files: Iterable[Path]) -> tuple[Gate, ...]:
+    """The gates of the user's own. Raises Refused with the text of the file that is at fault."""
+    declarations = list(gates)
+    files = list(files)
+    if not declarations and not files:
+        return ()
+    from flatgrad.gates.declared import declare, read_gate_file
+    from flatgrad.reading import decode_source
+
+    for file in files:
+        try:
+            text = decode_source(file.read_bytes())
+        except Refused as refused:
+            raise Refused(refused.diagnostics, refused.source, str(file)) from None
+        declarations.extend(read_gate_file(text, str(file)))
+    return declare(declarations)
 
 
 class _Reader:
@@ -125,7 +155,9 @@ class _Reader:
     def settings(self, table: Mapping[str, object], header: str) -> Settings:
         for key in table:
             if key not in KEYS:
-                also = "; `models` holds tables for single files" if header == "[tool.flatgrad]" else ""
+                also = ""
+                if header == "[tool.flatgrad]":
+                    also = "; `models` holds tables for single files, `gate` and `gate-files` declare gates"
                 known = ", ".join(KEYS)
                 message = f"no such key in {header}: {key}"
                 self.findings.append(
@@ -144,6 +176,37 @@ class _Reader:
             stages=self._choice(table, "stages", header),
             accumulate=self._choice(table, "accumulate", header),
         )
+
+    def gate_files(self, value: object) -> tuple[Path, ...]:
+        """The files that declare gates, relative to pyproject.toml."""
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            self.wrong("gate-files", "a list of files", "[tool.flatgrad]")
+            return ()
+        files = tuple(self.path.parent / name for name in value)
+        for name, file in zip(value, files, strict=True):
+            if not file.is_file():
+                self.wrong("gate-files", f"a list of files that are there: there is no {name}", "[tool.flatgrad]")
+        return files
+
+    def gates(self, value: object) -> tuple[Declaration, ...]:
+        """The gates that the tables `[tool.flatgrad.gate."mylib.f"]` declare."""
+        if not isinstance(value, dict):
+            self.wrong("gate", 'tables such as [tool.flatgrad.gate."mylib.f"]', "[tool.flatgrad]")
+            return ()
+        if not value:
+            return ()
+        from flatgrad.gates.declared import Declaration, Source
+
+        found: list[Declaration] = []
+        for key, table in value.items():
+            if not isinstance(table, dict):
+                self.wrong(key, 'a table such as [tool.flatgrad.gate."mylib.f"]', "[tool.flatgrad.gate]")
+                continue
+            header = f'[tool.flatgrad.gate."{key}"]'
+            places = {name: self._place(name, header) for name in table}
+            source = Source(self.text, str(self.path))
+            found.append(Declaration(source, table, self._header_place(header), places, key))
+        return tuple(found)
 
     def wrong(self, key: str, wanted: str, header: str) -> None:
         self.findings.append(Diagnostic("FG083", f"{key} in {header} must be {wanted}", self._place(key, header)))
@@ -177,15 +240,28 @@ class _Reader:
             return None
         return value
 
+    def _header_place(self, header: str) -> Span | None:
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if _header(line) == header:
+                start = len(line) - len(line.lstrip())
+                return Span(number, start, number, start + len(line.split("#")[0].strip()))
+        return None
+
     def _place(self, key: str, header: str) -> Span | None:
         # tomllib tells no places: the key is looked for below its table's header, and not found in rarer spellings.
         inside = False
         for number, line in enumerate(self.text.splitlines(), 1):
             if line.lstrip().startswith("["):
-                inside = line.split("#")[0].strip().replace("'", '"') == header
+                inside = _header(line) == header
             elif inside and (match := re.match(rf"""\s*(["']?{re.escape(key)}["']?)\s*[.=]""", line)):
                 return Span(number, match.start(1), number, match.end(1))
         return None
+
+
+def _header(line: str) -> str:
+    """The header of a table as it is written here: names with a dot in quotes, all others without."""
+    text = line.split("#")[0].strip().replace("'", '"')
+    return re.sub(r"\.(\w+)\]$", r'."\1"]', text) if text.startswith("[tool.flatgrad.gate.") else text
 
 
 def is_name(text: str) -> bool:

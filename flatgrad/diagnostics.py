@@ -6,6 +6,8 @@ error[FG021]: no gate for np.unwrap
  7 |     phase = np.unwrap(angles)
    |             ^^^^^^^^^ its gradient is not known to flatgrad
    = help: `flatgrad gates` lists what is; a gate of your own is declared as in docs/gates.md
+
+In a notebook the place is `model.ipynb, cell 3, line 7, column 13`, and lines are numbered as in their cell.
 """
 
 from __future__ import annotations
@@ -14,18 +16,23 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 from flatgrad.ir.core import Span
 
 # FG0xx reading, FG02x names and gates, FG03x constructs, FG04x aliasing and writing in place, FG05x shapes,
-# FG06x results and parameters, FG08x configuration, FG09x functions given to the library.
+# FG06x results and parameters, FG07x gates that users declare, FG08x configuration, FG09x functions given to the
+# library.
 CATALOGUE: dict[str, str] = {
     "FG001": "the source is not valid Python",
     "FG002": "the source is Python 2",
     "FG003": "the bytes of the file are not text in its encoding",
+    "FG004": "a notebook that cannot be read",
+    "FG005": "a notebook in another language",
+    "FG006": "a notebook without code",
     "FG020": "a name that is bound nowhere",
     "FG021": "a function, a method or an operator that has no gate",
     "FG022": "a call of something that is no function flatgrad can see",
@@ -40,6 +47,8 @@ CATALOGUE: dict[str, str] = {
     "FG035": "something cannot be unpacked into these names",
     "FG036": "calls are nested too deeply",
     "FG037": "a function calls itself",
+    "FG038": "an element, a key or an index that is not there",
+    "FG039": "a lambda, a nested function or a comprehension that cannot be written out where it stands",
     "FG040": "whether a change in place changes another name too cannot be told",
     "FG041": "a change in place changes another name too",
     "FG042": "a helper changes its argument",
@@ -55,6 +64,11 @@ CATALOGUE: dict[str, str] = {
     "FG065": "a result is left out of the differentiation (a note)",
     "FG066": "a result of --output that is not there",
     "FG067": "two functions would have one name in the module",
+    "FG070": "a file of declared gates holds something else: it is read, and not run",
+    "FG071": "a field of a declared gate that does not exist, is missing, or has a wrong value",
+    "FG072": "a call that no gate can be declared for",
+    "FG073": "a backward rule of a declared gate that is not understood",
+    "FG074": "a shape of a declared gate that is no signature for its operands",
     "FG081": "pyproject.toml cannot be read as TOML",
     "FG082": "a key in [tool.flatgrad] that flatgrad does not have",
     "FG083": "a value in [tool.flatgrad] of the wrong type, or not one of the choices",
@@ -80,45 +94,62 @@ class Diagnostic:
     labels: tuple[tuple[Span, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A code cell of a notebook: its number, from 1, and the line of the source text in which it begins."""
+
+    number: int
+    line: int
+
+
 class Refused(Exception):
     """The source is not accepted. `diagnostics` holds every reason, sorted by place.
 
-    With `source` and `filename` the message of the exception is what `flatgrad compile` would have drawn.
+    With `source` and `filename`, and the `cells` of a notebook, the message of the exception is what
+    `flatgrad compile` would have drawn.
     """
 
-    def __init__(self, diagnostics: Iterable[Diagnostic], source: str | None = None, filename: str = "<source>"):
+    def __init__(
+        self,
+        diagnostics: Iterable[Diagnostic],
+        source: str | None = None,
+        filename: str = "<source>",
+        cells: tuple[Cell, ...] = (),
+    ):
         self.diagnostics: tuple[Diagnostic, ...] = tuple(sorted(diagnostics, key=_place))
         self.source = source
         self.filename = filename
+        self.cells = cells
         super().__init__(self.diagnostics)
 
     def __str__(self) -> str:
         if self.source is None:
             return "\n".join(_one_line(diagnostic) for diagnostic in self.diagnostics)
-        return "\n" + "\n\n".join(render(diagnostic, self.source, self.filename) for diagnostic in self.diagnostics)
+        drawn = (render(diagnostic, self.source, self.filename, cells=self.cells) for diagnostic in self.diagnostics)
+        return "\n" + "\n\n".join(drawn)
 
-    def __reduce__(self) -> tuple[type[Refused], tuple[tuple[Diagnostic, ...], str | None, str]]:
-        return type(self), (self.diagnostics, self.source, self.filename)
+    def __reduce__(self) -> tuple[type[Refused], tuple[tuple[Diagnostic, ...], str | None, str, tuple[Cell, ...]]]:
+        return type(self), (self.diagnostics, self.source, self.filename, self.cells)
 
 
-def render(diagnostic: Diagnostic, source: str, filename: str, color: bool = False) -> str:
+def render(diagnostic: Diagnostic, source: str, filename: str, color: bool = False, cells: Sequence[Cell] = ()) -> str:
     """Draw one diagnostic with its source lines and carets, without a newline at the end.
 
-    A place outside `source`, or none at all, is drawn without lines. Columns that are shown count from 1.
+    A place outside `source`, or none at all, is drawn without lines. Columns that are shown count from 1; with the
+    `cells` of a notebook, in order, lines count from 1 in each of them.
     """
     paint = _Paint(diagnostic.severity, color)
     head = f"{diagnostic.severity}[{diagnostic.code}]" if diagnostic.code else diagnostic.severity
     out = [paint.primary(head) + paint.bold(f": {diagnostic.message}")]
     lines = _source_lines(source)
     marks = list(_marks(diagnostic, lines))
-    width = len(str(max((mark.line for mark in marks), default=1)))
-    span = diagnostic.span
-    place = filename if span is None else f"{filename}:{span.line}:{span.column + 1}"
-    out.append(f"{' ' * (width + 1)}{paint.frame('-->')} {place}")
+    numbers = _Numbers(tuple(cells))
+    width = len(str(max((numbers.shown(mark.line) for mark in marks), default=1)))
+    out.append(f"{' ' * (width + 1)}{paint.frame('-->')} {numbers.place(diagnostic.span, filename)}")
     bar = " " * (width + 2) + paint.frame("|")
     if marks:
         out.append(bar)
-        out.extend(_drawn_lines(marks, lines, width, bar, paint))
+        out.extend(_drawn_lines(marks, lines, numbers, width, bar, paint))
     if diagnostic.help:
         first, *rest = diagnostic.help.splitlines()
         out.append(f"{' ' * (width + 2)}{paint.frame('=')} {paint.bold('help')}: {first}")
@@ -137,12 +168,13 @@ def report(
     filename: str,
     stream: TextIO | None = None,
     color: bool | None = None,
+    cells: Sequence[Cell] = (),
 ) -> None:
     """Write diagnostics to a stream (stderr by default), a blank line after each."""
     stream = sys.stderr if stream is None else stream
     color = wants_color(stream) if color is None else color
     for diagnostic in diagnostics:
-        stream.write(_encodable(render(diagnostic, source, filename, color), stream) + "\n\n")
+        stream.write(_encodable(render(diagnostic, source, filename, color, cells), stream) + "\n\n")
 
 
 def _place(diagnostic: Diagnostic) -> tuple[bool, Span, str]:
@@ -159,6 +191,29 @@ def _encodable(text: str, stream: TextIO) -> str:
     # A source line with a letter that the terminal's encoding lacks must not turn an error into another one.
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "replace").decode(encoding, "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """How lines of the source are called: by their number in the file, or in the cell of a notebook."""
+
+    cells: tuple[Cell, ...]
+
+    def cell(self, line: int) -> Cell | None:
+        at = bisect_right(self.cells, line, key=lambda cell: cell.line)
+        return self.cells[at - 1] if at else None
+
+    def shown(self, line: int) -> int:
+        cell = self.cell(line)
+        return line if cell is None else line - cell.line + 1
+
+    def place(self, span: Span | None, filename: str) -> str:
+        if span is None:
+            return filename
+        cell = self.cell(span.line)
+        if cell is None:
+            return f"{filename}:{span.line}:{span.column + 1}"
+        return f"{filename}, cell {cell.number}, line {self.shown(span.line)}, column {span.column + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,15 +258,21 @@ def _marks_of(span: Span, text: str, primary: bool, lines: list[str]) -> Iterato
         yield _Mark(number, start, max(end, start + 1), text if number == last else "", primary)
 
 
-def _drawn_lines(marks: list[_Mark], lines: list[str], width: int, bar: str, paint: _Paint) -> Iterator[str]:
+def _drawn_lines(
+    marks: list[_Mark], lines: list[str], numbers: _Numbers, width: int, bar: str, paint: _Paint
+) -> Iterator[str]:
     previous = None
+    several = len({numbers.cell(mark.line) for mark in marks}) > 1
     for number in sorted({mark.line for mark in marks}):
-        if previous is not None and number == previous + 2:
-            yield _source_line(previous + 1, lines, width, paint)
+        cell = numbers.cell(number)
+        if several and cell is not None and (previous is None or numbers.cell(previous) is not cell):
+            yield f"{' ' * (width + 1)}{paint.frame(':::')} cell {cell.number}"
+        elif previous is not None and number == previous + 2:
+            yield _source_line(lines[previous], numbers.shown(previous + 1), width, paint)
         elif previous is not None and number > previous + 2:
             yield " " + paint.frame("...")
-        yield _source_line(number, lines, width, paint)
         line = lines[number - 1]
+        yield _source_line(line, numbers.shown(number), width, paint)
         here = [mark for mark in marks if mark.line == number]
         for mark in sorted(here, key=lambda mark: (not mark.primary, mark.start)):
             before = _columns(line[: mark.start]) + max(0, mark.start - len(line))
@@ -223,8 +284,8 @@ def _drawn_lines(marks: list[_Mark], lines: list[str], width: int, bar: str, pai
         previous = number
 
 
-def _source_line(number: int, lines: list[str], width: int, paint: _Paint) -> str:
-    text = _shown(lines[number - 1]).rstrip()
+def _source_line(line: str, number: int, width: int, paint: _Paint) -> str:
+    text = _shown(line).rstrip()
     return f"{paint.frame(f' {number:>{width}} |')}{' ' if text else ''}{text}"
 
 

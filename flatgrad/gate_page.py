@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from flatgrad.gates.entry import TABLE, BackwardRule, Gate
+from flatgrad.gates.declared import NumbersOnly
+from flatgrad.gates.entry import OWN, TABLE, BackwardRule, Gate
 
 INTRODUCTION = """\
 # What is understood
@@ -20,13 +21,11 @@ operand without a gradient passes none on: what is integer, boolean, or a step f
 """
 
 
-def sections() -> dict[str, list[Gate]]:
-    """The gates by section, in the order in which they are declared."""
-    importlib.import_module("flatgrad.gates")  # fills the table
-    found: dict[str, list[Gate]] = {}
-    for gate in TABLE.values():
-        found.setdefault(gate.section or "Other", []).append(gate)
-    return found
+def sections(declared: Sequence[Gate] = ()) -> dict[str, list[Gate]]:
+    """The gates by section, in the order in which they are declared; those of the user's own come last."""
+    gates = importlib.import_module("flatgrad.gates")  # fills the table
+    found = {name: [TABLE[gate] for gate in names] for name, names in gates.SECTIONS.items()}
+    return {**found, "your own": list(declared)} if declared else found
 
 
 def calls(gate: Gate) -> list[str]:
@@ -43,24 +42,24 @@ def gradients(gate: Gate) -> list[tuple[str, str]]:
 
 
 def _rule(rule: BackwardRule) -> str:
-    if isinstance(rule, str):
-        return rule
+    if isinstance(rule, str | NumbersOnly):
+        return rule if isinstance(rule, str) else rule.spelling
     text = inspect.getdoc(rule)
     return text.splitlines()[0].rstrip(".") if text else ""
 
 
-def as_text() -> str:
+def as_text(declared: Sequence[Gate] = ()) -> str:
     """The table for a terminal."""
-    return "\n".join(_text_lines()) + "\n"
+    return "\n".join(_text_lines(declared)) + "\n"
 
 
-def _text_lines() -> Iterator[str]:
+def _text_lines(declared: Sequence[Gate]) -> Iterator[str]:
     count = 0
-    for section, gates in sections().items():
+    for section, gates in sections(declared).items():
         yield section.upper()
         for gate in gates:
             count += 1
-            yield f"  {gate.name}"
+            yield f"  {gate.name.removeprefix(f'{OWN}.')}"
             yield f"    {', '.join(calls(gate))}"
             for name, rule in gradients(gate):
                 yield f"      {name} = {rule}" if _is_spelling(gate, name) else f"      {name}: {rule or 'by rank'}"
@@ -73,16 +72,16 @@ def _text_lines() -> Iterator[str]:
 
 
 def _is_spelling(gate: Gate, name: str) -> bool:
-    return isinstance(gate.backward[name[1:]], str)
+    return isinstance(gate.backward[name[1:]], str | NumbersOnly)
 
 
-def as_markdown() -> str:
+def as_markdown(declared: Sequence[Gate] = ()) -> str:
     """The page in the docs."""
-    return INTRODUCTION + "".join(_markdown_parts())
+    return INTRODUCTION + "".join(_markdown_parts(declared))
 
 
-def _markdown_parts() -> Iterator[str]:
-    for section, gates in sections().items():
+def _markdown_parts(declared: Sequence[Gate]) -> Iterator[str]:
+    for section, gates in sections(declared).items():
         yield f"\n## {section[:1].upper()}{section[1:]}\n\n"
         yield "| gate | calls | gradients | conventions |\n|---|---|---|---|\n"
         for gate in gates:
@@ -93,7 +92,7 @@ def _markdown_parts() -> Iterator[str]:
             )
             proof = f"checked numerically: {gate.numeric_only}" if gate.numeric_only else ""
             notes = "; ".join(_cell(text) for text in (gate.convention, proof) if text)
-            yield f"| {gate.name} | {spelled} | {rules or 'none'} | {notes} |\n"
+            yield f"| {gate.name.removeprefix(f'{OWN}.')} | {spelled} | {rules or 'none'} | {notes} |\n"
 
 
 def _code(text: str) -> str:

@@ -8,15 +8,16 @@ import functools
 import inspect
 import linecache
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 from flatgrad.capture import Captured, capture
-from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.diagnostics import Cell, Diagnostic, Refused
 
 if TYPE_CHECKING:
     from flatgrad.compiler import Compiled, Options
+    from flatgrad.reading import Source
 
 P = ParamSpec("P")
 Names = str | Sequence[str]
@@ -104,7 +105,7 @@ def compile(
     """Write the backward pass of a function, of all functions in a source text, or of those in a file.
 
     Args:
-        function: a function made by `def`, source text, or the path of a file.
+        function: a function made by `def`, source text, or the path of a Python file or a notebook.
         functions: which functions of a text or file, `"f"` or `["f", "g"]`; a helper need not be named.
         wrt: the parameters to differentiate, `"W1,b1"` or `["W1", "b1"]`; by default those without a default value
             that the result reaches.
@@ -123,8 +124,9 @@ def compile(
     """
     settings = _options(wrt, output, shapes, gates, stages, accumulate)
     if isinstance(function, str | Path):
-        captured = _text(function)
-        return _build(captured, settings(_names(functions)))
+        source = _source(function)
+        module = _build(_captured(source), settings(_names(functions)), source.cells)
+        return replace(module, notes=(*source.notes, *module.notes))
     if not callable(function):
         raise TypeError(f"flatgrad.compile takes a function, source text or a path, not {type(function).__name__}")
     if functions:
@@ -300,24 +302,28 @@ def _names(names: Names) -> tuple[str, ...]:
     return tuple(split_names(names)) if isinstance(names, str) else tuple(names)
 
 
-def _text(source: str | Path) -> Captured:
+def _source(source: str | Path) -> Source:
+    from flatgrad.reading import Source, read_source
+
     if isinstance(source, Path):
-        from flatgrad.reading import decode_source
-
-        return Captured(decode_source(source.read_bytes()), str(source), "", {}, ())
-    if "\n" not in source and source.endswith(".py"):
+        return read_source(source.read_bytes(), str(source))
+    if "\n" not in source and source.endswith((".py", ".ipynb")):
         raise ValueError(f"{source!r} looks like a path: give pathlib.Path({source!r}), or the source text")
-    return Captured(source, "<source>", "", {}, ())
+    return Source(source, "<source>")
 
 
-def _build(captured: Captured, options: Options) -> Module:
+def _captured(source: Source) -> Captured:
+    return Captured(source.text, source.filename, "", {}, ())
+
+
+def _build(captured: Captured, options: Options, cells: tuple[Cell, ...] = ()) -> Module:
     from flatgrad.compiler import compile_source
 
     try:
         compiled = compile_source(captured.source, captured.filename, options)
     except Refused as refused:
         # With the source, so that the message shows the places; without the compiler's own frames.
-        raise Refused(refused.diagnostics, captured.source, captured.filename) from None
+        raise Refused(refused.diagnostics, captured.source, captured.filename, cells) from None
     return _load(compiled, captured.live, _stem(captured))
 
 

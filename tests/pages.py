@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import linecache
 import re
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from flatgrad.compiler import Options, compile_source
 from flatgrad.config import parse
 from flatgrad.diagnostics import CATALOGUE, Refused, render
 from flatgrad.gate_page import as_markdown
-from flatgrad.reading import decode_source
+from flatgrad.gates.declared import declare, read_gate_file
+from flatgrad.reading import decode_source, read_source
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -41,6 +43,16 @@ def pyproject(line: str) -> Callable[[], object]:
     return lambda: parse(f"[tool.flatgrad]\n{line}\n", Path("pyproject.toml"))
 
 
+def notebook(*cells: str, metadata: object = None) -> Callable[[], object]:
+    inner = [{"cell_type": "code", "source": cell} for cell in cells]
+    document = {"cells": inner, "metadata": metadata or {}, "nbformat": 4, "nbformat_minor": 5}
+    return lambda: read_source(json.dumps(document).encode(), "model.ipynb")
+
+
+def gate_file(text: str) -> Callable[[], object]:
+    return lambda: declare(read_gate_file(f"{text}\n", "my_gates.py"))
+
+
 def options(**given: tuple[str, ...] | str | tuple[tuple[str, str], ...]) -> Callable[[], object]:
     return lambda: compile_source(SMALL, "model.py", Options(**given))  # type: ignore[arg-type]
 
@@ -61,12 +73,20 @@ def replaced() -> object:
 # What a source text alone does not show: files, options, pyproject.toml, function objects.
 OTHERS: dict[str, Callable[[], object]] = {
     "FG003": lambda: decode_source(b"RATE = 0.1  # caf\xe9\n"),
+    "FG004": lambda: read_source(b'{\n "cells": [\n<<<<<<< HEAD\n  {\n', "model.ipynb"),
+    "FG005": notebook("x <- 2", metadata={"kernelspec": {"name": "ir", "language": "R"}}),
+    "FG006": notebook(),
     "FG052": options(shapes=(("X", "N,D"),)),
     "FG060": options(functions=("g",)),
     "FG063": options(wrt=("w",)),
     "FG066": options(output="loss"),
+    "FG070": gate_file('RATE = 0.1\ngate("mylib.swish(x)", backward=rules())'),
+    "FG071": gate_file('gate("mylib.swish(x)", backward={"x": "dz * mylib.dswish(x)"}, dtype="double")'),
+    "FG072": gate_file('gate("np.tanh(x)", backward={"x": "dz * (1 - z**2)"})'),
+    "FG073": gate_file('gate("mylib.swish(x)", backward={"x": "dz * mylib.dswish(x)"})'),
+    "FG074": gate_file('gate("mylib.mix(x, y)", backward={"x": "dz * y", "y": "dz * x"}, shape="(n),(n)->(m)")'),
     "FG081": pyproject("gates ="),
-    "FG082": pyproject('gate = "primitive"'),
+    "FG082": pyproject('stage = "relations"'),
     "FG083": pyproject('gates = "all"'),
     "FG091": lambda: capture(typed()),
     "FG092": lambda: capture(lambda x: x * x),

@@ -46,10 +46,10 @@ def test_nothing_said_is_nothing_set(text: str) -> None:
 
 
 def test_unknown_keys_are_all_refused_with_their_places() -> None:
-    error = refused('[tool.flatgrad]\ngates = "grouped"\ngate = "grouped"\n[tool.flatgrad.models."m.py"]\nWrt = "x"\n')
+    error = refused('[tool.flatgrad]\ngates = "grouped"\ngtes = "grouped"\n[tool.flatgrad.models."m.py"]\nWrt = "x"\n')
     assert [d.code for d in error.diagnostics] == ["FG082", "FG082"]
     assert [d.span for d in error.diagnostics] == [Span(3, 0, 3, 4), Span(5, 0, 5, 3)]
-    assert "no such key in [tool.flatgrad]: gate" in str(error)
+    assert "no such key in [tool.flatgrad]: gtes" in str(error)
     assert "accumulate" in error.diagnostics[0].help
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flatgrad.facts.infer import gate_types
 from flatgrad.facts.site import RelationSite, literal_type
 from flatgrad.facts.structural import structural_type
-from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Stage, Type, Value
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Stage, Step, Type, Value
 from flatgrad.ir.solver import Solver
 from flatgrad.simplify.peephole import Rewritten, simplified
 
@@ -16,7 +16,7 @@ class Builder:
     """Appends relations to `body`; `definitions` finds the relation of a value."""
 
     def __init__(self) -> None:
-        self.body: list[Relation] = []
+        self.body: list[Step] = []
         self.definitions: dict[Value, Relation] = {}
         self.stage: Stage | None = None
         self._solver = Solver()

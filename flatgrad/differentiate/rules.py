@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from flatgrad.diagnostics import Diagnostic, Refused
@@ -11,7 +11,8 @@ from flatgrad.differentiate.builder import Builder
 from flatgrad.frontend.calls import CallLowering
 from flatgrad.frontend.environment import Binding, Static, Structure
 from flatgrad.frontend.source import Module, read_module
-from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Span, Step, Value, with_values
+from flatgrad.gates.entry import BY_PATH, DECLARED, OWN
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Span, Step, Type, Value, with_values
 
 NOWHERE = Span(1, 0, 1, 0)
 
@@ -58,6 +59,18 @@ def build_rule(builder: Builder, spelling: str, environment: Mapping[str, Bindin
         outs = builder.add_all(step.gate, args, attrs, ("",) * len(step.outs))
         known.update(zip(step.outs, outs, strict=True))
     return known.get(result, result) if isinstance(result, Value) else result
+
+
+def complaint(spelling: str, names: Iterable[str]) -> str:
+    """What is wrong with a spelling over these names, the result `z` and its gradient `dz`; '' if it is understood."""
+    try:
+        tree = parsed(spelling)
+    except ValueError as error:
+        return str(error)
+    errors: list[Diagnostic] = []
+    environment: dict[str, Binding] = {name: Value(name, Type.open(name)) for name in (*names, "z", "dz")}
+    _RuleLowering(environment, [], errors).operand(tree)
+    return errors[0].message if errors else ""
 
 
 def _scattered(builder: Builder, gradient: Operand, attrs: Mapping[str, Attribute]) -> Operand:
@@ -112,10 +125,28 @@ class _RuleLowering(CallLowering):
                 assert template is not None
                 attrs: dict[str, Attribute] = {"shape": described, "index": template}
                 return self._relation("scatter_add", (self.operand(gradient),), attrs, None)
+        path = self._declared_path(node.func)
+        if path is not None:
+            return self._bound_call(node, path, (), node.func)
         return super().call(node)
+
+    def _declared_path(self, function: ast.expr) -> str | None:
+        """The path of a function that a user has declared a gate for, written out: `mylib.swish`."""
+        match function:
+            case ast.Name(id=name):
+                path = f"{OWN}.{name}"
+            case ast.Attribute():
+                path = ast.unparse(function)
+            case _:
+                return None
+        known = path in BY_PATH and BY_PATH[path][0][0].section == DECLARED
+        return path if known and path.partition(".")[0] not in self.environment else None
 
 
 def refusal(message: str, relation: Relation, help: str = "") -> Refused:
     stage = relation.stage
-    span = relation.span if relation.span is not None or stage is None else stage.span
+    return refusal_at(message, relation.span if relation.span is not None or stage is None else stage.span, help)
+
+
+def refusal_at(message: str, span: Span | None, help: str = "") -> Refused:
     return Refused((Diagnostic("FG025", message, span, "", help),))

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from flatgrad.differentiate.walk import Backward
 from flatgrad.emit.names import Scope, described
+from flatgrad.emit.order import Order, order_of
 from flatgrad.emit.ownership import with_ownership
 from flatgrad.emit.residuals import FillHoles, Residuals
-from flatgrad.emit.schedule import Schedule, leaves, schedule
+from flatgrad.emit.schedule import Schedule, schedule
 from flatgrad.emit.spell import Names, attribute, index_expression, literal, spell
 from flatgrad.frontend.environment import Lowered
-from flatgrad.ir.core import Attribute, Call, DType, Kind, Literal, Operand, Relation, Slice, Stage, Value
+from flatgrad.ir.core import (
+    Attribute,
+    Block,
+    Branch,
+    Call,
+    DType,
+    Kind,
+    Literal,
+    Loop,
+    Operand,
+    Relation,
+    Slice,
+    Stage,
+    Value,
+)
 
 _OPERATORS: dict[str, ast.operator] = {
     "add": ast.Add(),
@@ -27,10 +42,36 @@ GRADIENT_ARITHMETIC = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Nested:
+    """A loop or an `if` around lines; the second part is that of an `else`."""
+
+    stage: Stage | None
+    head: ast.stmt
+    parts: tuple[tuple[Item, ...], ...]
+
+
+# A statement of the backward pass, with the stage that it reverses.
+Item = tuple[Stage | None, ast.stmt] | Nested
+
+
+@dataclass(frozen=True, slots=True)
+class NestedText:
+    """A head line, without its colon, and what stands below it."""
+
+    stage: Stage | None
+    head: str
+    groups: tuple[Group, ...]
+
+
+# Lines without indentation that reverse one stage.
+Group = tuple[Stage | None, tuple[str, ...]] | NestedText
+
+
+@dataclass(frozen=True, slots=True)
 class BackwardText:
     """Lines without indentation, grouped by stage; `upstream` and `results` are names."""
 
-    groups: tuple[tuple[Stage | None, tuple[str, ...]], ...]
+    groups: tuple[Group, ...]
     preludes: tuple[str, ...]
     upstream: tuple[str, ...]
     results: tuple[str, ...]
@@ -61,37 +102,128 @@ class _Writer:
         self.upstream: list[str] = []
         self.variables: dict[Value, str] = {}
         self.holders: dict[str, Value] = {}
-        self.last: dict[Value, int] = {}
         self.schedule: Schedule
+        self.order: Order
+        self.apart: frozenset[Relation]
         self.calls: dict[Call, str] = {}
         self.unbroadcasts = False
 
-    def write(self) -> tuple[list[tuple[Stage | None, ast.stmt]], list[str]]:
-        self.schedule, apart = with_ownership(schedule(self.backward.block))
-        for position, line in enumerate(self.schedule.lines):
-            for value in leaves(line, self.schedule.folded):
-                self.last[value] = position
-        for value in self.schedule.results:
-            self.last[value] = len(self.schedule.lines)
-        for param in self.schedule.params:
+    def write(self) -> tuple[list[Item], list[str]]:
+        self.schedule, self.apart = with_ownership(schedule(self.backward.block))
+        self.order = order_of(self.schedule.block, self.schedule.folded)
+        for param in self.schedule.block.params:
             name = self.scope.take(param.name)
             self.upstream.append(name)
             self.variables[param] = name
             self.holders[name] = param
-        statements: list[tuple[Stage | None, ast.stmt]] = []
-        for position, line in enumerate(self.schedule.lines):
-            if line in apart and line.gate in ("scatter", "write"):
-                line = self._copied_base(line, position, statements)
-            statements.append((line.stage, self._line(line, position, line in apart)))
-        results = [self.variables[value] for value in self.schedule.results]
-        return statements, results
+            self.residuals.upstream[name] = param
+        items = self._block(self.schedule.block)
+        results = [self.variables[value] for value in self.schedule.block.results]
+        return items, results
 
-    def _copied_base(self, line: Relation, position: int, statements: list[tuple[Stage | None, ast.stmt]]) -> Relation:
+    def _block(self, block: Block) -> list[Item]:
+        items: list[Item] = []
+        for line in block.body:
+            position = self.order.start[line]
+            match line:
+                case Loop():
+                    items.extend(self._loop(line, position))
+                case Branch():
+                    items.append(self._branch(line, position))
+                case Relation():
+                    if line in self.apart and line.gate in ("scatter", "write"):
+                        apart, line = line, self._copied_base(line, position, items)
+                        items.append((line.stage, self._line(line, position, apart in self.apart)))
+                    else:
+                        items.append((line.stage, self._line(line, position, line in self.apart)))
+        return items
+
+    # Loops and branches
+
+    def _loop(self, loop: Loop, position: int) -> list[Item]:
+        items: list[Item] = []
+        for init, param in zip(loop.inits, loop.carried, strict=True):
+            held = self.variables.get(init)
+            wanted = param.name or self.hints.get(param) or held or "d"
+            if held is not None and not self.order.read_after(init, position) and held == wanted:
+                self.variables[param] = held
+                self.holders[held] = param
+                continue
+            value = self._operand(init)
+            name = self._bind(param, wanted, position)
+            items.append((loop.stage, ast.Assign([ast.Name(name, ast.Store())], value)))
+        index = ast.Name(self.residuals.index_name(loop.index), ast.Store())
+        bounds = [self._operand(one) for one in loop.bounds]
+        if _is(loop.bounds[2], 1):
+            bounds.pop()
+            if _is(loop.bounds[0], 0):
+                bounds.pop(0)
+        rounds: ast.expr = ast.Call(ast.Name("range", ast.Load()), bounds, [])
+        if loop.backwards:
+            rounds = ast.Call(ast.Name("reversed", ast.Load()), [rounds], [])
+        body = self._block(loop.body)
+        names = [self.variables[param] for param in loop.carried]
+        body.extend(self._handed(loop.body.results, names, loop.stage))
+        for out, name in zip(loop.outs, names, strict=True):
+            self.variables[out] = name
+            self.holders[name] = out
+        head = ast.For(index, rounds, [], [])
+        heads: list[Item] = [(None, line) for line in self.residuals.heads_of(loop.index)]
+        items.append(Nested(loop.stage, head, ((*heads, *_continued(body)),)))
+        return items
+
+    def _branch(self, branch: Branch, position: int) -> Nested:
+        test = self._operand(branch.test)
+        end = self.order.end[branch]
+        targets: list[str] = []
+        for out, *ends in zip(branch.outs, branch.then.results, branch.orelse.results, strict=True):
+            held = [self.variables[value] for value in ends if value in self.variables]
+            wanted = out.name or self.hints.get(out) or (held[0] if held else "d")
+            targets.append(self._target(wanted, end, targets))
+        parts: list[list[Item]] = []
+        for arm in branch.arms:
+            holders = dict(self.holders)
+            items = self._block(arm)
+            items.extend(self._handed(arm.results, targets, branch.stage))
+            parts.append(items)
+            self.holders = holders
+        for out, name in zip(branch.outs, targets, strict=True):
+            self.variables[out] = name
+            self.holders[name] = out
+        if not parts[0]:
+            parts = [parts[1], []]
+            test = _negated(test)
+        return Nested(branch.stage, ast.If(test, [], []), tuple(tuple(part) for part in parts if part))
+
+    def _target(self, wanted: str, position: int, others: list[str]) -> str:
+        """A variable that is free behind a branch."""
+        name, number = wanted, 2
+        while not self._free(name, position) or name in others:
+            name = f"{wanted}{number}" if not wanted[-1].isdigit() else f"{wanted}_{number}"
+            number += 1
+        self.scope.taken.add(name)
+        return name
+
+    def _handed(self, results: tuple[Value, ...], names: list[str], stage: Stage | None) -> list[Item]:
+        """Assignments of results to the variables that hand them on, where they are not in them already."""
+        pairs = [
+            (name, self._operand(result))
+            for name, result in zip(names, results, strict=True)
+            if self.variables.get(result) != name
+        ]
+        read = {part.id for _, value in pairs for part in ast.walk(value) if isinstance(part, ast.Name)}
+        if len(pairs) > 1 and read & {name for name, _ in pairs}:
+            targets: list[ast.expr] = [ast.Name(name, ast.Store()) for name, _ in pairs]
+            whole = ast.Tuple([value for _, value in pairs], ast.Load())
+            return [(stage, ast.Assign([ast.Tuple(targets, ast.Store())], whole))]
+        return [(stage, ast.Assign([ast.Name(name, ast.Store())], value)) for name, value in pairs]
+
+    def _copied_base(self, line: Relation, position: int, statements: list[Item]) -> Relation:
         """A write into a copy, where the old value is still read afterwards."""
         base = line.args[0]
         assert isinstance(base, Value)
         copy = Relation((Value(base.name, base.type),), "copy_of", (base,), {}, line.stage)
-        self.last[copy.out] = position
+        self.order.uses[copy.out] = [position]
         statements.append((line.stage, self._assign(copy, self._expression(copy), position - 1)))
         return Relation(line.outs, line.gate, (copy.out, *line.args[1:]), line.attrs, line.stage)
 
@@ -112,7 +244,7 @@ class _Writer:
     def _free(self, name: str, position: int) -> bool:
         holder = self.holders.get(name)
         if holder is not None:
-            return self.last.get(holder, -1) <= position
+            return not self.order.read_after(holder, position)
         return name not in self.scope.taken
 
     def _wanted(self, value: Value, line: Relation) -> str:
@@ -227,11 +359,11 @@ class _Writer:
         if call not in self.calls:
             self.calls[call] = self.cache_name(call)
         arguments = [self._operand(arg) for arg in line.args]
-        arguments.append(ast.Name(self.calls[call], ast.Load()))
+        arguments.append(self.residuals.cache_of(call, self.calls[call]))
         function = ast.Name(self.backward_name(str(line.attrs["function"])), ast.Load())
         targets: list[ast.expr] = []
         for out in line.outs:
-            if self.last.get(out, -1) < position:
+            if not self.order.uses.get(out):
                 targets.append(ast.Name("_", ast.Store()))
             else:
                 wanted = out.name or self._wanted(out, line)
@@ -348,7 +480,7 @@ class _Writer:
 class Draft:
     """Statements whose names of forward values are not settled yet."""
 
-    statements: tuple[tuple[Stage | None, ast.stmt], ...]
+    items: tuple[Item, ...]
     results: tuple[str, ...]
     upstream: tuple[str, ...]
     calls: tuple[tuple[Call, str], ...]
@@ -367,10 +499,10 @@ def draft_backward(
 ) -> Draft:
     """Draft the lines of a backward pass; `residuals` collects what they read of forward."""
     writer = _Writer(lowered, backward, residuals, names, scope, cache_name, backward_name, hints)
-    statements, results = writer.write()
+    items, results = writer.write()
     residuals.settle_sizes()
     return Draft(
-        tuple(statements),
+        tuple(items),
         tuple(results),
         tuple(writer.upstream),
         tuple(writer.calls.items()),
@@ -381,22 +513,77 @@ def draft_backward(
 def backward_text(draft: Draft, residuals: Residuals) -> BackwardText:
     """The lines as text, once every forward value has its name."""
     fill = FillHoles()
-    groups: list[tuple[Stage | None, list[str]]] = []
-    for stage, statement in draft.statements:
-        if not groups or groups[-1][0] is not stage:
-            groups.append((stage, []))
-        groups[-1][1].extend(ast.unparse(ast.fix_missing_locations(fill.visit(statement))).split("\n"))
     preludes = tuple(
         f"{name} = {ast.unparse(fill.visit(expression))}" for name, expression in residuals.preludes.items()
     )
     return BackwardText(
-        groups=tuple((stage, tuple(lines)) for stage, lines in groups),
+        groups=_groups(draft.items, fill),
         preludes=preludes,
         upstream=draft.upstream,
         results=draft.results,
         calls=draft.calls,
         unbroadcasts=draft.unbroadcasts,
     )
+
+
+def _groups(items: Iterable[Item], fill: FillHoles) -> tuple[Group, ...]:
+    groups: list[Group] = []
+    stage: Stage | None = None
+    lines: list[str] = []
+
+    def close() -> None:
+        if lines:
+            groups.append((stage, tuple(lines)))
+            lines.clear()
+
+    for item in items:
+        if isinstance(item, Nested):
+            close()
+            groups.extend(_nested(item, fill))
+            continue
+        if item[0] is not stage:
+            close()
+            stage = item[0]
+        lines.extend(_unparsed(item[1], fill).split("\n"))
+    close()
+    return tuple(groups)
+
+
+def _nested(item: Nested, fill: FillHoles) -> list[Group]:
+    head = item.head
+    assert isinstance(head, ast.For | ast.If)
+    head.body = [ast.Pass()]
+    text = _unparsed(head, fill).rpartition(":\n")[0]
+    found: list[Group] = [NestedText(item.stage, text, _groups(item.parts[0], fill))]
+    if len(item.parts) > 1:
+        found.append(NestedText(item.stage, "else", _groups(item.parts[1], fill)))
+    return found
+
+
+def _unparsed(statement: ast.stmt, fill: FillHoles) -> str:
+    return ast.unparse(ast.fix_missing_locations(fill.visit(statement)))
+
+
+def _continued(body: list[Item]) -> list[Item]:
+    """A round that ends in `if not ...:` is left early instead, as forward does."""
+    last = body[-1] if body else None
+    if not isinstance(last, Nested) or not isinstance(last.head, ast.If) or len(last.parts) > 1 or len(body) > 1:
+        return body
+    test = last.head.test
+    if not isinstance(test, ast.UnaryOp) or not isinstance(test.op, ast.Not):
+        return body
+    leave = ast.If(test.operand, [ast.Continue()], [])
+    return [(None, leave), *last.parts[0]]
+
+
+def _negated(test: ast.expr) -> ast.expr:
+    return (
+        test.operand if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) else ast.UnaryOp(ast.Not(), test)
+    )
+
+
+def _is(operand: Operand, number: int) -> bool:
+    return isinstance(operand, Literal) and operand.value == number
 
 
 def _signed(op: ast.operator, value: ast.expr) -> tuple[ast.operator, ast.expr]:

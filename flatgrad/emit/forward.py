@@ -6,16 +6,32 @@ import ast
 import keyword
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.emit.edits import Edits
 from flatgrad.emit.names import Scope
 from flatgrad.emit.residuals import Residuals
 from flatgrad.emit.spell import literal, spell
 from flatgrad.frontend.environment import Lowered, Result
-from flatgrad.frontend.source import Module, span_of
-from flatgrad.ir.core import Call, Kind, Literal, Operand, Relation, Span, Stage, Value
+from flatgrad.frontend.regions import is_check
+from flatgrad.frontend.source import Module, header_end, span_of
+from flatgrad.ir.core import (
+    Branch,
+    Call,
+    Kind,
+    Literal,
+    Loop,
+    Operand,
+    Relation,
+    Span,
+    Stage,
+    Value,
+    bound_values,
+    every_step,
+    inner_blocks,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +49,10 @@ def numbered(lowered: Lowered) -> dict[Stage, int]:
     """A number for each statement that computes something that can carry a gradient."""
     computing = {
         step.stage
-        for step in lowered.function.block.body
-        if step.stage is not None and any(out.type.dtype.differentiable for out in step.outs)
+        for step in every_step(lowered.function.block)
+        if isinstance(step, Relation | Call)
+        and step.stage is not None
+        and any(out.type.dtype.differentiable for out in step.outs)
     }
     numbers: dict[Stage, int] = {}
     for stage in lowered.stages:
@@ -45,10 +63,38 @@ def numbered(lowered: Lowered) -> dict[Stage, int]:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What each version of a name is called, and what the version before it was."""
+    """What each version of a name is called, what the version before it was, and versions that are kept aside under a
+    name of their own before the name is bound again."""
 
     names: dict[Value, str]
     previous: dict[Value, str]
+    aside: dict[Value, str]
+
+
+def _origins(lowered: Lowered, residuals: Residuals) -> Callable[[Value], Value]:
+    """For each value, the one whose object it is: writes into an array leave it what it is."""
+    producers = {out: step for step in every_step(lowered.function.block) for out in bound_values(step)}
+
+    def origin(value: Value) -> Value:
+        step = producers.get(value)
+        match step:
+            case Relation(gate="write"):
+                base = step.args[0]
+                return origin(base) if isinstance(base, Value) else value
+            case Relation() if step.attrs.get("into") and value.type.kind is Kind.ARRAY:
+                base = step.args[0]
+                return origin(base) if isinstance(base, Value) and step.stage not in residuals.apart else value
+            case Loop() if value in step.outs:
+                position = step.outs.index(value)
+                if origin(step.handed[position]) is step.carried[position]:
+                    return origin(step.inits[position])
+            case Branch():
+                position = step.outs.index(value)
+                one, other = (origin(arm.results[position]) for arm in step.arms)
+                return one if one is other else value
+        return value
+
+    return origin
 
 
 def unread_names(lowered: Lowered) -> frozenset[str]:
@@ -69,27 +115,45 @@ def unread_names(lowered: Lowered) -> frozenset[str]:
                 else:
                     bound[part.id] = bound.get(part.id, 0) + 1
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Tuple() | ast.List() | ast.Constant(value=None)):
+            case ast.Assign(
+                targets=[ast.Name(id=name)], value=ast.Tuple() | ast.List() | ast.Dict() | ast.Constant(value=None)
+            ):
                 plain.add(name)
     return frozenset(name for name in plain if name not in read and bound[name] == 1)
 
 
 def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
-    """What each version of a name is called: a later one gets a suffix where an earlier one is still needed."""
+    """What each version of a name is called: a later one gets a suffix where an earlier one is still needed.
+
+    In loops and branches names stay what they are: where one of them is bound again there, the version before it that
+    is still needed gets another name at once.
+    """
     previous: dict[Value, str] = {}
-    found: dict[Value, str] = {param: param.name for param in lowered.function.block.params}
-    current = {param.name: param.name for param in lowered.function.block.params}
-    kept_under: set[str] = {param.name for param in lowered.function.block.params if param in residuals.kept}
+    params = lowered.function.block.params
+    found: dict[Value, str] = {param: param.name for param in params}
+    current = {param.name: param.name for param in params}
+    kept_under: set[str] = {param.name for param in params if param in residuals.kept}
     in_place = {value: stage for stage, value in lowered.rewritten.items()}
+    nested = {
+        value.name
+        for step in lowered.function.block.body
+        for block in inner_blocks(step)
+        for inner in every_step(block)
+        for value in bound_values(inner)
+    }
+    kept_aside: dict[Value, str] = {}
+    origin = _origins(lowered, residuals)
+    bearers: dict[str, list[Value]] = {param.name: [param] for param in params}
     for step in lowered.function.block.body:
-        for out in step.outs:
+        for out in bound_values(step):
             if not out.name:
                 continue
+            bearers.setdefault(out.name, []).append(out)
             label = current.get(out.name)
             previous[out] = label or out.name
             stage = in_place.get(out)
             same_buffer = stage is not None and stage not in residuals.apart and out.type.kind is not Kind.SCALAR
-            if label is None:
+            if label is None or out.name in nested:
                 label = out.name
             elif label in kept_under and not same_buffer:
                 label = scope.take(out.name)
@@ -97,7 +161,11 @@ def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
             found[out] = label
             if out in residuals.kept:
                 kept_under.add(label)
-    return Labels(found, previous)
+    for name in nested & bearers.keys():
+        for value in bearers[name][:-1]:
+            if value in residuals.kept and any(origin(later) is not origin(value) for later in bearers[name]):
+                kept_aside[value] = scope.take(f"{name}_in" if value in params else f"{name}_first")
+    return Labels(found, previous, kept_aside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +181,8 @@ class ForwardPlan:
         cache: the names in the cache.
         guards: the lines at its head.
         floating: arrays that must not hold integers when a stage writes into them.
+        aside: values that are kept under another name, as theirs is bound again.
+        prepared: names in the cache that one way through the function leaves unbound, by the stage that may bind them.
     """
 
     names: Mapping[Value, str]
@@ -123,6 +193,9 @@ class ForwardPlan:
     cache: tuple[str, ...]
     guards: tuple[str, ...]
     floating: Mapping[Stage, Value]
+    aside: Mapping[Value, str]
+    prepared: Mapping[Stage, tuple[str, ...]]
+    bound_at: Mapping[str, Stage | None]
 
 
 def write_forward(module: Module, lowered: Lowered, residuals: Residuals, plan: ForwardPlan) -> ForwardText:
@@ -141,10 +214,18 @@ class _ForwardWriter:
         self.edits = Edits(module.text)
         self.before: dict[Stage, list[str]] = {}
         self.after: dict[Stage, list[str]] = {}
-        self.statements = {span_of(module, statement): statement for statement in lowered.node.body}
+        self.heads: dict[Stage, list[str]] = {}
+        self.tails: dict[Stage, list[str]] = {}
+        self.numbers = numbered(lowered)
+        self.statements = {
+            span_of(module, statement): statement
+            for statement in ast.walk(lowered.node)
+            if isinstance(statement, ast.stmt)
+        }
+        self.stages = {stage.span: stage for stage in lowered.stages}
         self.changes = {
             step.stage: step
-            for step in lowered.function.block.body
+            for step in every_step(lowered.function.block)
             if isinstance(step, Relation) and step.stage is not None and step.attrs.get("into")
         }
 
@@ -157,9 +238,14 @@ class _ForwardWriter:
             if hoist.mask is not None:
                 self.after.setdefault(hoist.stage, []).append(f"{hoist.name} = {self._mask_text(hoist.mask)}")
         heads = []
-        producers = {out: step for step in self.lowered.function.block.body for out in step.outs}
-        for value, name in self.residuals.copies.items():
-            line = f"{name} = {_copied(self.names.get(value, value.name), value)}"
+        producers = {out: step for step in every_step(self.lowered.function.block) for out in bound_values(step)}
+        copies = [
+            (value, name, _copied(self.names.get(value, value.name), value))
+            for value, name in self.residuals.copies.items()
+        ]
+        copies += [(value, name, self.names.get(value, value.name)) for value, name in self.plan.aside.items()]
+        for value, name, text in copies:
+            line = f"{name} = {text}"
             producer = producers.get(value)
             if producer is None or producer.stage is None:
                 heads.append(line)
@@ -167,6 +253,7 @@ class _ForwardWriter:
                 self.after.setdefault(producer.stage, []).append(line)
         for stage, value in self.plan.floating.items():
             self.before.setdefault(stage, []).extend(_floating_guard(self.names.get(value, value.name)))
+        self._collect()
         lines = [*self.plan.guards, *heads, *self._body()]
         return ForwardText(
             self._signature(),
@@ -179,8 +266,8 @@ class _ForwardWriter:
     def _edit_steps(self) -> None:
         """Calls and hoists, in the order of evaluation: the inner ones are edited before the outer are read."""
         hoists = {hoist.value: hoist for hoist in self.residuals.hoists if hoist.value is not None}
-        for step in self.lowered.function.block.body:
-            if step.span is None or step.stage is None:
+        for step in every_step(self.lowered.function.block):
+            if step.span is None or step.stage is None or isinstance(step, Loop):
                 continue
             if isinstance(step, Call):
                 self._edit_call(step)
@@ -188,10 +275,10 @@ class _ForwardWriter:
                 hoist = hoists.get(out)
                 if hoist is None:
                     continue
-                if isinstance(step, Relation):
+                if isinstance(step, Relation | Branch):
                     text = self._on_one_line(self.edits.inner(step.span))
                     place = hoist.name
-                    if step.gate == "array_of" and text[:1] in "[(":
+                    if isinstance(step, Relation) and step.gate == "array_of" and text[:1] in "[(":
                         text = f"{self.residuals.names.numpy}.array({text})"
                     if len(step.outs) > 1:
                         text, place = f"{text}[{step.outs.index(out)}]", ""
@@ -266,12 +353,28 @@ class _ForwardWriter:
         if not written:
             return
         start, end = self.edits.bounds(step.span)
+        found: set[Value] = set()
         places = dict(self.lowered.names)
-        places |= {s.span: s.out for s in self.lowered.function.block.body if isinstance(s, Relation) and s.span}
+        steps = every_step(self.lowered.function.block)
+        places |= {s.span: s.out for s in steps if isinstance(s, Relation) and s.span}
         for span, value in places.items():
             low, high = self.edits.bounds(span)
             if value in written and start < low and high <= end and self._is_argument(step.span, span):
                 self.edits.replace(span, _copied(self.edits.rendered(span), value))
+                found.add(value)
+        if written - found:
+            # `f(*args)`: what is written to later has no place in the call.
+            raise Refused(
+                (
+                    Diagnostic(
+                        "FG043",
+                        f"what {step.function} is given here is changed in place later",
+                        step.span,
+                        f"the backward pass of {step.function} may need it as it was",
+                        "write the arguments out, one by one",
+                    ),
+                )
+            )
 
     def _is_argument(self, call: Span, argument: Span) -> bool:
         for node in ast.walk(self.lowered.node):
@@ -303,26 +406,90 @@ class _ForwardWriter:
     def _on_one_line(self, text: str) -> str:
         return ast.unparse(ast.parse(f"({text})", mode="eval")) if "\n" in text else text
 
+    # Loops
+
+    def _collect(self) -> None:
+        """The lines that keep values of the rounds of loops."""
+        steps = self.residuals.steps
+        for store in steps.stores:
+            stage = store.loops[0].stage
+            assert stage is not None
+            empty = f"[{store.begins}]" if store.is_list else "{}"
+            self.before.setdefault(stage, []).append(f"{store.name} = {empty}")
+        for loop, name in steps.counters.items():
+            assert loop.stage is not None
+            self.before.setdefault(loop.stage, []).append(f"{name} = 0")
+            where = self.tails if steps.counts_at_end(loop) else self.heads
+            where.setdefault(loop.stage, []).append(f"{name} += 1")
+        hoisted = {hoist.name: hoist for hoist in self.residuals.hoists if hoist.value is not None}
+        for line in steps.lines:
+            if line.head_of is not None:
+                assert line.head_of.stage is not None
+                self.heads.setdefault(line.head_of.stage, []).append(line.text)
+                continue
+            assert line.stage is not None
+            hoist = hoisted.get(line.hoisted)
+            where = self.before if hoist is not None else self.after
+            where.setdefault(line.stage, []).append(line.text)
+        for stage, names in self.plan.prepared.items():
+            self.before.setdefault(stage, []).extend(f"{name} = None" for name in names)
+        for loop, name in steps.enumerated.items():
+            statement = self.statements[loop.span] if loop.span is not None else None
+            assert isinstance(statement, ast.For)
+            target, over = span_of(self.module, statement.target), span_of(self.module, statement.iter)
+            inner = self.edits.rendered(target)
+            inner = f"({inner})" if isinstance(statement.target, ast.Tuple) and not inner.startswith("(") else inner
+            self.edits.replace(target, f"{name}, {inner}")
+            self.edits.replace(over, f"enumerate({self.edits.rendered(over)})")
+
     # The body
 
     def _body(self) -> list[str]:
         node = self.lowered.node
-        numbers = numbered(self.lowered)
-        lines: list[str] = []
-        statements = {stage.span: stage for stage in self.lowered.stages}
         start = 1 if ast.get_docstring(node) is not None else 0
-        previous_end: int | None = None
-        for statement in node.body[start:]:
+        first = span_of(self.module, node.body[0]).end_line + 1 if start else self._header_end()
+        return self._statements(node.body[start:], first)
+
+    def _statements(self, statements: list[ast.stmt], first: int) -> list[str]:
+        """Statements of one block with the comments between them; `first` is the line that these may begin at."""
+        lines: list[str] = []
+        for statement in statements:
             span = span_of(self.module, statement)
-            if previous_end is not None or start:
-                first = previous_end if previous_end is not None else span_of(self.module, node.body[0]).end_line
-                lines.extend(self._between(first + 1, span.line))
-            else:
-                lines.extend(self._between(self._header_end(), span.line))
-            stage = statements.get(span)
-            lines.extend(self._statement_lines(statement, span, stage, numbers))
-            previous_end = span.end_line
+            lines.extend(self._between(first, span.line))
+            lines.extend(self._statement_lines(statement, span, self.stages.get(span)))
+            first = span.end_line + 1
         return lines
+
+    def _compound(self, statement: ast.For | ast.While | ast.If, stage: Stage, keyword: str = "") -> list[str]:
+        """A loop or an `if`: its head as it is written, its blocks one level in."""
+        span = span_of(self.module, statement)
+        line, column = header_end(self.module, statement)
+        head = textwrap.dedent(self.edits.rendered(Span(span.line, span.column, line, column)))
+        if keyword and not head.startswith(keyword):
+            head = keyword + head.partition("if")[2]
+        note = self._trailing(line, column, "")
+        lines = [*(head + note).split("\n")]
+        inner = [*self.heads.get(stage, []), *self._statements(statement.body, line + 1), *self.tails.get(stage, [])]
+        lines += _indented(inner)
+        if not statement.orelse:
+            return lines
+        end = span_of(self.module, statement.body[-1]).end_line
+        other = statement.orelse[0]
+        other_span = span_of(self.module, other)
+        own_line = self.module.lines[other_span.line - 1][other_span.column :]
+        other_stage = self.stages.get(other_span)
+        if len(statement.orelse) == 1 and isinstance(other, ast.If) and own_line.startswith("elif") and other_stage:
+            if not self.before.get(other_stage) and not self.after.get(other_stage):
+                return lines + self._compound(other, other_stage, "elif")
+            nested = [*self.before.get(other_stage, []), *self._compound(other, other_stage, "if")]
+            return [*lines, "else:", *_indented([*nested, *self.after.get(other_stage, [])])]
+        return [*lines, "else:", *_indented(self._statements(statement.orelse, end + 2))]
+
+    def _trailing(self, line: int, column: int, number: str) -> str:
+        comment = self.module.comments.get(line)
+        note = comment.text.lstrip("#").strip() if comment is not None and comment.column >= column else ""
+        tail = " ".join(part for part in (number, note) if part)
+        return f"  # {tail}" if tail else ""
 
     def _header_end(self) -> int:
         arguments = self.lowered.node.args
@@ -343,22 +510,19 @@ class _ForwardWriter:
                 found.append(line)
         return found
 
-    def _statement_lines(
-        self, statement: ast.stmt, span: Span, stage: Stage | None, numbers: Mapping[Stage, int]
-    ) -> list[str]:
+    def _statement_lines(self, statement: ast.stmt, span: Span, stage: Stage | None) -> list[str]:
         lines: list[str] = []
         if stage is None or self._is_unread(statement):
             return lines
-        number = f"({numbers[stage]})" if stage in numbers else ""
-        comment = self.module.comments.get(span.end_line)
-        note = comment.text.lstrip("#").strip() if comment is not None and comment.column >= span.end_column else ""
-        tail = " ".join(part for part in (number, note) if part)
-        trailing = f"  # {tail}" if tail else ""
+        number = f"({self.numbers[stage]})" if stage in self.numbers else ""
+        trailing = self._trailing(span.end_line, span.end_column, number)
         if isinstance(statement, ast.Return):
             return self._return_lines(trailing, stage)
         lines.extend(self.before.get(stage, []))
         if isinstance(statement, ast.AugAssign) and (change := self._renaming(statement, stage)) is not None:
             lines.append(self._out_of_place(statement, *change) + trailing)
+        elif isinstance(statement, ast.For | ast.While | ast.If) and not _is_check(statement):
+            lines.extend(self._compound(statement, stage))
         else:
             text = self.edits.rendered(span)
             lines.extend((textwrap.dedent(text) + trailing).split("\n"))
@@ -389,15 +553,47 @@ class _ForwardWriter:
     def _return_lines(self, trailing: str, stage: Stage) -> list[str]:
         lines: list[str] = []
         body = list(self.before.get(stage, []))
+        here = {result.position: result for result in self.lowered.returns.get(stage, ())}
         for result, name in self.plan.results:
-            text = self.edits.rendered(result.span)
+            text = self.edits.rendered(here.get(result.position, result).span)
             if text != name:
                 text = f"({text})" if "\n" in text else text
                 lines.extend(f"{name} = {text}{trailing}".split("\n"))
         lines = [*body, *lines, *self.after.get(stage, [])]
-        cached = _tuple_text(self.plan.cache)
-        lines.append(f"return {', '.join([name for _, name in self.plan.results])}, {cached}")
+        cached = self.plan.cache
+        if len(self.lowered.returns) > 1:
+            before = self._stages_before(stage)
+            cached = tuple(
+                name if (at := self.plan.bound_at.get(name)) is None or at in before else "None" for name in cached
+            )
+        lines.append(f"return {', '.join([name for _, name in self.plan.results])}, {_tuple_text(cached)}")
         return lines
+
+    def _stages_before(self, stage: Stage) -> set[Stage]:
+        """The stages that lie on the way to a return."""
+        found: set[Stage] = set()
+
+        def search(statements: list[ast.stmt]) -> bool:
+            seen: list[Stage] = []
+            for statement in statements:
+                own = self.stages.get(span_of(self.module, statement))
+                if own is not None:
+                    seen.append(own)
+                if own is stage:
+                    found.update(seen)
+                    return True
+                if isinstance(statement, ast.If) and any(search(arm) for arm in (statement.body, statement.orelse)):
+                    found.update(seen)
+                    return True
+                seen += [
+                    inner
+                    for part in ast.walk(statement)
+                    if isinstance(part, ast.stmt) and (inner := self.stages.get(span_of(self.module, part))) is not None
+                ]
+            return False
+
+        search(self.lowered.node.body)
+        return found
 
     def _signature(self) -> str:
         """The parameters without annotations, their defaults as they were written."""
@@ -421,6 +617,14 @@ class _ForwardWriter:
         parts += [text(a) for a in node.args]
         parts += ["*", *(text(a) for a in node.kwonlyargs)] if node.kwonlyargs else []
         return ", ".join(parts)
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"    {line}" if line.strip() else line for line in lines] or ["    pass"]
+
+
+def _is_check(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.If) and is_check(statement)
 
 
 def _is_called(before: str) -> bool:

@@ -6,17 +6,21 @@ import ast
 import sys
 from collections.abc import Iterable, Mapping
 
-from flatgrad.emit.backward import BackwardText, backward_text, draft_backward
+from flatgrad.emit.backward import BackwardText, Group, NestedText, backward_text, draft_backward
 from flatgrad.emit.docstrings import backward_docstring, forward_docstring, notes, table, title
-from flatgrad.emit.forward import ForwardPlan, ForwardText, labels, numbered, unread_names, write_forward
+from flatgrad.emit.forward import ForwardPlan, ForwardText, Labels, labels, numbered, unread_names, write_forward
+from flatgrad.emit.libraries import functions_of
 from flatgrad.emit.names import Scope
+from flatgrad.emit.order import leaves
 from flatgrad.emit.plan import FunctionPlan, FunctionText, ModulePlan
 from flatgrad.emit.residuals import Residuals
-from flatgrad.emit.schedule import leaves, schedule
+from flatgrad.emit.schedule import schedule
 from flatgrad.emit.spell import Names
 from flatgrad.frontend.environment import Result
 from flatgrad.frontend.source import Module
-from flatgrad.ir.core import Call, Stage, Value
+from flatgrad.gates.declared import declared_paths
+from flatgrad.gates.entry import BY_PATH, OWN
+from flatgrad.ir.core import Call, Loop, Relation, Stage, Step, Value, bound_values, every_step
 
 
 def write_module(plan: ModulePlan) -> str:
@@ -65,8 +69,17 @@ def import_names(module: Module, functions: Iterable[str]) -> Names:
         return local.get(path) or Scope(module.bound | bound).take(wanted)
 
     return Names(
-        free("numpy", "np"), free("math", "math"), free("scipy.special", "special"), free("unbroadcast", "unbroadcast")
+        free("numpy", "np"),
+        free("math", "math"),
+        free("scipy.special", "special"),
+        free("unbroadcast", "unbroadcast"),
+        functions_of(module, (*declared_paths(), *_library_paths()), frozenset(bound)),
     )
+
+
+def _library_paths() -> tuple[str, ...]:
+    """The functions of the table that are called by the names of their own packages."""
+    return tuple(path for path in BY_PATH if path.startswith("scipy.") and not path.startswith("scipy.special."))
 
 
 def _bound_names(node: ast.FunctionDef) -> set[str]:
@@ -86,6 +99,7 @@ def _imports(module: Module, used: frozenset[str], names: Names) -> tuple[str, .
         if name in used and name not in bound:
             plain = statement.split()[-1]
             extra.append(statement if name == plain else f"{statement.removesuffix(' as np')} as {name}")
+    extra += [statement for name, statement in names.functions.imports.items() if name in used]
     lines = list(dict.fromkeys([*kept, *extra]))
     standard = [line for line in lines if line.split()[1].partition(".")[0] in sys.stdlib_module_names]
     others = [line for line in lines if line not in standard]
@@ -112,17 +126,22 @@ def _helpers(module: Module, functions: tuple[FunctionText, ...]) -> tuple[str, 
     wanted: list[str] = []
     pending = [f"def header({one.forward.signature}): pass" for one in functions]
     pending += ["\n".join(line for one in functions for line in one.forward.lines if not line.startswith("return "))]
+    # Backward calls its own pairs, and of the user's functions only those with a declared gate.
+    declared = [path.removeprefix(f"{OWN}.") for path in declared_paths() if path.startswith(f"{OWN}.")]
+    if declared:
+        called = _read_names("\n".join(line for one in functions for line in one.backward_lines))
+        pending += [f"{name}()" for name in declared if name in called]
     while pending:
-        for name in sorted(_called_names(pending.pop()) & set(module.functions) - set(wanted)):
+        for name in sorted(_read_names(pending.pop()) & set(module.functions) - set(wanted)):
             wanted.append(name)
             pending.append(_plain_text(module, name))
     written = {one.forward_name for one in functions}
     return tuple(_plain_text(module, name) for name in module.functions if name in wanted and name not in written)
 
 
-def _called_names(text: str) -> frozenset[str]:
-    calls = [part.func for part in ast.walk(ast.parse(text)) if isinstance(part, ast.Call)]
-    return frozenset(function.id for function in calls if isinstance(function, ast.Name))
+def _read_names(text: str) -> frozenset[str]:
+    parts = [part for part in ast.walk(ast.parse(text)) if isinstance(part, ast.Name)]
+    return frozenset(part.id for part in parts if isinstance(part.ctx, ast.Load))
 
 
 def _plain_text(module: Module, name: str) -> str:
@@ -137,13 +156,14 @@ def _plain_text(module: Module, name: str) -> str:
 def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText:
     lowered, module = one.lowered, plan.module
     own = _own_names(one)
-    scope = Scope(own | set(module.bound))
+    scope = Scope(own | set(module.bound) | set(names.functions.imports))
     results = _result_names(one, scope)
-    uses: dict[Value, int] = {}
     lines = schedule(one.backward.block)
-    for line in lines.lines:
-        for value in leaves(line, lines.folded):
-            uses[value] = uses.get(value, 0) + 1
+    uses: dict[Value, int] = {}
+    for line in every_step(lines.block):
+        if isinstance(line, Relation):
+            for value in leaves(line, lines.folded):
+                uses[value] = uses.get(value, 0) + 1
     residuals = Residuals(lowered, names, scope, uses, {r.value: name for r, name in results if not r.name})
     caches = _CacheNames(one, scope)
     hints = {gradient: _hint(residuals, value) for gradient, value in one.backward.hints.items()}
@@ -157,33 +177,51 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
         lambda f: f"{f.removesuffix('_forward')}_backward",
         hints,
     )
+    for value, node in residuals.steps.unchained():
+        node.expression = ast.Name(value.name, ast.Load())  # type: ignore[attr-defined]
+        residuals.kept.setdefault(value, []).append(node.expression)  # type: ignore[attr-defined]
     versions = labels(lowered, residuals, scope)
     found = versions.names
+    residuals.steps.settle(found)
     for result, name in results:
         if not result.name:
             found[result.value] = name
     for value, nodes in residuals.kept.items():
         for node in nodes:
-            node.id = found.get(value, value.name)
+            node.id = versions.aside.get(value) or found.get(value, value.name)
     results = tuple((result, found.get(result.value, name)) for result, name in results)
     text = backward_text(draft, residuals)
-    cached = _cached_names(one, residuals, text, found)
+    bound_at = _cached_names(one, residuals, text, versions)
+    cached = tuple(bound_at)
+    prepared = _prepared(one, residuals, bound_at, versions.aside, found, text.calls)
     reversed_calls = dict(text.calls)
     calls = {
         step: (f"{step.function.removesuffix('_forward')}_forward", reversed_calls[step])
-        for step in lowered.function.block.body
+        for step in every_step(lowered.function.block)
         if isinstance(step, Call) and step in reversed_calls
     }
     plain = {
         step: _plain_call(step)
-        for step in lowered.function.block.body
+        for step in every_step(lowered.function.block)
         if isinstance(step, Call) and step not in reversed_calls
     }
     forward = write_forward(
         module,
         lowered,
         residuals,
-        ForwardPlan(found, versions.previous, results, calls, plain, cached, one.guards, one.backward.floating),
+        ForwardPlan(
+            found,
+            versions.previous,
+            results,
+            calls,
+            plain,
+            cached,
+            one.guards,
+            one.backward.floating,
+            versions.aside,
+            prepared,
+            bound_at,
+        ),
     )
     cache = Scope(own | set(text.upstream)).take("cache")
     return _texts(one, forward, text, cached, cache)
@@ -226,38 +264,82 @@ def _plain_call(step: Call) -> str:
 
 
 def _cached_names(
-    one: FunctionPlan, residuals: Residuals, text: BackwardText, found: dict[Value, str]
-) -> tuple[str, ...]:
-    """The names in the cache: parameters first, then in the order of the forward statements."""
-    names: list[str] = []
-    for param in one.lowered.function.block.params:
+    one: FunctionPlan, residuals: Residuals, text: BackwardText, versions: Labels
+) -> dict[str, Stage | None]:
+    """The names in the cache, each with the stage that binds it: parameters first, then in the order of forward."""
+    names: dict[str, Stage | None] = {}
+    params = one.lowered.function.block.params
+    steps, copies, aside = residuals.steps, residuals.copies, versions.aside
+    for param in params:
         if param in residuals.kept:
-            names.append(found[param])
-    extra = residuals.hoisted
+            names.setdefault(aside.get(param) or versions.names[param], None)
+    names |= {copies[p]: None for p in params if p in copies}
     masks: dict[Stage, list[str]] = {}
     for hoist in residuals.hoists:
         if hoist.value is None:
             masks.setdefault(hoist.stage, []).append(hoist.name)
-    copies = residuals.copies
-    names += [copies[p] for p in one.lowered.function.block.params if p in copies]
     caches = dict(text.calls)
+    stores: dict[Step, list[str]] = {}
+    for store in steps.stores:
+        stores.setdefault(store.loops[0], []).append(store.name)
     stage: Stage | None = None
-    for step in one.lowered.function.block.body:
+    for step in every_step(one.lowered.function.block):
         if step.stage is not stage and stage is not None:
-            names += masks.pop(stage, [])
+            names |= dict.fromkeys(masks.pop(stage, []), stage)
         stage = step.stage
-        for out in step.outs:
+        for out in bound_values(step):
+            if steps.path(out):
+                continue
             if out in residuals.kept:
-                names.append(found.get(out, out.name))
-            if out in extra:
-                names.append(extra[out])
+                names.setdefault(aside.get(out) or versions.names.get(out, out.name), stage)
+            if out in residuals.hoisted:
+                names.setdefault(residuals.hoisted[out], stage)
             if out in copies:
-                names.append(copies[out])
-        if isinstance(step, Call) and step in caches:
-            names.append(caches[step])
+                names.setdefault(copies[out], stage)
+        if isinstance(step, Call) and step in caches and not any(steps.path(out) for out in step.outs):
+            names.setdefault(caches[step], stage)
+        if isinstance(step, Loop):
+            names |= dict.fromkeys(stores.get(step, []), stage)
+            if step in steps.counters and not any(steps.path(out) for out in bound_values(step)):
+                names.setdefault(steps.counters[step], stage)
     for rest in masks.values():
-        names += rest
-    return tuple(dict.fromkeys(names))
+        names |= dict.fromkeys(rest)
+    return names
+
+
+def _prepared(
+    one: FunctionPlan,
+    residuals: Residuals,
+    cached: Mapping[str, Stage | None],
+    aside: Mapping[Value, str],
+    found: Mapping[Value, str],
+    calls: tuple[tuple[Call, str], ...],
+) -> dict[Stage, tuple[str, ...]]:
+    """The names in the cache that are bound in one arm of a branch only, by the stage of the branch."""
+    prepared: dict[Stage, list[str]] = {}
+    last = {}
+    caches = dict(calls)
+    for step in every_step(one.lowered.function.block):
+        for value in bound_values(step):
+            branch = residuals.steps.conditional.get(value)
+            names = [residuals.hoisted.get(value, ""), residuals.copies.get(value, ""), aside.get(value, "")]
+            if value in residuals.kept:
+                names.append(found.get(value, value.name))
+            if isinstance(step, Call):
+                names.append(caches.get(step, ""))
+            if branch is None or branch.stage is None:
+                continue
+            for name in names:
+                if name and name in cached:
+                    last[name] = branch.stage
+        if isinstance(step, Loop):
+            for store in residuals.steps.stores:
+                branch = residuals.steps.conditional.get(step.outs[0]) if step.outs else None
+                if store.loops[0] is step and branch is not None and branch.stage is not None:
+                    last[store.name] = branch.stage
+    for name, stage in last.items():
+        prepared.setdefault(stage, []).append(name)
+    return {stage: tuple(names) for stage, names in prepared.items()}
 
 
 def _texts(
@@ -268,13 +350,7 @@ def _texts(
     if cached:
         lines.append(f"{', '.join(cached)} = {cache}")
     lines += text.preludes
-    for stage, group in text.groups:
-        if stage is not None and stage in numbers:
-            covers = one.lowered.covers.get(stage, ())
-            if not any(cover.whole for cover in covers):
-                lines.append(f"# ({numbers[stage]}) {_stage_text(stage, forward)}")
-            lines += [f"# {_numbers(cover.stages, numbers)} {cover.text}" for cover in covers]
-        lines += group
+    lines += _commented(text.groups, one, forward, numbers)
     single = len(one.returned) == 1
     shape = one.lowered.results[one.returned[0]].value.type.shape
     scalar_possible = single and not shape.least_rank
@@ -299,6 +375,26 @@ def _texts(
         check_scalar=not shape.is_scalar,
         unbroadcasts=text.unbroadcasts,
     )
+
+
+def _commented(
+    groups: tuple[Group, ...], one: FunctionPlan, forward: ForwardText, numbers: Mapping[Stage, int]
+) -> list[str]:
+    """The lines of backward, each group below the statement that it reverses."""
+    lines: list[str] = []
+    for group in groups:
+        if isinstance(group, NestedText):
+            lines.append(f"{group.head}:")
+            lines += [f"    {line}" for line in _commented(group.groups, one, forward, numbers) or ["pass"]]
+            continue
+        stage, inner = group
+        if stage is not None and stage in numbers:
+            covers = one.lowered.covers.get(stage, ())
+            if not any(cover.whole for cover in covers):
+                lines.append(f"# ({numbers[stage]}) {_stage_text(stage, forward)}")
+            lines += [f"# {_numbers(cover.stages, numbers)} {cover.text}" for cover in covers]
+        lines += inner
+    return lines
 
 
 def _numbers(stages: tuple[Stage, ...], numbers: Mapping[Stage, int]) -> str:

@@ -11,11 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flatgrad.analysis import augmented
+from flatgrad.differentiate.rules import refusal_at
 from flatgrad.emit.names import Scope, described, is_identifier
 from flatgrad.emit.spell import Names, literal, spell
+from flatgrad.emit.steps import Steps
 from flatgrad.frontend.environment import Lowered
 from flatgrad.gates.entry import TABLE
-from flatgrad.ir.core import Call, DType, Kind, Literal, Operand, Relation, Stage, Step, Value
+from flatgrad.ir.core import (
+    Branch,
+    Call,
+    DType,
+    Kind,
+    Literal,
+    Loop,
+    Operand,
+    Relation,
+    Stage,
+    Step,
+    Value,
+    bound_values,
+    every_step,
+)
 from flatgrad.ir.dims import Dim
 
 CHEAP = frozenset({"add", "subtract", "multiply", "divide", "negative", "square"})
@@ -64,42 +80,57 @@ class Residuals:
     _users: dict[Value, Relation] = field(default_factory=dict)
     _targets: dict[Stage, str] = field(default_factory=dict)
     _sizes: dict[Dim, str] = field(default_factory=dict)
+    _heads: dict[Value, dict[str, ast.expr]] = field(default_factory=dict)
+    # The upstream gradients by name: each has the shape of its result.
+    upstream: dict[str, Value] = field(default_factory=dict)
     _shared: set[Value] = field(default_factory=set)
+    steps: Steps = field(init=False)
 
     def __post_init__(self) -> None:
-        bound = (out for step in self.lowered.function.block.body for out in step.outs)
-        for value in (*self.lowered.function.block.params, *bound):
+        self.steps = Steps(self.lowered, self.scope)
+        bound = (out for step in every_step(self.lowered.function.block) for out in bound_values(step))
+        inner = (value for loop in self.steps.loops for value in loop.body.params)
+        for value in (*self.lowered.function.block.params, *bound, *inner):
             self._bearers[value.name] = self._bearers.get(value.name, 0) + 1
-        for step in self.lowered.function.block.body:
-            for out in step.outs:
+        for step in every_step(self.lowered.function.block):
+            for out in bound_values(step):
                 self._producers[out] = step
                 if out.name and step.stage is not None:
                     self._targets.setdefault(step.stage, out.name)
                 sized = isinstance(step, Relation) and step.gate == "dim" and self._bearers[out.name] == 1
+                sized = sized and not self.steps.path(out)
                 if sized and out.name and out.type.number is not None:
                     self._sizes.setdefault(out.type.number, out.name)
             for value in step.operands():
                 if isinstance(step, Relation):
                     self._users.setdefault(value, step)
-            if isinstance(step, Call) or step.gate in ("alias", "read", "write") or _is_view(step):
-                for out in step.outs:
+            if not isinstance(step, Relation) or step.gate in ("alias", "read", "write") or _is_view(step):
+                for out in bound_values(step):
                     self._shared |= self.lowered.roots.get(out, frozenset())
         self._params = frozenset(self.lowered.function.block.params)
 
     def is_forward(self, value: Value) -> bool:
-        return value in self._producers or value in self._params
+        return value in self._producers or value in self._params or self.steps.is_param(value)
 
     # Values
 
     def expression(self, value: Value) -> ast.expr:
         """A forward value, as backward writes it."""
         producer = self._producers.get(value)
+        if self.steps.path(value) or self.steps.is_param(value):
+            return self._of_step(value, producer)
+        if isinstance(producer, Loop) and value is producer.count:
+            return self._extra(self.steps.counter(producer))
         if self._bearers.get(value.name) == 1 and isinstance(producer, Relation) and producer.gate == "dim":
             return self.size(producer)
         if self._has_name(value):
             return self._named(value)
         assert producer is not None
-        if isinstance(producer, Relation) and (self.hoisted.get(value) is None) and self._recomputed(value, 0):
+        inline = value in self.steps.inline and not any(arg in self.lowered.overwritten for arg in producer.operands())
+        if isinstance(producer, Relation) and inline:
+            # No line can be put into a conditional expression: the same arm of backward computes it once more.
+            return _one_of(producer, value, spell(producer, self.operand, self.names))
+        if isinstance(producer, Relation) and self.hoisted.get(value) is None and self._recomputed(value, 0):
             if producer.gate in ("dim", "size", "shape", "ndim"):
                 return self.size(producer)
             return _one_of(producer, value, spell(producer, self.operand, self.names))
@@ -109,6 +140,57 @@ class Residuals:
         if isinstance(operand, Literal):
             return literal(operand)
         return self.expression(operand)
+
+    # Values of one round of a loop
+
+    def index_name(self, index: Value) -> str:
+        return self.steps.index_name(index)
+
+    def heads_of(self, index: Value) -> list[ast.stmt]:
+        """The lines that a round of the backward loop begins with: parts of arrays that forward has a name for."""
+        found = self._heads.get(index, {})
+        return [ast.Assign([ast.Name(name, ast.Store())], value) for name, value in found.items()]
+
+    def cache_of(self, call: Call, name: str) -> ast.expr:
+        """The cache of a call, as backward hands it on."""
+        if not self.steps.path(call.outs[0]):
+            return ast.Name(name, ast.Load())
+        hole = _Hole()
+        self.steps.kept.setdefault(self.steps.cache_of(call, name), []).append(hole)
+        return hole
+
+    def _of_step(self, value: Value, producer: Step | None) -> ast.expr:
+        if self.steps.is_index(value):
+            return ast.Name(self.steps.index_name(value), ast.Load())
+        if isinstance(producer, Relation) and self._again(value, producer):
+            expression = _one_of(producer, value, spell(producer, self.operand, self.names))
+            if not value.name or self._bearers[value.name] > 1 or value.type.kind is Kind.SCALAR:
+                return expression
+            heads = self._heads.setdefault(self.steps.path(value)[-1].index, {})
+            if value.name not in heads:
+                heads[value.name] = expression
+            return ast.Name(value.name, ast.Load())
+        if isinstance(producer, Loop) and value is producer.count:
+            name = self.steps.counter(producer)
+        elif producer is not None and not value.name:
+            name = self._hoist(value, producer)
+        else:
+            name = value.name
+        hole = _Hole()
+        self.steps.kept.setdefault(value, []).append(hole)
+        self.steps.names.setdefault(value, name)
+        return hole
+
+    def _again(self, value: Value, producer: Relation) -> bool:
+        """Whether backward computes a value of a round again rather than have forward keep it for each round."""
+        if not value.name and producer.stage is not None and self._recomputed(value, 0):
+            return True
+        if value in self.steps.inline and not any(arg in self.lowered.overwritten for arg in producer.operands()):
+            return True
+        counts = value.type.dtype is DType.INT and value.type.kind is Kind.SCALAR and producer.gate in ARITHMETIC
+        free = producer.gate in FREE or producer.gate == "alias" or counts or _is_view(producer)
+        sizes = producer.gate in ("dim", "shape", "size", "ndim")
+        return free and all(sizes or arg not in self.lowered.overwritten for arg in producer.operands())
 
     def _named(self, value: Value) -> ast.expr:
         stage = self.lowered.overwritten.get(value)
@@ -129,7 +211,13 @@ class Residuals:
     def _hoist(self, value: Value, producer: Step) -> str:
         if value not in self.hoisted:
             assert producer.stage is not None
-            if isinstance(producer, Relation) and producer.span is not None:
+            if value in self.steps.inline:
+                help = "write it as an if statement, with a name for each part"
+                raise refusal_at("backward needs a part of a conditional expression", producer.span, help)
+            if isinstance(producer, Branch) and producer.span != producer.stage.span:
+                self.hoisted[value] = self.scope.take(f"{self._target(producer.stage)}_part")
+                self.hoists.append(Hoist(self.hoisted[value], producer.stage, value))
+            elif isinstance(producer, Relation) and producer.span is not None:
                 target = self._target(producer.stage)
                 name = self.scope.take(self._pre(value, producer, target))
                 self.hoisted[value] = name
@@ -139,7 +227,7 @@ class Residuals:
             elif isinstance(producer, Call):
                 self.hoisted[value] = self.scope.take(producer.function.removesuffix("_forward"))
             else:
-                raise NotImplementedError(f"{value} cannot be named in the forward text")
+                raise refusal_at("backward needs a part of this that has no name", producer.span, "give it a name")
         return self.hoisted[value]
 
     def _pre(self, value: Value, producer: Relation, target: str) -> str:
@@ -161,6 +249,8 @@ class Residuals:
         assert producer.stage is not None
         if isinstance(producer, Call):
             return producer.function
+        if not isinstance(producer, Relation):
+            return value.name or "part"
         return self.hoisted.get(value) or self._pre(value, producer, self._target(producer.stage))
 
     def _target(self, stage: Stage) -> str:
@@ -182,6 +272,7 @@ class Residuals:
         )
         cheap = (
             producer.gate in CHEAP
+            or (producer.gate == "opaque" and not _has_call(producer))
             or (producer.gate == "power" and isinstance(producer.args[1], Literal) and producer.args[1].value == 2)
             or producer.out.type.dtype is DType.BOOL
         )
@@ -219,6 +310,14 @@ class Residuals:
 
     def like(self, value: Value) -> ast.expr:
         """A value of which only shape and dtype are read: it may have been written to."""
+        if self.steps.path(value) or self.steps.is_param(value):
+            return self.expression(value)
+        handed = self.steps.handed_by(value, self._producers.get(value))
+        if handed is not None and handed in self.steps.kept:
+            # The last of what the rounds handed on is kept anyway.
+            hole = _Hole()
+            self.steps.last.setdefault(value, []).append(hole)
+            return hole
         if self._has_name(value):
             stage = self.lowered.overwritten.get(value)
             if stage is not None and value.type.kind is Kind.OPEN:
@@ -253,6 +352,9 @@ class Residuals:
             return ast.Constant(number.constant)
         own = relation.out.name if self._bearers.get(relation.out.name) == 1 else ""
         named = own or self._user_name(number)
+        base = relation.args[0]
+        if isinstance(base, Value) and (self.steps.path(base) or self.steps.is_param(base)):
+            return spell(Relation((relation.out,), "dim", (base,), relation.attrs), self.like_operand, self.names)
         key = ("dim", number if number is not None else relation.out)
         if key in settled:
             return settled[key]
@@ -303,6 +405,11 @@ class Residuals:
                 if dim == number and value.type.kind is Kind.ARRAY:
                     read = Relation((relation.out,), "dim", (value,), {"axis": axis})
                     return spell(read, self.like_operand, self.names)
+        for name, gradient in self.upstream.items():
+            for axis, dim in enumerate(gradient.type.shape.front):
+                if dim == number and gradient.type.kind is Kind.ARRAY:
+                    shape = ast.Attribute(ast.Name(name, ast.Load()), "shape", ast.Load())
+                    return ast.Subscript(shape, ast.Constant(axis), ast.Load())
         return None
 
     def _whole_shape(self, relation: Relation) -> ast.expr:
@@ -314,6 +421,11 @@ class Residuals:
                 if value.type.shape == base.type.shape and value.type.kind is Kind.ARRAY:
                     base = value
                     break
+            else:
+                for name, gradient in self.upstream.items():
+                    same = gradient.type.shape == base.type.shape and gradient.type.kind is Kind.ARRAY
+                    if same and relation.gate == "shape":
+                        return ast.Attribute(ast.Name(name, ast.Load()), "shape", ast.Load())
         return spell(Relation(relation.outs, relation.gate, (base,), relation.attrs), self.like_operand, self.names)
 
     # Values that forward writes over
@@ -328,6 +440,8 @@ class Residuals:
         value = written[0]
         producer = self._producers.get(value)
         if not value.name or producer is None or producer.stage is None or value.type.kind is Kind.SCALAR:
+            return None
+        if self.steps.path(value):
             return None
         text = ast.unparse(
             spell(
@@ -347,7 +461,7 @@ class Residuals:
         """The value as it was before `stage` wrote over it: the statement is printed out of place where nobody else
         sees the buffer, else forward keeps a copy."""
         rewritten = self.lowered.rewritten.get(stage)
-        if rewritten is not None and self._alone(value, rewritten):
+        if rewritten is not None and not self.steps.path(rewritten) and self._alone(value, rewritten):
             self.apart[stage] = rewritten
             node = ast.Name(value.name, ast.Load())
             self.kept.setdefault(value, []).append(node)
@@ -368,6 +482,13 @@ class Residuals:
             return False
         # Through a view, an alias or a call somebody else may see the buffer.
         return not roots & self._shared
+
+
+def _has_call(relation: Relation) -> bool:
+    """Whether an opaque expression calls something: it may cost, and it may not give the same again."""
+    tree = ast.parse(str(relation.attrs["text"]), mode="eval")
+    calls = [part.func for part in ast.walk(tree) if isinstance(part, ast.Call)]
+    return any(not isinstance(call, ast.Name) or call.id not in ("len", "isinstance", "min") for call in calls)
 
 
 def _one_of(producer: Relation, value: Value, expression: ast.expr) -> ast.expr:

@@ -7,9 +7,25 @@ expression that is used more than once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from flatgrad.ir.core import Block, Kind, Literal, Operand, Relation, Value, values_in, with_values
+from flatgrad.emit.order import END, order_of
+from flatgrad.ir.core import (
+    Block,
+    Branch,
+    Kind,
+    Literal,
+    Loop,
+    Operand,
+    Relation,
+    Step,
+    Value,
+    bound_values,
+    every_step,
+    inner_blocks,
+    values_in,
+)
+from flatgrad.ir.rewrite import mapped, with_operands
 
 # Relations that are statements by nature.
 STATEMENTS = frozenset({"update", "scatter", "write", "call_backward", "zeros_for", "zeros_of", "or_zeros", "copy_of"})
@@ -22,63 +38,111 @@ SCALAR_ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negativ
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
-    """The relations that are lines, in order, and the definitions of all that is folded into them."""
+    """A block whose relations are lines, and the definitions of all that is folded into them."""
 
-    lines: tuple[Relation, ...]
+    block: Block
     folded: Mapping[Value, Relation]
-    results: tuple[Value, ...]
-    params: tuple[Value, ...]
 
 
-def live_relations(block: Block) -> list[Relation]:
-    """The relations that the results depend on."""
+def live_block(block: Block) -> Block:
+    """The block without the steps that its results do not depend on."""
     needed = set(block.results)
-    kept: list[Relation] = []
+    kept: list[Step] = []
     for step in reversed(block.body):
-        assert isinstance(step, Relation)
-        if any(out in needed for out in step.outs):
-            kept.append(step)
-            needed.update(step.operands())
-    return kept[::-1]
+        if not any(out in needed for out in bound_values(step)):
+            continue
+        match step:
+            case Loop():
+                step = replace(step, body=live_block(step.body))
+            case Branch():
+                wanted = [k for k, out in enumerate(step.outs) if out in needed]
+                arms = [replace(arm, results=tuple(arm.results[k] for k in wanted)) for arm in step.arms]
+                outs = tuple(step.outs[k] for k in wanted)
+                step = replace(step, outs=outs, then=live_block(arms[0]), orelse=live_block(arms[1]))
+        kept.append(step)
+        needed.update(step.operands())
+    return replace(block, body=tuple(kept[::-1]))
 
 
 def schedule(block: Block) -> Schedule:
     """Decide the lines of a backward block."""
-    body = live_relations(block)
+    block = live_block(block)
     uses: dict[Value, int] = {}
-    for relation in body:
-        for value in _distinct(relation):
-            uses[value] = uses.get(value, 0) + 1
+    _count(block, uses, {}, 0)
     for value in block.results:
         uses[value] = uses.get(value, 0) + 2
     apart: set[Value] = set()
     while True:
         folded: dict[Value, Relation] = {}
-        lines: list[Relation] = []
-        for relation in body:
-            if relation.out not in apart and _folds(relation, uses, folded):
-                folded[relation.out] = relation
-            else:
-                lines.append(relation)
-        late = _read_too_late(body, lines, folded)
+        lines = _lines(block, uses, apart, folded)
+        late = _read_too_late(block, lines, folded)
         if not late:
             break
         apart |= late
-    found = Schedule(tuple(lines), folded, block.results, block.params)
-    return _coalesced(found)
+    return _coalesced(Schedule(lines, folded))
 
 
-def _read_too_late(body: list[Relation], lines: list[Relation], folded: Mapping[Value, Relation]) -> set[Value]:
+def _count(block: Block, uses: dict[Value, int], depth: dict[Value, int], loops: int) -> None:
+    """How often each value is read; in a loop that it is not from, once more than it could be written there."""
+
+    def read(value: Value) -> None:
+        uses[value] = uses.get(value, 0) + (1 if depth.get(value, loops) == loops else 2)
+
+    for param in block.params:
+        depth[param] = loops
+    for step in block.body:
+        match step:
+            case Relation():
+                for value in _distinct(step):
+                    read(value)
+            case Loop():
+                for value in step.inits:
+                    uses[value] = uses.get(value, 0) + 2
+                for value in (one for one in step.bounds if isinstance(one, Value)):
+                    read(value)
+                _count(step.body, uses, depth, loops + 1)
+            case Branch():
+                if isinstance(step.test, Value):
+                    read(step.test)
+                for arm in step.arms:
+                    _count(arm, uses, depth, loops)
+                    for value in arm.results:
+                        uses[value] = uses.get(value, 0) + 2
+        for value in bound_values(step):
+            depth[value] = loops
+    if loops:
+        for value in block.results:
+            uses[value] = uses.get(value, 0) + 2
+
+
+def _lines(block: Block, uses: Mapping[Value, int], apart: set[Value], folded: dict[Value, Relation]) -> Block:
+    lines: list[Step] = []
+    for step in block.body:
+        match step:
+            case Relation() if step.out not in apart and _folds(step, uses, folded):
+                folded[step.out] = step
+            case Loop():
+                lines.append(replace(step, body=_lines(step.body, uses, apart, folded)))
+            case Branch():
+                then = _lines(step.then, uses, apart, folded)
+                lines.append(replace(step, then=then, orelse=_lines(step.orelse, uses, apart, folded)))
+            case _:
+                lines.append(step)
+    return replace(block, body=tuple(lines))
+
+
+def _read_too_late(block: Block, lines: Block, folded: Mapping[Value, Relation]) -> set[Value]:
     """Folded relations that read a buffer before it is written to, in a line that comes after the write."""
-    order = {relation: position for position, relation in enumerate(body)}
+    order = {step: position for position, step in enumerate(s for s in every_step(block) if isinstance(s, Relation))}
     written: dict[Value, int] = {}
-    for line in lines:
+    relations = [line for line in every_step(lines) if isinstance(line, Relation)]
+    for line in relations:
         if line.gate in WRITES and isinstance(line.args[0], Value):
             written[line.args[0]] = order[line]
     if not written:
         return set()
     late: set[Value] = set()
-    for line in lines:
+    for line in relations:
         pending = [inner for value in line.operands() if (inner := folded.get(value)) is not None]
         while pending:
             relation = pending.pop()
@@ -92,52 +156,60 @@ def _read_too_late(body: list[Relation], lines: list[Relation], folded: Mapping[
 
 def _coalesced(found: Schedule) -> Schedule:
     """A part of an expression that is also the first contribution to a variable is computed under its name."""
-    positions: dict[Value, list[int]] = {}
-    first_write: dict[Value, int] = {}
-    for position, line in enumerate(found.lines):
-        for value in leaves(line, found.folded):
-            positions.setdefault(value, []).append(position)
-        if line.gate in WRITES and isinstance(line.args[0], Value):
-            first_write.setdefault(line.args[0], position)
+    order = order_of(found.block, found.folded)
     renamed: dict[Value, Value] = {}
-    dropped: set[Relation] = set()
-    made = {
-        line.out: line
-        for line in found.lines
-        if not line.out.name and line.gate not in STATEMENTS and len(line.outs) == 1
-    }
-    for line in found.lines:
-        source = line.args[0] if line.args else None
-        if line.gate != "let" or not isinstance(source, Value) or source not in made or source in renamed:
-            continue
-        if source.type.kind is line.out.type.kind and max(positions[source]) < first_write.get(
-            line.out, len(found.lines)
-        ):
-            renamed[source] = line.out
-            dropped.add(line)
+    dropped: set[Step] = set()
+    for block in _blocks(found.block):
+        lines = [line for line in block.body if isinstance(line, Relation)]
+        made = {
+            line.out: line
+            for line in lines
+            if not line.out.name and line.gate not in STATEMENTS and len(line.outs) == 1
+        }
+        first_write: dict[Value, int] = {}
+        for line in (one for one in every_step(found.block) if isinstance(one, Relation)):
+            if line.gate in WRITES and isinstance(line.args[0], Value):
+                first_write.setdefault(line.args[0], order.start[line])
+        for line in lines:
+            source = line.args[0] if line.args else None
+            if line.gate != "let" or not isinstance(source, Value) or source not in made or source in renamed:
+                continue
+            if source.type.kind is line.out.type.kind and max(order.uses[source]) < first_write.get(line.out, END):
+                renamed[source] = line.out
+                dropped.add(line)
     if not renamed:
         return found
-    lines = []
-    for line in found.lines:
-        if line in dropped:
-            continue
-        if line.out in renamed:
-            line = Relation((renamed[line.out],), line.gate, line.args, line.attrs, line.stage)
-        lines.append(with_operands(line, renamed))
-    folded = {value: with_operands(relation, renamed) for value, relation in found.folded.items()}
-    return Schedule(tuple(lines), folded, found.results, found.params)
+
+    def kept(block: Block) -> Block:
+        body: list[Step] = []
+        for step in block.body:
+            if step in dropped:
+                continue
+            match step:
+                case Loop():
+                    step = replace(step, body=kept(step.body))
+                case Branch():
+                    step = replace(step, then=kept(step.then), orelse=kept(step.orelse))
+            body.append(mapped(step, lambda value: renamed.get(value, value)))
+        return replace(block, body=tuple(body))
+
+    folded = {value: with_relation_operands(relation, renamed) for value, relation in found.folded.items()}
+    return Schedule(kept(found.block), folded)
 
 
-def with_operands(relation: Relation, renamed: Mapping[Value, Value]) -> Relation:
+def _blocks(block: Block) -> Iterator[Block]:
+    yield block
+    for step in block.body:
+        for inner in inner_blocks(step):
+            yield from _blocks(inner)
+
+
+def with_relation_operands(relation: Relation, renamed: Mapping[Value, Value]) -> Relation:
     """The relation with some of its operands replaced."""
-    if not any(value in renamed for value in relation.operands()):
-        return relation
-    args = tuple(renamed.get(arg, arg) if isinstance(arg, Value) else arg for arg in relation.args)
-    attrs = {
-        name: with_values(attribute, lambda value: renamed.get(value, value))
-        for name, attribute in relation.attrs.items()
-    }
-    return Relation(relation.outs, relation.gate, args, attrs, relation.stage, relation.span)
+    found = with_operands(relation, renamed)
+    assert isinstance(found, Relation)
+    outs = relation.outs
+    return Relation(outs, found.gate, found.args, found.attrs, found.stage, found.span)
 
 
 def _distinct(relation: Relation) -> Iterator[Value]:
@@ -166,15 +238,3 @@ def _folds(relation: Relation, uses: Mapping[Value, int], folded: Mapping[Value,
 
 def _leaf(operand: Operand, folded: Mapping[Value, Relation]) -> bool:
     return isinstance(operand, Literal) or operand not in folded or folded[operand].gate in FREE
-
-
-def leaves(line: Relation, folded: Mapping[Value, Relation]) -> Iterator[Value]:
-    """The values that a line reads, through all that is folded into it."""
-    pending = list(line.operands())
-    while pending:
-        value = pending.pop()
-        inner = folded.get(value)
-        if inner is None:
-            yield value
-        else:
-            pending.extend(inner.operands())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from flatgrad.emit.libraries import Functions
 from flatgrad.gates.entry import TABLE, Gate, Spelling
 from flatgrad.ir.core import Attribute, Kind, Literal, Operand, Relation, Slice, Value
 
@@ -23,12 +24,14 @@ OperandText = Callable[[Operand], ast.expr]
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How the module calls its imports (`numpy`, `math` and `scipy.special` by their local names) and its helper."""
+    """How the module calls its imports (`numpy`, `math` and `scipy.special` by their local names), its helper, and the
+    functions that the user has declared gates for."""
 
     numpy: str = "np"
     math: str = "math"
     special: str = "special"
     unbroadcast: str = "unbroadcast"
+    functions: Functions = Functions()
 
 
 def literal(one: Literal) -> ast.expr:
@@ -70,6 +73,10 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
             return ast.Subscript(shape, _index(relation.attrs["index"], operand), ast.Load())
         case "dtype":
             return ast.Attribute(operand(relation.args[0]), "dtype", ast.Load())
+        case "opaque":
+            filled = _Filled(relation.args, operand).visit(ast.parse(str(relation.attrs["text"]), mode="eval").body)
+            assert isinstance(filled, ast.expr)
+            return filled
         case "negative":
             return _negated(operand(relation.args[0]))
         case "array_of":
@@ -77,6 +84,16 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
     gate = TABLE[relation.gate]
     spelling = _chosen(gate, relation)
     return _Substitution(gate, spelling, relation, operand, names).expression()
+
+
+class _Filled(ast.NodeTransformer):
+    """The text of an opaque expression with its values in the places of `_0`, `_1`, ..."""
+
+    def __init__(self, args: tuple[Operand, ...], operand: OperandText) -> None:
+        self.known = {f"_{position}": operand(arg) for position, arg in enumerate(args)}
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return self.known.get(node.id, node)
 
 
 def _negated(node: ast.expr) -> ast.expr:
@@ -213,7 +230,8 @@ class _Substitution(ast.NodeTransformer):
                 keywords.append(ast.keyword(keyword.arg, self.operand(self.operands[keyword.arg])))
             elif not _same(value, self.defaults.get(keyword.arg)):
                 keywords.append(ast.keyword(keyword.arg, attribute(value, self.operand, self.names)))
-        return ast.Call(self.visit(node.func), args, keywords)
+        declared = self.names.functions.called.get(self.spelling.path)
+        return ast.Call(self.visit(node.func) if declared is None else name(declared), args, keywords)
 
     def _starred(self, text: str) -> list[ast.expr]:
         if text == "xs":

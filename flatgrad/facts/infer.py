@@ -10,29 +10,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.facts.joining import entering, joined, leaving, stable
 from flatgrad.facts.site import RelationSite, gufunc, literal_type, promoted
 from flatgrad.facts.structural import operand_type, structural_type
 from flatgrad.frontend.environment import Lowered, Result
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import (
     Attribute,
-    Block,
+    Branch,
     Call,
     DType,
     Function,
     Kind,
     Literal,
-    Operand,
+    Loop,
     Relation,
     Step,
     Type,
     Value,
-    with_values,
 )
 from flatgrad.ir.dims import SCALAR, Dim, Shape
+from flatgrad.ir.rewrite import mapped_block
 from flatgrad.ir.solver import Contradiction, Solver, pattern
 
 MOST_SWEEPS = 12
+# How often the types of what a loop hands on are widened before they are taken for unknown.
+MOST_ROUNDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def infer(lowered: Lowered, assumptions: Mapping[str, Assumption], callee: Calle
     )
     inference = _Inference(Solver(claimed), callee)
     inference.enter(lowered, assumptions)
-    inference.settle(lowered)
+    inference.settle(lowered.function.block.body)
     return _rebuilt(lowered, inference.final_types())
 
 
@@ -78,6 +81,8 @@ class _Inference:
         self.types: dict[Value, Type] = {}
         # What `x.shape` is asked of: no list and no Python number has one.
         self.arrays: set[Value] = set()
+        # What is known of the values inside loops and branches, by those that bind them.
+        self.inner: dict[Value, Type] = {}
 
     def enter(self, lowered: Lowered, assumptions: Mapping[str, Assumption]) -> None:
         for value in lowered.function.block.params:
@@ -90,19 +95,19 @@ class _Inference:
                 kind = Kind.ARRAY
             self.types[value] = Type(kind, known.dtype or DType.OPEN, shape)
 
-    def settle(self, lowered: Lowered) -> None:
-        body = lowered.function.block.body
-        for _ in range(MOST_SWEEPS):
+    def settle(self, body: tuple[Step, ...], label: str = "", depth: int = 0, most: int = MOST_SWEEPS) -> None:
+        for _ in range(most):
             before = self.solver.size
             for position, step in enumerate(body):
-                self._forward(step, f"{position}", 0)
+                self._forward(step, f"{label}{position}", depth)
             for step in reversed(body):
                 self._backward(step)
             if self.solver.size == before:
                 break
 
     def final_types(self) -> dict[Value, Type]:
-        return {value: self.type_of(value) for value in self.types}
+        own = {value: self.type_of(value) for value in self.types}
+        return {value: self._resolved(one) for value, one in self.inner.items()} | own
 
     def _resolved(self, one: Type) -> Type:
         shape = self.solver.resolve(one.shape)
@@ -128,6 +133,10 @@ class _Inference:
                 case Call():
                     for out, one in zip(step.outs, self._call_types(step, label, depth), strict=True):
                         self._learn(out, one)
+                case Branch():
+                    self._branch(step, label, depth)
+                case Loop():
+                    self._loop(step, label, depth)
                 case Relation():
                     if step.attrs.get("of_array") and isinstance(step.args[0], Value):
                         self.arrays.add(step.args[0])
@@ -147,6 +156,60 @@ class _Inference:
                     ),
                 )
             ) from None
+
+    # Regions: what their lines prove holds inside, as they may not be run at all
+
+    def _inside(self) -> _Inference:
+        inner = _Inference(self.solver.copy(), self.callee)
+        inner.types = dict(self.types)
+        inner.arrays = set(self.arrays)
+        return inner
+
+    def _keep(self, inner: _Inference) -> None:
+        for value, one in inner.final_types().items():
+            if value not in self.types:
+                self.inner[value] = one
+
+    def _branch(self, step: Branch, label: str, depth: int) -> None:
+        found: list[list[Type]] = []
+        for name, arm in zip(("then", "else"), step.arms, strict=True):
+            inner = self._inside()
+            inner.settle(arm.body, f"{label}.{name}.", depth, 3)
+            self._keep(inner)
+            found.append([inner.type_of(result) for result in arm.results])
+        for position, (out, one, other) in enumerate(zip(step.outs, *found, strict=True)):
+            self._learn(out, joined(one, other, f"{label}.{position}"))
+
+    def _loop(self, step: Loop, label: str, depth: int) -> None:
+        types = [replace(self.type_of(init), number=None) for init in step.inits]
+        first = [
+            self.type_of(one).number if isinstance(one, Value) else literal_type(one).number for one in step.bounds
+        ]
+        for _ in range(MOST_ROUNDS):
+            inner = self._inside()
+            # Counts up from what is never negative, or down to it.
+            up = not step.bounds or step.bounds[2] == Literal(1, "1")
+            counts = up and (not first or (first[0] is not None and first[0].never_negative))
+            number = Dim.symbol(f"{label}.index") if counts else None
+            inner.types[step.index] = Type(Kind.SCALAR, DType.INT, SCALAR, number)
+            inner.types.update(zip(step.carried, types, strict=True))
+            if step.condition is not None:
+                inner.settle(step.condition.body, f"{label}.test.", depth, 1)
+            inner.settle(step.body.body, f"{label}.", depth, 3)
+            back = [inner.type_of(result) for result in step.handed]
+            settled = all(
+                stable(one, other, f"{label}.{k}") for k, (one, other) in enumerate(zip(types, back, strict=True))
+            )
+            if settled:
+                break
+            types = [
+                entering(one, other, f"{label}.{k}") for k, (one, other) in enumerate(zip(types, back, strict=True))
+            ]
+        self._keep(inner)
+        for position, (out, one) in enumerate(zip(step.outs, types, strict=True)):
+            self._learn(out, leaving(one, f"{label}.{position}"))
+        if step.count is not None:
+            self._learn(step.count, Type(Kind.SCALAR, DType.INT, SCALAR, Dim.symbol(f"{label}.count")))
 
     def _learn(self, out: Value, one: Type) -> None:
         """What an earlier sweep found of the value holds as well."""
@@ -316,28 +379,16 @@ def _rebuilt(lowered: Lowered, types: Mapping[Value, Type]) -> Lowered:
             fresh[value] = Value(value.name, types.get(value, value.type))
         return fresh[value]
 
-    def operand(one: Operand) -> Operand:
-        return of(one) if isinstance(one, Value) else one
+    def result(one: Result) -> Result:
+        return Result(of(one.value), one.name, one.span, one.position)
 
-    body: list[Step] = []
-    for step in lowered.function.block.body:
-        args = tuple(operand(arg) for arg in step.args)
-        outs = tuple(of(out) for out in step.outs)
-        if isinstance(step, Relation):
-            attrs = {name: with_values(one, of) for name, one in step.attrs.items()}
-            body.append(Relation(outs, step.gate, args, attrs, step.stage, step.span))
-        else:
-            body.append(Call(outs, step.function, args, step.stage, step.span))
     block = lowered.function.block
-    results = tuple(Result(of(r.value), r.name, r.span, r.position) for r in lowered.results)
     return replace(
         lowered,
-        function=Function(
-            lowered.function.name,
-            Block(tuple(of(p) for p in block.params), tuple(body), tuple(r.value for r in results)),
-        ),
+        function=Function(lowered.function.name, mapped_block(block, of)),
         names={span: of(value) for span, value in lowered.names.items()},
-        results=results,
+        results=tuple(result(one) for one in lowered.results),
+        returns={stage: tuple(result(one) for one in results) for stage, results in lowered.returns.items()},
         roots={of(value): frozenset(of(r) for r in roots) for value, roots in lowered.roots.items()},
         overwritten={of(value): stage for value, stage in lowered.overwritten.items()},
         rewritten={stage: of(value) for stage, value in lowered.rewritten.items()},

@@ -154,8 +154,16 @@ def _zeros_of(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -
     return Type(Kind.ARRAY, DType.FLOAT, Shape(tuple(dims)))
 
 
+def _opaque(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """A test, or an integer: what else is kept as it is written has no numbers that matter."""
+    if relation.attrs.get("counts"):
+        return Type(Kind.SCALAR, DType.INT, SCALAR, Dim.symbol(f"{label}.count"))
+    return Type(Kind.OTHER, DType.BOOL, SCALAR)
+
+
 _RULES: dict[str, Callable[[Relation, TypeOf, Solver, str], Type]] = {
     "alias": _alias,
+    "opaque": _opaque,
     "copy_of": _alias,
     "let": _alias,
     "constant": _constant,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from flatgrad.facts.infer import Assumption
 from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.environment import Lowered
-from flatgrad.ir.core import DType, Kind, Relation, Value
+from flatgrad.ir.core import DType, Kind, Relation, Value, bound_values, every_step
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 
 # b, b1, b_h, bias, bias2: not beta, which may well be one number.
@@ -28,7 +28,7 @@ def usage_assumptions(typed: Lowered, assumptions: Mapping[str, Assumption]) -> 
 
 def default_assumptions(lowered: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
     """A parameter whose default is a number is taken for a number: `reg=0.0`, `eps=1e-5`."""
-    read = {value.name for step in lowered.function.block.body for value in step.operands()}
+    read = {value.name for step in every_step(lowered.function.block) for value in step.operands()}
     return {
         name: Assumption(SCALAR, None, Kind.SCALAR)
         for name, default in defaults_of(lowered.node).items()
@@ -44,9 +44,9 @@ def _is_number(node: ast.expr) -> bool:
 
 def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
     params = set(typed.function.block.params)
-    producers = {out: step for step in typed.function.block.body for out in step.outs}
+    producers = {out: step for step in every_step(typed.function.block) for out in bound_values(step)}
     found: dict[str, Assumption] = {}
-    for step in typed.function.block.body:
+    for step in every_step(typed.function.block):
         if not isinstance(step, Relation) or step.gate != "add":
             continue
         for bias, product in (step.args, step.args[::-1]):
@@ -65,7 +65,7 @@ def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, 
 def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
     params = set(typed.function.block.params)
     found: dict[str, Assumption] = {}
-    for step in typed.function.block.body:
+    for step in every_step(typed.function.block):
         if not isinstance(step, Relation) or step.gate not in PRODUCTS:
             continue
         for operand, other in (step.args, step.args[::-1]):
@@ -85,12 +85,12 @@ def _labels(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, 
     params = set(typed.function.block.params)
     counters = {
         step.out: step.out.type.shape
-        for step in typed.function.block.body
+        for step in every_step(typed.function.block)
         if isinstance(step, Relation) and step.gate == "arange"
     }
     readable = {dim for p in params if p.type.shape.dims is not None for dim in p.type.shape.front}
     found: dict[str, Assumption] = {}
-    for step in typed.function.block.body:
+    for step in every_step(typed.function.block):
         if not isinstance(step, Relation) or step.gate not in ("read", "write"):
             continue
         index = step.attrs["index"]

@@ -174,7 +174,7 @@ def _assigned(target: ast.expr, value: ast.expr, certain: bool) -> Iterator[_Bin
     match target, value:
         case ast.Name(id=name), _:
             yield _Binding(name, certain, value=value)
-        case (ast.Tuple(elts=names) | ast.List(elts=names)), (ast.Tuple(elts=values) | ast.List(elts=values)) if len(
+        case ((ast.Tuple(elts=names) | ast.List(elts=names)), (ast.Tuple(elts=values) | ast.List(elts=values))) if len(
             names
         ) == len(values) and not any(isinstance(part, ast.Starred) for part in [*names, *values]):
             for one, its in zip(names, values, strict=True):
@@ -235,6 +235,8 @@ def _is_constant(
             return constant(left) and constant(right)
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
             return all(constant(part) for part in parts)
+        case ast.Dict(keys=keys, values=parts):
+            return all(key is not None and constant(key) for key in keys) and all(constant(part) for part in parts)
         case ast.Attribute():
             return _library_path(node, imports) is not None
         case ast.Call(func=function, args=args, keywords=keywords):

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from flatgrad.frontend.environment import Lowered, Structure
-from flatgrad.ir.core import Call, Relation, Stage, Value
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from flatgrad.frontend.environment import Binding, Lowered, values_of
+from flatgrad.ir.core import Call, Relation, Stage, Type, Value
 
 Roots = frozenset[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What was known when a loop began: the values, and how many writes."""
+
+    values: frozenset[Value]
+    writes: int
 
 
 class Buffers:
@@ -25,6 +36,9 @@ class Buffers:
         self._members: dict[Value, list[Value]] = {}
         # Of an exact alias, the value that it is another name of.
         self._origins: dict[Value, Value] = {}
+        self._writes: list[tuple[Roots, Stage]] = []
+        # For a loop and the place of a carried value: what stands for the buffers that earlier rounds made.
+        self._earlier: dict[Hashable, Value] = {}
 
     def of(self, value: Value) -> Roots:
         return self.roots.get(value, frozenset())
@@ -45,7 +59,7 @@ class Buffers:
         """The results of a relation; a view shares memory with its first operand."""
         shared: Roots = frozenset()
         if view:
-            sources = step.args if step.gate.startswith("builtins.") else step.args[:1]
+            sources = step.args if step.gate.startswith("builtins.") or step.gate in ("and", "or") else step.args[:1]
             shared = shared.union(*(self.of(value) for value in sources if isinstance(value, Value)))
         for out in step.outs:
             self._share(out, shared or frozenset((out,)))
@@ -77,6 +91,7 @@ class Buffers:
     def written(self, old: Value, new: Value, stage: Stage) -> None:
         """From `stage` on the buffer of `old` holds `new`."""
         roots = self.roots[old]
+        self._writes.append((roots, stage))
         for root in roots:
             for value in self._members[root]:
                 if value is not new:
@@ -85,14 +100,63 @@ class Buffers:
         self.roots[new] = roots
         self._origins[new] = new
 
-    def held(self, structure: Structure, roots: Roots) -> bool:
-        """Whether a display holds something that may share memory with these."""
-        for item in structure.items:
-            if isinstance(item, Structure) and self.held(item, roots):
-                return True
-            if isinstance(item, Value) and roots & self.of(item):
-                return True
-        return False
+    def held(self, binding: Binding, roots: Roots) -> bool:
+        """Whether a container or a closure holds something that may share memory with these."""
+        return any(roots & self.of(value) for value in values_of(binding))
+
+    # Branches and loops
+
+    def joined(self, out: Value, values: Sequence[Value]) -> None:
+        """A value that is one of several."""
+        self._share(out, frozenset().union(*(self.of(value) for value in values)) or frozenset((out,)))
+
+    def mark(self) -> Mark:
+        return Mark(frozenset(self.roots), len(self._writes))
+
+    def entering(self, param: Value, roots: Roots) -> None:
+        """A carried value on entry of a round, in what its initial value or an earlier round left."""
+        self._share(param, roots)
+
+    def handed(
+        self, loop: Hashable, results: Sequence[Value], entered: tuple[Roots, ...], mark: Mark
+    ) -> tuple[Roots, ...]:
+        """The buffers that the carried values may be in when the next round of `loop` begins."""
+        standing: dict[Value, Value] = {}
+        found: list[Roots] = []
+        for position, (result, before) in enumerate(zip(results, entered, strict=True)):
+            key = (loop, position)
+            now: set[Value] = set(before)
+            for root in self.of(result):
+                if root in mark.values or root not in self.roots:
+                    now.add(root)
+                else:
+                    if key not in self._earlier:
+                        self._earlier[key] = Value("", Type.open("earlier"))
+                    now.add(standing.setdefault(root, self._earlier[key]))
+            found.append(frozenset(now))
+        return tuple(found)
+
+    def rounds_end(self, mark: Mark) -> None:
+        """What a round writes into a buffer that outlives it, the next round writes over."""
+        for roots, stage in self._writes[mark.writes :]:
+            kept = {root for root in roots if root in mark.values or root not in self.roots}
+            for value, shared in self.roots.items():
+                if kept & shared and value not in mark.values:
+                    self.overwritten.setdefault(value, stage)
+
+    def copy(self) -> Buffers:
+        other = Buffers()
+        other.become(self)
+        return other
+
+    def become(self, other: Buffers) -> None:
+        self.roots = dict(other.roots)
+        self.overwritten = dict(other.overwritten)
+        self.lent = dict(other.lent)
+        self._members = {root: list(values) for root, values in other._members.items()}
+        self._origins = dict(other._origins)
+        self._writes = list(other._writes)
+        self._earlier = other._earlier
 
     def _share(self, value: Value, roots: Roots) -> None:
         self.roots[value] = roots

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from flatgrad.diagnostics import Diagnostic
-from flatgrad.frontend.environment import Binding, Emit, Lowered, Poison, Structure
-from flatgrad.frontend.expressions import ExpressionLowering
-from flatgrad.frontend.source import Module, dotted_path
+from flatgrad.frontend.closures import Argument, ClosureLowering
+from flatgrad.frontend.closures import defaults_of as defaults_of
+from flatgrad.frontend.constants import CONSTANTS, FOLDED, folded_call
+from flatgrad.frontend.environment import Binding, Closure, Dictionary, Lowered, Poison, Static, Structure
+from flatgrad.frontend.source import dotted_path
+from flatgrad.frontend.strings import method_result
 from flatgrad.gates.binding import Bound, Unbindable, bind
-from flatgrad.gates.entry import BY_PATH, TABLE
+from flatgrad.gates.entry import BY_PATH, OWN, TABLE
 from flatgrad.ir.core import Attribute, Call, Literal, Operand, Relation, Span, Type, Value, with_values
 
 # How many results a gate has, None where an attribute decides.
@@ -33,37 +35,19 @@ _SPECIAL_CALLS = {
 }
 
 
-class CallLowering(ExpressionLowering):
+class CallLowering(ClosureLowering):
     """Lowers expressions with the calls in them. `callee` gives another function of the file, lowered; a function of
     `inlined` is a gate under a name of its own, and its relations stand in the place of the call."""
 
-    def __init__(
-        self,
-        module: Module,
-        callee: Callable[[str], Lowered],
-        inlined: frozenset[str],
-        environment: Mapping[str, Binding],
-        names: dict[Span, Value],
-        emit: Emit,
-        errors: list[Diagnostic],
-    ) -> None:
-        super().__init__(module, environment, names, emit, errors)
-        self.callee = callee
-        self.inlined = inlined
-
     def call(self, node: ast.Call) -> Binding:
-        for argument in node.args:
-            if isinstance(argument, ast.Starred):
-                return self.error("FG030", "a starred argument is not understood yet", argument)
-        if any(keyword.arg is None for keyword in node.keywords):
-            return self.error("FG030", "** in a call is not understood yet", node)
         path = dotted_path(self.module, node.func, frozenset(self.environment))
-        if (
-            isinstance(node.func, ast.Name)
-            and node.func.id in self.module.functions
-            and node.func.id not in self.environment
-        ):
-            return self._local_call(node, node.func.id)
+        match node.func:
+            case ast.Name(id=name) if name in self.module.functions and name not in self.environment:
+                path = f"{OWN}.{name}"
+                if path not in BY_PATH:
+                    return self._with_arguments(
+                        node, lambda given, named: self._local_call(node, name, given, named)
+                    )  # fmt: skip
         if path is not None:
             return self._gate_call(node, path)
         if isinstance(node.func, ast.Attribute):
@@ -71,45 +55,137 @@ class CallLowering(ExpressionLowering):
         function = self.lower(node.func)
         if isinstance(function, Poison):
             return function
+        return self._with_arguments(node, lambda given, named: self.applied(function, given, named, node))
+
+    def _with_arguments(
+        self, node: ast.Call, applied: Callable[[list[Argument], dict[str, Argument]], Binding]
+    ) -> Binding:
+        """The result for the arguments of a call, those with stars taken apart."""
+        given: list[Argument] = []
+        named: dict[str, Argument] = {}
+        for argument in node.args:
+            if not isinstance(argument, ast.Starred):
+                given.append((self.lower(argument), argument))
+                continue
+            items = self.iterated(argument.value)
+            if items is None:
+                return Poison.at()
+            given.extend((item, argument.value) for item in items)
+        for keyword in node.keywords:
+            bound = self.lower(keyword.value)
+            if keyword.arg is not None:
+                named[keyword.arg] = (bound, keyword.value)
+            elif isinstance(bound, Dictionary):
+                named |= {str(key): (value, keyword.value) for key, value in bound.items}
+            elif not isinstance(bound, Poison):
+                return self.error("FG030", "what is in this dict is known only when the program runs", keyword.value)
+        everything = [bound for bound, _ in (*given, *named.values())]
+        if any(isinstance(bound, Poison) for bound in everything):
+            return Poison.at()
+        return applied(given, named)
+
+    def applied(
+        self,
+        function: Binding,
+        positional: Sequence[Argument],
+        keywords: Mapping[str, Argument],
+        node: ast.Call,
+    ) -> Binding:
+        match function:
+            case Poison():
+                return function
+            case Closure():
+                return self.written_out(function, positional, keywords, node)
+            case Static(path=path) if path in self.module.functions:
+                return self._local_call(node, path, positional, keywords)
+            case Static(path=path) if path not in CONSTANTS:
+                return self._bound_call(node, path, (), node.func, positional, keywords)
         return self.error("FG022", f"{ast.unparse(node.func)} is not a function that flatgrad can see", node.func)
 
     def _index_item(self, node: ast.expr) -> Attribute:
         match node:
             case ast.Call(func=function, args=[count], keywords=[]) if self._path(function) == "builtins.range":
                 # NumPy reads `x[range(N), y]` as `x[np.arange(N), y]`
-                arange = bind("numpy.arange", [self.lower(count)], {}, lambda one: isinstance(one, Structure))
-                return self.attribute(self.apply_gate(arange, node, {}, self._span(node)), node)
+                arange = bind("numpy.arange", [self.lower(count)], {}, is_sequence)
+                return self.attribute(self.apply_gate(arange, node, {}, self.place(node)), node)
         return super()._index_item(node)
 
     def _method_call(self, node: ast.Call, function: ast.Attribute) -> Binding:
-        receiver = self.as_operand(self.lower(function.value), function.value)
+        base = self.lower(function.value)
+        literal = self.static(base)
+        if isinstance(base, Structure | Dictionary):
+            return self.container_method(node, base, function.attr)
+        if literal is not None and isinstance(literal.value, str):
+            text = literal.value
+            return self._with_arguments(node, lambda given, named: self._text_method(node, text, given, named))
+        receiver = self.as_operand(base, function.value)
         if isinstance(receiver, Poison):
             return receiver
-        return self._bound_call(node, f".{function.attr}", (receiver,), function)
+        return self._with_arguments(
+            node, lambda given, named: self._bound_call(node, f".{function.attr}", (receiver,), function, given, named)
+        )
+
+    def _text_method(
+        self, node: ast.Call, text: str, given: Sequence[Argument], named: Mapping[str, Argument]
+    ) -> Binding:
+        assert isinstance(node.func, ast.Attribute)
+        literals = [self.static(bound) for bound, _ in (*given, *named.values())]
+        if None in literals:
+            return self.dynamic_string(node)
+        values = [literal.value for literal in literals if literal is not None]
+        keywords: dict[str, object] = dict(zip(named, values[len(given) :], strict=True))
+        result = method_result(text, node.func.attr, values[: len(given)], keywords)
+        if result is None:
+            return self.error("FG021", f"the method {node.func.attr} of a string is not understood", node.func)
+        return Literal(result, repr(result))
 
     def _gate_call(self, node: ast.Call, path: str) -> Binding:
         special = _SPECIAL_CALLS.get(path)
         if special is not None and not node.keywords and len(node.args) == 1:
             return self._shape_call(node, special, node.args[0])
-        return self._bound_call(node, path, (), node.func)
+        through = self.through(path, node)
+        if through is not None:
+            return through
+        return self._with_arguments(
+            node, lambda given, named: self._bound_call(node, path, (), node.func, given, named)
+        )  # fmt: skip
 
-    def _bound_call(self, node: ast.Call, path: str, leading: tuple[Operand, ...], place: ast.expr) -> Binding:
+    def _bound_call(
+        self,
+        node: ast.Call,
+        path: str,
+        leading: tuple[Operand, ...],
+        place: ast.expr,
+        given: Sequence[Argument] | None = None,
+        named: Mapping[str, Argument] | None = None,
+    ) -> Binding:
+        """The relation of a gate; the arguments are those of the call where none are given."""
+        if given is None or named is None:
+            return self._with_arguments(node, lambda g, n: self._bound_call(node, path, leading, place, g, n))
         spoken = ast.unparse(place)
+        literals = [literal for bound, _ in given if (literal := self.static(bound)) is not None]
+        if path in FOLDED and len(literals) == len(given) and not named and not leading:
+            result = folded_call(path, [literal.value for literal in literals], ast.unparse(node))
+            if result is not None:
+                return result
+        if path == "builtins.str":
+            return self.dynamic_string(node)
         if path not in BY_PATH:
             return self.error(
                 "FG021",
                 f"no gate for {spoken}",
                 place,
                 "its gradient is not known to flatgrad",
-                "`flatgrad gates` lists what is understood",
+                "`flatgrad gates` lists what is understood; "
+                "a gate of your own is declared as in docs/your-own-gates.md",
             )
-        arguments: list[Binding] = [*leading, *(self.lower(argument) for argument in node.args)]
-        keywords = {keyword.arg: self.lower(keyword.value) for keyword in node.keywords if keyword.arg}
-        everything = [*arguments, *keywords.values()]
-        if any(isinstance(argument, Poison) for argument in everything):
-            return Poison.at()
+        if path.startswith("numpy.random.") and self.place(node) is None:
+            return self.error(
+                "FG039", "what is drawn here cannot be named", node, "", "draw it in a statement of its own"
+            )
+        arguments: list[Binding] = [*leading, *(bound for bound, _ in given)]
         try:
-            bound = bind(path, arguments, keywords, lambda one: isinstance(one, Structure))
+            bound = bind(path, arguments, {name: one for name, (one, _) in named.items()}, is_sequence)
         except Unbindable as error:
             return self.error(
                 "FG023",
@@ -118,9 +194,8 @@ class CallLowering(ExpressionLowering):
                 str(error),
                 "`flatgrad gates` lists the forms that are",
             )
-        nodes = {id(value): argument for value, argument in zip(arguments[len(leading) :], node.args, strict=True)}
-        nodes |= {id(keywords[k.arg]): k.value for k in node.keywords if k.arg}
-        return self.apply_gate(bound, node, nodes, self._span(node))
+        nodes = {id(value): argument for value, argument in (*given, *named.values())}
+        return self.apply_gate(bound, node, nodes, self.place(node))
 
     def apply_gate(
         self, bound: Bound[Binding], node: ast.expr, nodes: Mapping[int, ast.expr], span: Span | None
@@ -134,7 +209,7 @@ class CallLowering(ExpressionLowering):
                 operands.extend(self.as_operand(one, nodes.get(id(one), node)) for one in bound.rest)
             elif name == "xs" and name in bound.operands:
                 sequence = bound.operands[name]
-                if not isinstance(sequence, Structure):
+                if not isinstance(sequence, Structure) or sequence.once:
                     return self.error(
                         "FG023",
                         f"{gate.name} is understood on a list or tuple display only",
@@ -183,38 +258,56 @@ class CallLowering(ExpressionLowering):
         self.emit(Relation(outs, gate, operands, attrs, None, span), view=view)
         return Structure(outs, gate.endswith("split"), self._span(node))
 
-    def _local_call(self, node: ast.Call, name: str) -> Binding:
+    def _local_call(
+        self, node: ast.Call, name: str, given: Sequence[Argument], named: Mapping[str, Argument]
+    ) -> Binding:
+        """A call of a function of the same file: a step of its own, which has a backward pass of its own.
+
+        Given containers or functions, or where the call has no place of its own in the text, its relations stand in
+        the place of the call.
+        """
+        place = self.place(node)
+        arguments = [bound for bound, _ in (*given, *named.values())]
+        written = place is None or self.inside or "(" in ast.unparse(node.func)
+        if any(not self._is_plain(bound) for bound in arguments) or (written and name not in self.inlined):
+            if name.endswith("_forward"):
+                return self.error(
+                    "FG039",
+                    f"{name} cannot be called here",
+                    node,
+                    "it becomes a pair that hands out its cache",
+                    "call it in a statement of its own, with numbers and arrays",
+                )
+            return self.written_out(self.module_function(name), given, named, node)
         callee = self.callee(name)
         parameters = [value.name for value in callee.function.block.params]
-        arguments: dict[str, Operand] = {}
-        if len(node.args) > len(parameters):
+        operands: dict[str, Operand] = {}
+        if len(given) > len(parameters):
             return self.error("FG024", f"{name} takes {len(parameters)} arguments", node)
-        for parameter, argument in zip(parameters, node.args, strict=False):
-            arguments[parameter] = self.operand(argument)
-        for keyword in node.keywords:
-            assert keyword.arg is not None
-            if keyword.arg not in parameters or keyword.arg in arguments:
-                return self.error("FG024", f"{name} has no parameter {keyword.arg} left", node)
-            arguments[keyword.arg] = self.operand(keyword.value)
+        for parameter, (bound, argument) in zip(parameters, given, strict=False):
+            operands[parameter] = self.as_operand(bound, argument)
+        for parameter, (bound, argument) in named.items():
+            if parameter not in parameters or parameter in operands:
+                return self.error("FG024", f"{name} has no parameter {parameter} left", node)
+            operands[parameter] = self.as_operand(bound, argument)
         defaults = defaults_of(callee.node)
         for parameter in parameters:
-            if parameter in arguments:
+            if parameter in operands:
                 continue
             if parameter not in defaults:
                 return self.error("FG024", f"{name} needs {parameter}", node)
             # A default is evaluated where the function is defined: it sees nothing of the caller.
-            there = CallLowering(self.module, self.callee, self.inlined, {}, {}, self.emit, self.errors)
-            default = there.operand(defaults[parameter])
+            default = self.at_top().operand(defaults[parameter])
             # Nor may the name of a constant stand for something else here.
-            arguments[parameter] = (
+            operands[parameter] = (
                 Literal(default.value, repr(default.value)) if isinstance(default, Literal) else default
             )
-        ordered = tuple(arguments[parameter] for parameter in parameters)
+        ordered = tuple(operands[parameter] for parameter in parameters)
         if any(isinstance(operand, Poison) for operand in ordered):
             return Poison.at()
         outs = tuple(Value("", Type.open(name)) for _ in callee.results)
         if name in self.inlined:
-            self._inline(callee, ordered, outs, self._span(node))
+            self._inline(callee, ordered, outs, place)
         else:
             params = callee.function.block.params
             shares = any(callee.roots[result.value] & set(params) for result in callee.results)
@@ -227,10 +320,23 @@ class CallLowering(ExpressionLowering):
                     "a helper that writes into what it is given is not understood yet",
                     "let it write into a copy",
                 )
-            self.emit(Call(outs, name, ordered, None, self._span(node)), view=shares)
+            self.emit(Call(outs, name, ordered, None, place), view=shares)
         return outs[0] if len(outs) == 1 else Structure(outs, False, self._span(node))
 
-    def _inline(self, callee: Lowered, operands: tuple[Operand, ...], outs: tuple[Value, ...], span: Span) -> None:
+    def _is_plain(self, bound: Binding) -> bool:
+        """Whether an argument is a number, an array, or a display of constants, which is read as an array."""
+        match bound:
+            case Value() | Literal():
+                return True
+            case Structure(items=items, once=False):
+                return all(isinstance(item, Literal | Structure) and self._is_plain(item) for item in items)
+            case Static(path=path):
+                return path in CONSTANTS
+        return False
+
+    def _inline(
+        self, callee: Lowered, operands: tuple[Operand, ...], outs: tuple[Value, ...], span: Span | None
+    ) -> None:
         """The callee's relations in place of the call: they have no text of their own but the last."""
         known: dict[Value, Operand] = dict(zip(callee.function.block.params, operands, strict=True))
         (result,) = callee.results
@@ -252,14 +358,6 @@ class CallLowering(ExpressionLowering):
             )
 
 
-def defaults_of(node: ast.FunctionDef) -> dict[str, ast.expr]:
-    """The default of each parameter that has one."""
-    arguments = node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    found = dict(
-        zip([a.arg for a in positional[len(positional) - len(arguments.defaults) :]], arguments.defaults, strict=True)
-    )
-    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        if default is not None:
-            found[argument.arg] = default
-    return found
+def is_sequence(bound: Binding) -> bool:
+    """Whether NumPy reads something as a sequence of operands."""
+    return isinstance(bound, Structure) and not bound.once

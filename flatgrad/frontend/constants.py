@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import math
+from collections.abc import Callable, Sequence
 
 from flatgrad.frontend.source import Module, dotted_path
 from flatgrad.ir.core import Attribute, Literal, Operand
@@ -19,6 +21,29 @@ CONSTANTS: dict[str, float | None] = {
     "math.e": 2.718281828459045,
     "math.tau": 6.283185307179586,
     "math.inf": float("inf"),
+}
+
+# What `np.finfo` tells of a floating dtype.
+FINFO: dict[str, dict[str, float]] = {
+    "float64": {
+        "eps": 2.0**-52,
+        "tiny": 2.0**-1022,
+        "max": (2 - 2.0**-52) * 2.0**1023,
+        "min": -(2 - 2.0**-52) * 2.0**1023,
+    },
+    "float32": {
+        "eps": 2.0**-23,
+        "tiny": 2.0**-126,
+        "max": (2 - 2.0**-23) * 2.0**127,
+        "min": -(2 - 2.0**-23) * 2.0**127,
+    },
+}
+FLOATS: dict[str, str] = {
+    "builtins.float": "float64",
+    "numpy.double": "float64",
+    "numpy.float64": "float64",
+    "numpy.float32": "float32",
+    "numpy.single": "float32",
 }
 
 
@@ -44,6 +69,64 @@ def static_number(node: ast.expr, module: Module) -> int | float | None:
             return CONSTANTS.get(path) if path is not None else None
         case _:
             return None
+
+
+Constant = int | float | bool | str | None
+
+
+def static_constant(node: ast.expr, module: Module) -> int | float | str | bool | None:
+    """The number, string or truth value that an expression of constants is; None where it is anything else."""
+    match node:
+        case ast.Constant(value=bool() | str() as value):
+            return value
+        case ast.Name(id=name) if name in module.constants:
+            return static_constant(module.constants[name], module)
+        case _:
+            return static_number(node, module)
+
+
+def is_spelled(node: ast.expr) -> bool:
+    """Whether a display is one of dicts and strings, not of numbers that NumPy would make an array of."""
+    match node:
+        case ast.Dict():
+            return True
+        case ast.Tuple(elts=elements) | ast.List(elts=elements):
+            return any(is_spelled(element) for element in elements)
+        case ast.Constant(value=str()):
+            return True
+    return False
+
+
+def ordered(op: ast.cmpop, first: object, second: object) -> bool | None:
+    """What a comparison of two numbers, or of two strings, gives; None for anything else."""
+    if isinstance(first, str) and isinstance(second, str):
+        return _order(op, (first > second) - (first < second))
+    if isinstance(first, int | float) and isinstance(second, int | float):
+        if math.isnan(first) or math.isnan(second):
+            return False
+        return _order(op, (first > second) - (first < second))
+    return None
+
+
+def _order(op: ast.cmpop, sign: int) -> bool | None:
+    match op:
+        case ast.Lt():
+            return sign < 0
+        case ast.LtE():
+            return sign <= 0
+        case ast.Gt():
+            return sign > 0
+        case ast.GtE():
+            return sign >= 0
+    return None
+
+
+def as_literal(value: object, text: str) -> Literal | None:
+    """A literal for a value that was computed while the function was read; `text` where Python's own spelling of it is
+    none. None for what is no constant."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return Literal(value, text)
+    return Literal(value, repr(value)) if isinstance(value, Constant) else None
 
 
 def _number(operator: str, first: int | float, second: int | float) -> int | float | None:
@@ -76,9 +159,33 @@ def folded(path: str, operands: tuple[Operand, ...]) -> Literal | None:
         return None
     numbers = [value for value in values if isinstance(value, int | float)]
     result = _number(path, *numbers) if len(numbers) == 2 else (-numbers[0] if path == "USub" else None)
-    if result is None:
+    if result is None or (isinstance(result, float) and not math.isfinite(result)):
         return None
     return Literal(result, repr(result))
+
+
+# Functions that are computed while the function is read where their arguments are known.
+FOLDED: dict[str, Callable[..., object]] = {
+    "builtins.abs": abs,
+    "builtins.bool": bool,
+    "builtins.float": float,
+    "builtins.int": int,
+    "builtins.repr": repr,
+    "builtins.round": round,
+    "builtins.str": str,
+    "math.ceil": math.ceil,
+    "math.floor": math.floor,
+    "math.isinf": math.isinf,
+    "math.isnan": math.isnan,
+}
+
+
+def folded_call(path: str, values: Sequence[object], text: str) -> Literal | None:
+    """What one of FOLDED gives; None where it fails."""
+    try:
+        return as_literal(FOLDED[path](*values), text)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def constant_facts(module: Module, name: str) -> dict[str, Attribute]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,11 +22,34 @@ class Poison(Value):
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """A tuple or a list display: known element by element while the function is read."""
+    """A tuple or a list display: known element by element while the function is read.
+
+    `once`: what `zip(...)`, `d.items()` or a generator gives, which is gone through where it stands and is no sequence.
+    """
 
     items: tuple[Binding, ...]
     is_list: bool
     span: Span
+    once: bool = False
+
+
+Key = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """A dict with constant keys: known element by element while the function is read."""
+
+    items: tuple[tuple[Key, Binding], ...]
+    span: Span
+
+    def get(self, key: Key) -> Binding | None:
+        """What the key stands for; None where there is no such key."""
+        return dict(self.items).get(key)
+
+    def holding(self, key: Key, value: Binding) -> Dictionary:
+        """The dict after `d[key] = value`: a key that is there keeps its place."""
+        return Dictionary(tuple((dict(self.items) | {key: value}).items()), self.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +60,52 @@ class Static:
     name: str = ""
 
 
-Binding = Value | Literal | Structure | Static
+@dataclass(frozen=True, slots=True, eq=False)
+class Closure:
+    """A lambda or a nested function. The names that it reads are looked up when it is called, as Python does.
+
+    Attributes:
+        defaults: what its parameters stand for where a call leaves them out, by name.
+        frames: the names of the calls and comprehensions inside which it was defined, the innermost first.
+        at_top: it is a function of the module, and sees no name of any other.
+    """
+
+    node: ast.Lambda | ast.FunctionDef
+    defaults: Mapping[str, Binding]
+    frames: tuple[dict[str, Binding], ...] = ()
+    at_top: bool = False
+
+    @property
+    def name(self) -> str:
+        return "the lambda" if isinstance(self.node, ast.Lambda) else self.node.name
+
+
+Binding = Value | Literal | Structure | Dictionary | Static | Closure
+
+
+def values_of(binding: Binding) -> Iterator[Value]:
+    """The values that something holds, in order, as often as it holds them; those of a closure are its defaults and
+    what the calls left to it inside which it was made."""
+    yield from _values_of(binding, set())
+
+
+def _values_of(binding: Binding, seen: set[int]) -> Iterator[Value]:
+    match binding:
+        case Value():
+            yield binding
+        case Structure(items=items):
+            for item in items:
+                yield from _values_of(item, seen)
+        case Dictionary(items=pairs):
+            for _, item in pairs:
+                yield from _values_of(item, seen)
+        case Closure(defaults=defaults, frames=frames):
+            for names in (defaults, *frames):
+                # A function that a frame holds was made in it.
+                if id(names) not in seen:
+                    seen.add(id(names))
+                    for item in names.values():
+                        yield from _values_of(item, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +137,7 @@ class Lowered:
         overwritten: for each value whose buffer is written to later, the first stage that does so.
         rewritten: for each stage that changes a buffer in place, the new value of that buffer.
         questions: for each in-place statement's target whose meaning hangs on scalar or array, the value before it.
+        returns: for each return statement, the results as they stand there.
         covers: for the last statement of each group that is written over several, the groups that end there.
     """
 
@@ -82,6 +151,7 @@ class Lowered:
     rewritten: Mapping[Stage, Value]
     questions: Mapping[Span, Value]
     notes: tuple[Diagnostic, ...]
+    returns: Mapping[Stage, tuple[Result, ...]] = field(default_factory=dict)
     covers: Mapping[Stage, tuple[Cover, ...]] = field(default_factory=dict)
 
 
@@ -89,30 +159,3 @@ class Emit(Protocol):
     """Takes the steps in order; `view` says that results may share memory with operands."""
 
     def __call__(self, step: Step, view: bool) -> None: ...
-
-
-def live_names(statements: Sequence[ast.stmt]) -> dict[int, frozenset[str]]:
-    """For each statement that may write in place (by position), the names that are read after it."""
-    live: set[str] = set()
-    found: dict[int, frozenset[str]] = {}
-    for position in range(len(statements) - 1, -1, -1):
-        statement = statements[position]
-        if _may_write(statement):
-            found[position] = frozenset(live)
-        loads: set[str] = set()
-        stores: set[str] = set()
-        for part in ast.walk(statement):
-            if isinstance(part, ast.Name):
-                (stores if isinstance(part.ctx, ast.Store) else loads).add(part.id)
-        if isinstance(statement, ast.AugAssign):
-            loads |= stores
-        live = (live - stores) | loads
-    return found
-
-
-def _may_write(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.AugAssign):
-        return True
-    return isinstance(statement, ast.Assign) and any(
-        isinstance(part, ast.Subscript) for target in statement.targets for part in ast.walk(target)
-    )

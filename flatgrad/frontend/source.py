@@ -13,13 +13,14 @@ import io
 import re
 import tokenize
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import MappingProxyType
 
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.frontend.bindings import BUILTIN, ImportStatement, Names, module_names
+from flatgrad.gates.entry import BY_PATH, OWN
 from flatgrad.ir.core import Span
 
 # What Python 2 called it, and what to write now.
@@ -31,6 +32,14 @@ PYTHON2_NAMES: Mapping[str, str] = MappingProxyType(
         "basestring": "str",
         "long": "int",
         "unichr": "chr",
+    }
+)
+PYTHON2_METHODS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "iteritems": ("d.iteritems()", "d.items()"),
+        "iterkeys": ("d.iterkeys()", "d.keys()"),
+        "itervalues": ("d.itervalues()", "d.values()"),
+        "has_key": ("d.has_key(k)", "k in d"),
     }
 )
 
@@ -155,12 +164,40 @@ def python2_name(module: Module, node: ast.Name) -> Diagnostic | None:
     return _python2(f"`{node.id}`", node.id, modern, span_of(module, node), module.filename)
 
 
+def python2_source(module: Module, found: Sequence[Diagnostic]) -> Diagnostic | None:
+    """The one thing to say of a refused file, where what was found comes of its being Python 2; else None.
+
+    That is what is FG002 already, or a name or method of Python 2 alone in a function that something was found in.
+    """
+    first = next((diagnostic for diagnostic in found if diagnostic.code == "FG002"), None)
+    if first is not None:
+        return first
+    lines = {diagnostic.span.line for diagnostic in found if diagnostic.span is not None}
+    for statement in module.tree.body:
+        if not any(statement.lineno <= line <= (statement.end_lineno or 0) for line in lines):
+            continue
+        own = {node.arg for node in ast.walk(statement) if isinstance(node, ast.arg)}
+        own |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        old: list[Diagnostic] = []
+        for node in ast.walk(statement):
+            match node:
+                case ast.Name(id=name) if name not in own and (named := python2_name(module, node)) is not None:
+                    old.append(named)
+                case ast.Call(func=ast.Attribute(attr=method)) if method in PYTHON2_METHODS:
+                    before, now = PYTHON2_METHODS[method]
+                    old.append(_python2(f"`.{method}()`", before, now, span_of(module, node), module.filename))
+        if old:
+            return min(old, key=lambda one: one.span or Span(0, 0, 0, 0))
+    return None
+
+
 def entry_functions(module: Module, names: tuple[str, ...]) -> tuple[str, ...]:
     """The functions of a file that are to be compiled, in the order of the file.
 
     Those in `names` if there are any (a base name stands for its `_forward`); else those called `*_forward`; else the
     functions that have a `return` with a value, a `_backward` beside its forward function apart. Functions whose names
-    begin with an underscore are left to those that call them, unless they are asked for.
+    begin with an underscore, or for which the user declares a gate, are left to those that call them, unless they are
+    asked for.
 
     Raises:
         Refused: FG060 for each of `names` that is no function of the file.
@@ -172,7 +209,7 @@ def entry_functions(module: Module, names: tuple[str, ...]) -> tuple[str, ...]:
         if missing:
             raise Refused([_no_function(module, name) for name in missing])
         return tuple(name for name in functions if name in chosen)
-    public = [name for name in functions if not name.startswith("_")]
+    public = [name for name in functions if not name.startswith("_") and f"{OWN}.{name}" not in BY_PATH]
     forward = tuple(name for name in public if name.endswith("_forward"))
     if forward:
         return forward
@@ -236,6 +273,35 @@ def statement_text(module: Module, statement: ast.stmt) -> str:
         if "\n" not in joined and len(parsed.body) == 1 and ast.dump(parsed.body[0]) == same:
             return joined
     return ast.unparse(statement)
+
+
+def header_end(module: Module, statement: ast.stmt) -> tuple[int, int]:
+    """Line and column behind the colon that ends the head of a compound statement.
+
+    The head may span lines; a comment behind it may hold colons of its own.
+    """
+    assert isinstance(statement, ast.For | ast.While | ast.If | ast.With | ast.Try | ast.FunctionDef | ast.ClassDef)
+    first = statement.body[0]
+    before = span_of(module, first)
+    line = before.line
+    text = module.lines[line - 1][: before.column]
+    while True:
+        comment = module.comments.get(line)
+        code = text if comment is None else text[: comment.column]
+        if ":" in code:
+            return line, code.rindex(":") + 1
+        line -= 1
+        text = module.lines[line - 1]
+
+
+def stage_text(module: Module, statement: ast.stmt) -> str:
+    """A statement on one line; of a compound statement its head, without the colon."""
+    if not isinstance(statement, ast.For | ast.While | ast.If | ast.With | ast.Try | ast.FunctionDef | ast.ClassDef):
+        return statement_text(module, statement)
+    span = span_of(module, statement)
+    line, column = header_end(module, statement)
+    text = text_at(module, Span(span.line, span.column, line, column - 1))
+    return " ".join(part.strip() for part in text.split("\n"))
 
 
 def _joined(text: str) -> Iterator[str]:
@@ -341,7 +407,7 @@ def _syntax_diagnostic(error: SyntaxError, lines: tuple[str, ...], filename: str
     for where, pattern, what, old, new in _PYTHON2_SYNTAX:
         if re.match(pattern, looked_at[where]):
             return _python2(what, old, new, span, filename)
-    if text.lstrip().startswith(("%", "!")):
+    if text.lstrip().startswith(("%", "!")) and not filename.endswith(".ipynb"):
         return _invalid(message, span, "a notebook's own commands have to be taken out first")
     return _invalid(message, span)
 
@@ -363,11 +429,15 @@ _PYTHON2_SYNTAX: tuple[tuple[str, str, str, str, str], ...] = (
 
 
 def _python2(what: str, old: str, new: str, span: Span, filename: str) -> Diagnostic:
-    file = PurePath(filename).name if filename.endswith(".py") else "the file"
+    name = PurePath(filename).name
+    if filename.endswith(".ipynb"):
+        help = f"make it a file first, `jupyter nbconvert --to script {name}`,\nand convert that, for instance with"
+    else:
+        help = f"convert {name if filename.endswith('.py') else 'the file'} first, for instance with"
     return Diagnostic(
         "FG002",
         f"this is Python 2: {what}",
         span,
         f"`{old}` is written `{new}` now",
-        f"convert {file} first, for instance with `2to3 -w`, which comes with Python up to 3.12",
+        f"{help} `2to3 -w`, which comes with Python up to 3.12",
     )

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from flatgrad.emit.names import Scope, described
+from flatgrad.frontend.containers import VIEWS
 from flatgrad.frontend.source import Module, dotted_path, span_of
 from flatgrad.gates.entry import BY_PATH
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Span, Type, Value
@@ -28,6 +29,8 @@ SIZES = frozenset({"shape", "ndim", "size", "dtype"})
 SIZE_CALLS = frozenset({"builtins.len", "numpy.shape", "numpy.ndim", "numpy.size"})
 INTEGER_CALLS = frozenset({"builtins.len", "builtins.int", "builtins.min", "builtins.max", "numpy.ndim", "numpy.size"})
 INTEGER_OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod)
+# What they give can be gone through once: it has no name.
+ITERATORS = frozenset({"zip", "enumerate", "reversed", "map", "range"})
 NOT_UNDERSTOOD = (
     ast.IfExp, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.JoinedStr, ast.NamedExpr,
     ast.Starred, ast.Await, ast.Yield, ast.YieldFrom, ast.Dict, ast.Set,
@@ -522,8 +525,13 @@ def _is_understood(statement: ast.stmt) -> bool:
     for part in ast.walk(statement):
         if isinstance(part, NOT_UNDERSTOOD) or (isinstance(part, ast.Compare) and len(part.ops) > 1):
             return False
-        if isinstance(part, ast.Call) and not isinstance(part.func, ast.Name | ast.Attribute):
-            return False
+        match part:
+            case ast.Call(func=ast.Name(id=name)) if name in ITERATORS:
+                return False
+            case ast.Call(func=ast.Attribute(attr=name), args=[]) if name in VIEWS:
+                return False
+            case ast.Call(func=function) if not isinstance(function, ast.Name | ast.Attribute):
+                return False
     return True
 
 

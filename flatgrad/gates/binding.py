@@ -68,6 +68,8 @@ def _bind(
             raise Unbindable(f"{spelling.text} needs {name}")
     if "xs" in given and not is_display(given["xs"]):
         raise Unbindable(f"{spelling.text} is understood on a list or tuple that is written out: `[a, b]`")
-    operands = {name: value for name, value in given.items() if name in ALPHABET}
-    attributes = {name: value for name, value in given.items() if name not in ALPHABET}
+    # A gate that a user declares may call its operands as it likes.
+    named = {*ALPHABET, *gate.operands}
+    operands = {name: value for name, value in given.items() if name in named}
+    attributes = {name: value for name, value in given.items() if name not in named}
     return Bound(gate, spelling, operands, attributes, rest)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flatgrad.gates.entry import gate
+from flatgrad.gates.entry import Site, gate
 from flatgrad.ir.core import DType
-from flatgrad.ir.dims import SCALAR
+from flatgrad.ir.dims import SCALAR, Shape
 
 _TRUTHS: Mapping[str, str] = {"x": "np.asarray(x) > 0", "y": "np.asarray(y) > 0"}
 
@@ -41,6 +41,36 @@ negation = gate(
     dtype=DType.BOOL,
     samples={"shapes": [((),)]},
 )
+
+
+def _one_truth(site: Site) -> Shape:
+    """`x and y` is one of its operands: they must be truth values, or it is no comparison but a choice."""
+    for name in ("x", "y"):
+        if site.type(name).dtype is not DType.BOOL:
+            raise site.refuse(
+                "`and` and `or` give back one of their operands, and here one may be no truth value",
+                "write it as an if statement, or ask for `x > 0`",
+            )
+    scalars = all(site.shape(name).is_scalar for name in ("x", "y"))
+    return SCALAR if scalars else site.unknown()
+
+
+for _word in ("and", "or"):
+    gate(
+        f"x {_word} y",
+        name=_word,
+        shape=_one_truth,
+        dtype=DType.BOOL,
+        convention="of truth values",
+        view=True,
+        samples={"shapes": [((), ())], "operands": {"x": "x > 0", "y": "y > 0"}},
+    )
+
+# Of containers and of None: never differentiated.
+for _name, _call in {"in": "x in y", "not_in": "x not in y"}.items():
+    gate(_call, name=_name, shape=lambda site: SCALAR, dtype=DType.BOOL, samples={"shapes": [((), (3,))]})
+for _name, _call in {"is": "x is y", "is_not": "x is not y"}.items():
+    gate(_call, name=_name, shape=lambda site: SCALAR, dtype=DType.BOOL, samples={"shapes": [((), ())]})
 
 # Bits: on booleans the logical operations, on integers those of the bits.
 for _call, _also in {

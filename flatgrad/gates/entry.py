@@ -25,6 +25,10 @@ from flatgrad.ir.dims import Dim, Shape
 
 ALPHABET = ("x", "y", "c", "i", "xs")
 REQUIRED = "<required>"
+# What stands before the name of a function of the model's own file in the path of a gate that a user declares for it.
+OWN = "<file>"
+# The section of the gates that users declare: see `flatgrad.gates.declared`.
+DECLARED = "declared"
 
 
 class Site(Protocol):
@@ -195,6 +199,8 @@ def _spelling(text: str) -> Spelling:
             return Spelling(text, type(op).__name__, (left, right), {})
         case ast.UnaryOp(op=op, operand=ast.Name(id=name)):
             return Spelling(text, type(op).__name__, (name,), {})
+        case ast.BoolOp(op=logic, values=[ast.Name(id=left), ast.Name(id=right)]):
+            return Spelling(text, type(logic).__name__, (left, right), {})
         case ast.Compare(left=ast.Name(id=left), ops=[compare], comparators=[ast.Name(id=right)]):
             return Spelling(text, type(compare).__name__, (left, right), {})
         case ast.Subscript(value=ast.Name(id=name), slice=ast.Name(id=index)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from flatgrad.analysis import differentiable_operands, useful, varied
 from flatgrad.frontend.environment import Lowered
-from flatgrad.ir.core import Attribute, Call, Literal, Operand, Relation, Slice, Stage, Step, Value
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Stage, Step, Value, bound_values
 from flatgrad.ir.dims import Dim
 
 # Two of them with the same arguments need not hold the same numbers.
@@ -60,7 +60,7 @@ class Graph:
                 self.of_stage.setdefault(step.stage, []).append(step)
             for value in step.operands():
                 self.consumers.setdefault(value, []).append(step)
-            for position, out in enumerate(step.outs):
+            for position, out in enumerate(bound_values(step)):
                 self.producers[out] = step
                 self.keys[out] = self._key_of(step, position)
 
@@ -68,8 +68,8 @@ class Graph:
         return self._numbers.setdefault(description, len(self._numbers))
 
     def _key_of(self, step: Step, position: int) -> int:
-        if isinstance(step, Call) or step.gate in UNLIKE:
-            return self._number(step.outs[position])
+        if not isinstance(step, Relation) or step.gate in UNLIKE:
+            return self._number(bound_values(step)[position])
         if step.gate == "alias":
             return self.key(step.args[0])
         if step.gate == "constant" and isinstance(step.args[0], Literal) and not step.attrs:
@@ -165,7 +165,7 @@ class Graph:
                 if value in self.results:
                     return True
                 for user in self.consumers.get(value, ()):
-                    if user in region or not any(out in self.useful for out in user.outs):
+                    if user in region or not any(out in self.useful for out in bound_values(user)):
                         continue
                     if value in differentiable_operands(user):
                         return True

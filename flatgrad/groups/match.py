@@ -18,7 +18,20 @@ from flatgrad.groups.kinks import kink_groups
 from flatgrad.groups.softmax import softmax_groups
 from flatgrad.groups.softplus import softplus_groups
 from flatgrad.groups.standardise import standardise_groups
-from flatgrad.ir.core import Attribute, Function, Literal, Relation, Stage, Step, Value
+from flatgrad.ir.core import (
+    Attribute,
+    Block,
+    Branch,
+    Function,
+    Literal,
+    Loop,
+    Relation,
+    Stage,
+    Step,
+    Value,
+    bound_values,
+    free_values,
+)
 
 # Relations of which a group has at least one; the others look for what starts with one of these.
 EXPONENTIALS = frozenset(SEEDS) | {"logaddexp", "logsumexp", "softmax", "log_softmax"}
@@ -30,8 +43,44 @@ NO_RESULTS = frozenset({"alias", "positive", "read", "write", "constant"})
 Recogniser = Callable[[Relation], list[Found]]
 
 
+def with_groups(lowered: Lowered) -> Lowered:
+    """The same function with every group that it holds as one relation, those inside loops and branches as well."""
+    covers: dict[Stage, tuple[Cover, ...]] = {}
+    block = _grouped_block(lowered, lowered.function.block, covers)
+    if block is lowered.function.block:
+        return lowered
+    return replace(lowered, function=Function(lowered.function.name, block), covers=covers)
+
+
+def _grouped_block(lowered: Lowered, block: Block, covers: dict[Stage, tuple[Cover, ...]]) -> Block:
+    """A block by itself: what it reads of its outside are parameters, what it hands out are results."""
+    body = tuple(_grouped_inside(lowered, step, covers) for step in block.body)
+    if any(new is not old for new, old in zip(body, block.body, strict=True)):
+        block = replace(block, body=body)
+    outside = tuple(dict.fromkeys(free_values(block)))
+    alone = Block((*block.params, *outside), block.body, block.results)
+    found = grouped(replace(lowered, function=Function(lowered.function.name, alone)))
+    if found.function.block is alone:
+        return block
+    covers |= found.covers
+    return replace(block, body=found.function.block.body)
+
+
+def _grouped_inside(lowered: Lowered, step: Step, covers: dict[Stage, tuple[Cover, ...]]) -> Step:
+    match step:
+        case Loop():
+            body = _grouped_block(lowered, step.body, covers)
+            return step if body is step.body else replace(step, body=body)
+        case Branch():
+            arms = [_grouped_block(lowered, arm, covers) for arm in step.arms]
+            same = arms[0] is step.then and arms[1] is step.orelse
+            return step if same else replace(step, then=arms[0], orelse=arms[1])
+        case _:
+            return step
+
+
 def grouped(lowered: Lowered) -> Lowered:
-    """The same function with every group that it holds as one relation."""
+    """The same function with every group of its outermost block as one relation."""
     recognisers = _recognisers(lowered)
     if not recognisers:
         return lowered
@@ -96,7 +145,7 @@ def _without_leftovers(body: tuple[Step, ...], leftovers: set[Step], lowered: Lo
     read: set[Value] = set(lowered.function.block.results)
     kept: list[Step] = []
     for step in reversed(body):
-        if step in leftovers and not any(out in read or out.name for out in step.outs):
+        if step in leftovers and not any(out in read or out.name for out in bound_values(step)):
             continue
         kept.append(step)
         read.update(step.operands())
@@ -117,4 +166,4 @@ def _cover(
 
 def _is_reversed(graph: Graph, step: Step) -> bool:
     """Whether a step is reversed in the backward pass."""
-    return any(out in graph.varied and out in graph.useful for out in step.outs)
+    return any(out in graph.varied and out in graph.useful for out in bound_values(step))

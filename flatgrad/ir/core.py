@@ -155,16 +155,131 @@ class Call:
                 yield arg
 
 
-Step = Relation | Call
+@dataclass(frozen=True, slots=True, eq=False)
+class Loop:
+    """`outs` = `body` folded over an index, beginning with `inits`.
+
+    The body's parameters are the index and then the carried values, its results the carried values for the next round.
+
+    Attributes:
+        bounds: start, stop and step of the index; empty for `while`, whose index counts from 0.
+        condition: for `while`, a block over the carried values whose one result says whether there is another round.
+        breaks: the body has one more result, which says whether this round was the last.
+        count: the number of rounds that were run, where the bounds do not tell.
+        backwards: the bounds are run through from their end.
+    """
+
+    outs: tuple[Value, ...]
+    inits: tuple[Value, ...]
+    bounds: tuple[Operand, ...]
+    body: Block
+    condition: Block | None = None
+    breaks: bool = False
+    count: Value | None = None
+    backwards: bool = False
+    stage: Stage | None = None
+    span: Span | None = None
+
+    @property
+    def index(self) -> Value:
+        return self.body.params[0]
+
+    @property
+    def carried(self) -> tuple[Value, ...]:
+        """The carried values on entry of a round."""
+        return self.body.params[1:]
+
+    @property
+    def handed(self) -> tuple[Value, ...]:
+        """The carried values at the end of a round."""
+        return self.body.results[: len(self.outs)]
+
+    @property
+    def bound(self) -> tuple[Value, ...]:
+        """All that the loop binds for what comes after it."""
+        return self.outs if self.count is None else (*self.outs, self.count)
+
+    def operands(self) -> Iterator[Value]:
+        yield from self.inits
+        yield from (one for one in self.bounds if isinstance(one, Value))
+        yield from free_values(self.body)
+        if self.condition is not None:
+            yield from free_values(self.condition)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """`outs` = the results of one of two blocks without parameters."""
+
+    outs: tuple[Value, ...]
+    test: Operand
+    then: Block
+    orelse: Block
+    stage: Stage | None = None
+    span: Span | None = None
+
+    @property
+    def bound(self) -> tuple[Value, ...]:
+        return self.outs
+
+    @property
+    def arms(self) -> tuple[Block, Block]:
+        return self.then, self.orelse
+
+    def operands(self) -> Iterator[Value]:
+        if isinstance(self.test, Value):
+            yield self.test
+        yield from free_values(self.then)
+        yield from free_values(self.orelse)
+
+
+Step = Relation | Call | Loop | Branch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Parameters bound on entry, relations in order, results handed out."""
+    """Parameters bound on entry, steps in order, results handed out."""
 
     params: tuple[Value, ...]
     body: tuple[Step, ...]
     results: tuple[Value, ...]
+
+
+def bound_values(step: Step) -> tuple[Value, ...]:
+    """The values that a step binds for the steps after it."""
+    return step.bound if isinstance(step, Loop) else step.outs
+
+
+def inner_blocks(step: Step) -> tuple[Block, ...]:
+    """The blocks inside a step."""
+    match step:
+        case Loop(body=body, condition=condition):
+            return (body,) if condition is None else (condition, body)
+        case Branch(then=then, orelse=orelse):
+            return (then, orelse)
+        case _:
+            return ()
+
+
+def every_step(block: Block) -> Iterator[Step]:
+    """The steps of a block, each before those of the blocks inside it."""
+    for step in block.body:
+        yield step
+        for inner in inner_blocks(step):
+            yield from every_step(inner)
+
+
+def free_values(block: Block) -> Iterator[Value]:
+    """The values of outside that a block reads, as often as it reads them."""
+    inside = set(block.params)
+    for step in block.body:
+        for value in step.operands():
+            if value not in inside:
+                yield value
+        inside.update(bound_values(step))
+    for value in block.results:
+        if value not in inside:
+            yield value
 
 
 @dataclass(frozen=True, slots=True, eq=False)

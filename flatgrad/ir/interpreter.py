@@ -203,7 +203,7 @@ def _gate_result(gate: Gate, args: list[Any], attrs: Mapping[str, Any]) -> Any:
     if into:
         values["_x"] = args[0].copy()
     code = _code(spelling.text, frozenset(names | given), into, not _is_group(gate))
-    scope = dict(_libraries("special." in spelling.text), **values)
+    scope = dict(_libraries("special." in spelling.text or "scipy." in spelling.text), **values)
     if not into:
         return eval(code, scope)
     exec(code, scope)
@@ -270,12 +270,13 @@ class _Bound(_Renamed):
 
 
 @lru_cache(maxsize=2)
-def _libraries(special: bool) -> dict[str, Any]:
+def _libraries(scipys: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"np": np, "math": math}
-    if special:
+    if scipys:
+        import scipy.spatial.distance
         import scipy.special
 
-        found["special"] = scipy.special
+        found |= {"special": scipy.special, "scipy": scipy}
     return found
 
 

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from flatgrad.ir.core import Attribute, Block, Call, Function, Literal, Operand, Relation, Slice, Step, Value
+from flatgrad.ir.core import (
+    Attribute,
+    Block,
+    Branch,
+    Call,
+    Function,
+    Literal,
+    Loop,
+    Operand,
+    Relation,
+    Slice,
+    Step,
+    Value,
+    bound_values,
+)
 
 
 class _Numbers(dict[Value, str]):
@@ -26,29 +40,57 @@ def printed(function: Function, backward: Block | None = None) -> str:
 
 def printed_step(step: Step) -> str:
     """One relation by itself; values without a name are numbered from 0."""
-    return _step(step, _Numbers())
+    return "\n".join(_step(step, _Numbers()))
 
 
 def _parameters(block: Block, numbers: _Numbers) -> str:
     return ", ".join(_bound(value, numbers) for value in block.params)
 
 
-def _lines(block: Block, numbers: _Numbers) -> list[str]:
-    lines = [f"  {_step(step, numbers)}" for step in block.body]
-    lines.append("  return " + ", ".join(_used(value, numbers) for value in block.results))
+def _lines(block: Block, numbers: _Numbers, word: str = "return") -> list[str]:
+    lines = [f"  {line}" for step in block.body for line in _step(step, numbers)]
+    lines.append(f"  {word} " + ", ".join(_used(value, numbers) for value in block.results))
     return lines
 
 
-def _step(step: Step, numbers: _Numbers) -> str:
-    args = ", ".join(_operand(arg, numbers) for arg in step.args)
+def _step(step: Step, numbers: _Numbers) -> list[str]:
     match step:
+        case Loop():
+            return _loop(step, numbers)
+        case Branch():
+            lines = [f"if {_operand(step.test, numbers)}"]
+            lines += _lines(step.then, numbers, "give")
+            lines += ["else", *_lines(step.orelse, numbers, "give")]
+            return _binding(step.outs, lines, numbers)
         case Call(function=function):
-            text = f"call {function} {args}"
+            text = f"call {function} " + ", ".join(_operand(arg, numbers) for arg in step.args)
         case Relation(gate=gate, attrs=attrs):
+            args = ", ".join(_operand(arg, numbers) for arg in step.args)
             words = [f"{name}={_attribute(value, numbers)}" for name, value in attrs.items()]
             text = " ".join(part for part in (gate, args, *words) if part)
-    outs = ", ".join(_bound(out, numbers) for out in step.outs)
-    return f"{outs} = {text}"
+    return _binding(step.outs, [text], numbers)
+
+
+def _loop(step: Loop, numbers: _Numbers) -> list[str]:
+    carried = [
+        f"{_bound(param, numbers)} from {_used(init, numbers)}"
+        for param, init in zip(step.carried, step.inits, strict=True)
+    ]
+    index = _bound(step.index, numbers)
+    if step.bounds:
+        rounds = f"for {index} in {':'.join(_operand(bound, numbers) for bound in step.bounds)}"
+    else:
+        rounds = f"while {index}"
+    lines = [" ".join([rounds, *(["backwards"] if step.backwards else []), ", ".join(carried)]).rstrip()]
+    if step.condition is not None:
+        lines += _lines(step.condition, numbers, "go on if")
+    lines += _lines(step.body, numbers, "next")
+    return _binding(bound_values(step), lines, numbers)
+
+
+def _binding(outs: tuple[Value, ...], lines: list[str], numbers: _Numbers) -> list[str]:
+    bound = ", ".join(_bound(out, numbers) for out in outs)
+    return [f"{bound} = {lines[0]}" if bound else lines[0], *lines[1:]]
 
 
 def _bound(value: Value, numbers: _Numbers) -> str:

@@ -30,6 +30,15 @@ class Solver:
         self._resolved: dict[int, tuple[Shape, Shape]] = {}
         self._resolved_at = 0
 
+    def copy(self) -> Solver:
+        """The same knowledge, to which more can be added on trial."""
+        other = Solver(self.claimed)
+        other.dims.update(self.dims)
+        other.middles.update(self.middles)
+        other._fresh.update(self._fresh)
+        other._labels.update(self._labels)
+        return other
+
     @property
     def size(self) -> int:
         """How much is known: grows with every new fact."""

@@ -10,9 +10,8 @@ import pytest
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import DType, Kind, Type, Value
 from flatgrad.ir.dims import Shape
-
-from . import harness
-from .harness import RefusedUse
+from flatgrad.proving import harness
+from flatgrad.proving.harness import RefusedUse
 
 INF = float("inf")
 NAN = float("nan")

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from flatgrad.gates.entry import TABLE
-
-from . import harness
-from .harness import Case
-from .test_gates import check_env
+from flatgrad.proving import harness
+from flatgrad.proving.checks import check_env
+from flatgrad.proving.harness import Case
 
 EINSUM = TABLE["einsum"]
 

@@ -12,8 +12,7 @@ from flatgrad.gates.entry import TABLE, Gate
 from flatgrad.ir.core import DType
 from flatgrad.ir.dims import Shape
 from flatgrad.ir.solver import Contradiction
-
-from . import harness, proofs, test_gates
+from flatgrad.proving import checks, harness, symbols
 
 
 def changed(name: str, **fields: Any) -> Gate:
@@ -28,15 +27,15 @@ def with_matrices(check: Callable[[Gate, harness.Case], Any]) -> Callable[[Gate]
     return run
 
 
-NUMBERS = with_matrices(lambda entry, case: test_gates.check_numbers(entry, case, "known"))
-SYMBOLS = with_matrices(proofs.prove_on_symbols)
+NUMBERS = with_matrices(lambda entry, case: checks.check_numbers(entry, case, "known"))
+SYMBOLS = with_matrices(symbols.prove_on_symbols)
 
 MISTAKES: dict[str, tuple[Callable[[Gate], None], Gate]] = {
     "a factor, by numbers": (NUMBERS, changed("tanh", backward={"x": "dz * (1 - z)"})),
-    "a factor, by proof": (proofs.prove_expression, changed("tanh", backward={"x": "dz * (1 - z)"})),
-    "a sign, by proof": (proofs.prove_expression, changed("divide", backward={"x": "dz / y", "y": "dz * z / y"})),
+    "a factor, by proof": (symbols.prove_expression, changed("tanh", backward={"x": "dz * (1 - z)"})),
+    "a sign, by proof": (symbols.prove_expression, changed("divide", backward={"x": "dz / y", "y": "dz * z / y"})),
     "the proof of another function": (
-        proofs.prove_expression,
+        symbols.prove_expression,
         changed("sin", proof="cos(x)", backward={"x": "-dz * z"}),
     ),
     "swapped operands": (NUMBERS, changed("subtract", backward={"x": "-dz", "y": "dz"})),
@@ -44,29 +43,29 @@ MISTAKES: dict[str, tuple[Callable[[Gate], None], Gate]] = {
     "a gradient of the wrong shape": (NUMBERS, changed("multiply", backward={"x": "np.sum(dz * y)", "y": "dz * x"})),
     "an upstream gradient written to": (NUMBERS, changed("exp", backward={"x": "np.multiply(dz, z, out=dz)"})),
     "an operand written to": (NUMBERS, changed("exp", backward={"x": "dz * np.exp(x, out=x)"})),
-    "float64 for float32": (test_gates.test_float32_stays, changed("exp2", backward={"x": "dz * z * np.log(2)"})),
+    "float64 for float32": (checks.float32_stays, changed("exp2", backward={"x": "dz * z * np.log(2)"})),
     "whole numbers cut down": (
-        test_gates.test_whole_numbers,
+        checks.whole_numbers,
         changed("exp", backward={"x": "np.add(dz * z, np.zeros_like(x)).astype(np.asarray(x).dtype)"}),
     ),
     "lists compared as a whole": (
-        test_gates.test_list_operands,
+        checks.list_operands,
         changed("fmax", backward={"x": "dz * (x >= y)", "y": "dz * (x < y)"}),
     ),
     "a shape too many": (
-        lambda e: test_gates.test_shape_rule(e, "known"),
+        lambda e: checks.shape_rule(e, "known"),
         changed("exp", shape=lambda s: Shape.of(2, 3)),
     ),
     "a rank that is not demanded": (
-        lambda e: test_gates.test_shape_rule(e, "unknown"),
+        lambda e: checks.shape_rule(e, "unknown"),
         changed("exp", shape=lambda s: s.exact_rank("x", 1)),
     ),
-    "an integer that is floating": (test_gates.test_dtype_rule, changed("exp", dtype=DType.INT)),
-    "a gradient of an integer": (test_gates.test_dtype_rule, changed("floor", dtype=DType.BOOL)),
-    "a view that is not declared": (test_gates.test_views_are_declared, changed("conj", view=False)),
-    "no proof and no reason": (test_gates.test_entry_is_complete, changed("exp", proof=None)),
+    "an integer that is floating": (checks.dtype_rule, changed("exp", dtype=DType.INT)),
+    "a gradient of an integer": (checks.dtype_rule, changed("floor", dtype=DType.BOOL)),
+    "a view that is not declared": (checks.views_are_declared, changed("conj", view=False)),
+    "no proof and no reason": (checks.complete, changed("exp", proof=None)),
     "two spellings of two functions": (
-        test_gates.test_spellings_agree,
+        checks.spellings_agree,
         changed("exp", spellings=(*TABLE["exp"].spellings, *TABLE["expm1"].spellings)),
     ),
 }

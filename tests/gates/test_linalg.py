@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from flatgrad.gates.entry import TABLE
-
-from . import harness
-from .harness import Case
+from flatgrad.proving import harness
+from flatgrad.proving.harness import Case
 
 
 def gradient(name: str, x: Any, dz: Any, attrs: dict[str, Any] | None = None) -> Any:

@@ -11,10 +11,9 @@ import flatgrad.gates  # noqa: F401  (fills the table)
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Attribute, DType, Kind, Literal, Type, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
-
-from . import harness
-from .harness import Case
-from .test_gates import check_env, check_numbers
+from flatgrad.proving import harness
+from flatgrad.proving.checks import check_env, check_numbers
+from flatgrad.proving.harness import Case
 
 MODES = ("known", "ranks", "unknown")
 
@@ -36,7 +35,7 @@ def refusal(name: str, attrs: dict[str, Attribute]) -> str:
     """What the gate says to a matrix and these attributes."""
     entry = TABLE[name]
     attrs = {**entry.attributes, **attrs}
-    site = harness.TestSite(attrs, 0, {"x": Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape.of(2, 3)))})
+    site = harness.ConcreteSite(attrs, 0, {"x": Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape.of(2, 3)))})
     try:
         harness.apply_shape_rule(entry, site)
         harness.dtype_claim(entry, site)
@@ -51,7 +50,7 @@ def refusal(name: str, attrs: dict[str, Attribute]) -> str:
 
 @pytest.mark.parametrize("given", [((3, 2),), (3, 2), ((-1, 2),)])
 def test_starred_reshape_is_one_call_in_both_spellings(given: Attribute) -> None:
-    site = harness.TestSite(
+    site = harness.ConcreteSite(
         {"shape": given, "order": "C"}, 0, {"x": Value("x", Type(Kind.OPEN, DType.OPEN, Shape.of(6)))}
     )
     assert harness.apply_shape_rule(TABLE["reshape"], site)[0] == Shape.of(3, 2)
@@ -59,18 +58,18 @@ def test_starred_reshape_is_one_call_in_both_spellings(given: Attribute) -> None
 
 def test_reshape_to_one_number_and_to_a_shape_of_the_run() -> None:
     x = Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape.of("N", "D")))
-    whole = harness.TestSite({"shape": -1, "order": "C"}, 0, {"x": x})
+    whole = harness.ConcreteSite({"shape": -1, "order": "C"}, 0, {"x": x})
     assert str(harness.apply_shape_rule(TABLE["reshape"], whole)[0]) == "(D*N,)"
     like = Value("", Type(Kind.SHAPE, DType.INT, Shape.of("D", "N")))
     for given in (like, (like,)):
-        site = harness.TestSite({"shape": given, "order": "C"}, 0, {"x": x})
+        site = harness.ConcreteSite({"shape": given, "order": "C"}, 0, {"x": x})
         assert harness.apply_shape_rule(TABLE["reshape"], site)[0] == Shape.of("D", "N")
 
 
 def test_reshape_divides_symbols() -> None:
     x = Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape.of("N", "C", "H", "W")))
     n = Value("n", Type(Kind.SCALAR, DType.INT, SCALAR, Shape.of("N").front[0]))
-    site = harness.TestSite({"shape": (n, -1), "order": "C"}, 0, {"x": x})
+    site = harness.ConcreteSite({"shape": (n, -1), "order": "C"}, 0, {"x": x})
     assert str(harness.apply_shape_rule(TABLE["reshape"], site)[0]) == "(N, C*H*W)"
 
 
@@ -88,7 +87,7 @@ def test_transpose_of_axes_known_to_the_run_alone_is_refused() -> None:
 
 def test_transpose_of_an_unknown_rank_turns_the_known_ends_round() -> None:
     shape = Shape(Shape.of("N").front, "u", Shape.of("A", "B").front)
-    site = harness.TestSite({"axes": None}, 0, {"x": Value("x", Type(Kind.OPEN, DType.FLOAT, shape))})
+    site = harness.ConcreteSite({"axes": None}, 0, {"x": Value("x", Type(Kind.OPEN, DType.FLOAT, shape))})
     z, _ = harness.apply_shape_rule(TABLE["transpose"], site)
     assert isinstance(z, Shape)
     assert (z.front, z.back) == (Shape.of("B", "A").front, Shape.of("N").front)
@@ -137,7 +136,7 @@ def test_stack_proves_one_shape_for_all(name: str) -> None:
         "x1": Value("", Type(Kind.OPEN, DType.OPEN, Shape.of("N", 3))),
         "x2": Value("", Type(Kind.OPEN, DType.OPEN, Shape.of("M", "K"))),
     }
-    site = harness.TestSite(dict(entry.attributes), 3, operands)
+    site = harness.ConcreteSite(dict(entry.attributes), 3, operands)
     harness.apply_shape_rule(entry, site)
     assert site.shape("x0") == site.shape("x1") == site.shape("x2")
     assert site.solver.resolve(site.result or SCALAR) == Shape((Shape.of(3).front[0], *site.shape("x1").front))
@@ -161,7 +160,7 @@ def test_pieces_of_a_multiple_are_known() -> None:
     two = Value("", Type(Kind.SCALAR, DType.INT, SCALAR, h_dim * 2))
     x = Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape((*Shape.of("N").front, h_dim * 4))))
     for sections, expected in (((h, two), "(N, H) (N, H) (N, 2*H)"), (4, "(N, H) (N, H) (N, H) (N, H)")):
-        site = harness.TestSite({"sections": sections, "axis": 1}, 0, {"x": x})
+        site = harness.ConcreteSite({"sections": sections, "axis": 1}, 0, {"x": x})
         shapes, _ = harness.apply_shape_rule(TABLE["split"], site)
         assert " ".join(map(str, shapes)) == expected  # type: ignore[arg-type]
 
@@ -169,7 +168,7 @@ def test_pieces_of_a_multiple_are_known() -> None:
 @pytest.mark.parametrize("sections", [(2, 1), (1, 3)])
 def test_pieces_that_may_be_cut_short_are_not_known(sections: tuple[int, ...]) -> None:
     x = Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape.of("N")))
-    site = harness.TestSite({"sections": sections, "axis": 0}, 0, {"x": x})
+    site = harness.ConcreteSite({"sections": sections, "axis": 0}, 0, {"x": x})
     shapes, _ = harness.apply_shape_rule(TABLE["split"], site)
     known = {str(shape) for shape in shapes} & {"(1,)", "(2,)", "(N,)"}  # type: ignore[union-attr]
     assert not known, "x of one element gives a first piece of one element and then nothing"
@@ -249,7 +248,7 @@ def test_take_leaves_the_rank_open_at_the_axes_that_a_number_has() -> None:
     for axis, least in ((0, 0), (-1, 0), (1, 2), (-2, 2)):
         x = Value("x", Type(Kind.OPEN, DType.OPEN, Shape.unknown("x")))
         i = Value("i", Type(Kind.ARRAY, DType.INT, Shape.of(2)))
-        site = harness.TestSite({"axis": axis}, 0, {"x": x, "i": i})
+        site = harness.ConcreteSite({"axis": axis}, 0, {"x": x, "i": i})
         harness.apply_shape_rule(entry, site)
         assert site.shape("x").least_rank == least
 
@@ -305,7 +304,7 @@ def test_casts(name: str) -> None:
         "object": DType.OPEN,
     }
     for dtype, claim in expected.items():
-        site = harness.TestSite({**entry.attributes, "dtype": dtype}, 0, {"x": x})
+        site = harness.ConcreteSite({**entry.attributes, "dtype": dtype}, 0, {"x": x})
         harness.apply_shape_rule(entry, site)
         assert harness.dtype_claim(entry, site) is claim, dtype
 

@@ -12,10 +12,9 @@ import pytest
 
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.dims import Shape
-
-from . import harness
-from .harness import Case
-from .test_gates import check_env
+from flatgrad.proving import harness
+from flatgrad.proving.checks import check_env
+from flatgrad.proving.harness import Case
 
 RANKS = range(5)
 

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from flatgrad.gates.entry import TABLE, Gate
-
-from . import harness
-from .harness import Case
-from .test_gates import check_env
+from flatgrad.proving import harness
+from flatgrad.proving.checks import check_env
+from flatgrad.proving.harness import Case
 
 Env = dict[str, Any]
 TIES = np.array([[3.0, 1.0, 3.0], [2.0, 2.0, 2.0]])
@@ -131,7 +130,7 @@ def test_refused(name: str, attrs: dict[str, Any]) -> None:
         run_the_rules(entry, site)
 
 
-def run_the_rules(entry: Gate, site: harness.TestSite) -> None:
+def run_the_rules(entry: Gate, site: harness.ConcreteSite) -> None:
     harness.apply_shape_rule(entry, site)
     harness.dtype_claim(entry, site)
     harness.backward_spelling(entry, "x", None, site)

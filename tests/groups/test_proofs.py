@@ -13,8 +13,8 @@ import pytest
 import sympy
 
 from flatgrad.gates.entry import TABLE, Gate
-from tests.gates import harness
-from tests.gates.harness import Case
+from flatgrad.proving import harness
+from flatgrad.proving.harness import Case
 
 PROVED = ("softmax", "log_softmax", "logsumexp", "label_cross_entropy", "cross_entropy", "standardise")
 

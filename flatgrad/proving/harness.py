@@ -1,4 +1,4 @@
-"""Runs the entries of the gate table: spellings by Python's own `eval`, rules on a concrete `Site`.
+"""Runs entries of the gate table: spellings by Python's own `eval`, rules on a concrete `Site`.
 
 What an entry's `samples` may hold, all of it optional where the entry is elementwise:
 
@@ -11,6 +11,7 @@ What an entry's `samples` may hold, all of it optional where the entry is elemen
 - `lists`: False where the forward call takes lists and the backward rule does not (it raises TypeError then).
 - `float64_beside`: the operands that, as Python floats, make float64 of the other's float32 gradient.
 - `step`: the step of the central differences, where the default is too small (float32).
+- `scope`: for a gate that a user declares, the live functions and modules that its spellings name.
 - `open_shape`: True where the shape rule leaves open what NumPy knows (a result whose shape depends on numbers).
 """
 
@@ -22,10 +23,10 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from flatgrad.gates.entry import REQUIRED, Gate, Spelling
 from flatgrad.ir.core import Attribute, DType, Kind, Literal, Operand, Type, Value
@@ -55,14 +56,23 @@ def _scatter_add(shape: tuple[int, ...], index: Any, g: Any) -> Any:
 EVAL_GLOBALS: Env = {
     "np": np,
     "math": math,
-    "special": special,
     "scatter_add": _scatter_add,
     "unbroadcast": lambda g, x: unbroadcast(g, np.shape(x)),
 }
 
 
+class Disproved(AssertionError):
+    """An entry does not keep what it says."""
+
+
 class RefusedUse(Exception):
     """A rule's own `site.refuse`."""
+
+
+def check(condition: bool, message: str) -> None:
+    """Raises Disproved where the condition does not hold: an `assert` that `python -O` keeps."""
+    if not condition:
+        raise Disproved(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +96,11 @@ def cases(entry: Gate, shapes: list[tuple[Any, ...]] | None = None) -> list[Case
     product = [Case(tuple(s), a) for s, a in itertools.product(shapes or [], attrs)]
     accepted = [case for case in product if numpy_accepts(entry, case)]
     for shape in shapes or []:
-        assert any(case.shapes == tuple(shape) for case in accepted), (
-            f"{entry.name}: NumPy refuses every use of {shape}"
+        check(
+            any(case.shapes == tuple(shape) for case in accepted), f"{entry.name}: NumPy refuses every use of {shape}"
         )
     for given in attrs if product else []:
-        assert any(case.attrs is given for case in accepted), f"{entry.name}: NumPy refuses every use of {given}"
+        check(any(case.attrs is given for case in accepted), f"{entry.name}: NumPy refuses every use of {given}")
     return wanted + accepted
 
 
@@ -122,8 +132,8 @@ def draw(entry: Gate, case: Case, seed: int = 0, dtype: type = float, only: str 
     env.update(case.attrs)
     env["given"] = tuple(case.attrs)
     missing = set(entry.attributes) - set(env)
-    assert not missing, f"{entry.name}: samples give no {sorted(missing)}"
-    assert len(case.shapes) == len(entry.operands), f"{entry.name}: {case.shapes} for {entry.operands}"
+    check(not missing, f"{entry.name}: samples give no {sorted(missing)}")
+    check(len(case.shapes) == len(entry.operands), f"{entry.name}: {case.shapes} for {entry.operands}")
     for name, shape in zip(entry.operands, case.shapes, strict=True):
         kind = dtype if only in ("", name) else float
         if name == "xs":
@@ -134,7 +144,7 @@ def draw(entry: Gate, case: Case, seed: int = 0, dtype: type = float, only: str 
             env[name] = _numbers(rng, shape, entry.domain, kind)
     for name, spelling in operand_spellings(entry).items():
         before = env.get(name)
-        env[name] = evaluate(spelling, env)
+        env[name] = evaluate(entry, spelling, env)
         if dtype is np.float32 and before is not None:
             env[name] = np.asarray(env[name], dtype=np.float32)
     return with_numbered(env)
@@ -179,12 +189,29 @@ def differentiable_operands(entry: Gate, env: Env) -> Iterator[tuple[str, str, i
 # Running spellings
 
 
-def evaluate(spelling: str, env: Env) -> Any:
+def scope_of(entry: Gate) -> Env:
+    """What the spellings of an entry may name; SciPy is not needed where it is not installed."""
+    live = entry.samples.get("scope", {})
+    assert isinstance(live, dict)
+    return {**EVAL_GLOBALS, **_special(), **live}
+
+
+@lru_cache(maxsize=1)
+def _special() -> Env:
+    try:
+        import scipy.spatial.distance
+        from scipy import special
+    except ImportError:
+        return {}
+    return {"special": special, "scipy": scipy}
+
+
+def evaluate(entry: Gate, spelling: str, env: Env) -> Any:
     try:
         with np.errstate(all="ignore"):
-            return eval(spelling, dict(EVAL_GLOBALS), env)
+            return eval(spelling, scope_of(entry), env)
     except SyntaxError as error:
-        raise AssertionError(f"not an expression: {spelling}") from error
+        raise Disproved(f"not an expression: {spelling}") from error
 
 
 def run_forward(entry: Gate, spelling: Spelling, env: Env, scope: Env | None = None) -> Any:
@@ -205,7 +232,7 @@ def run_forward(entry: Gate, spelling: Spelling, env: Env, scope: Env | None = N
         env = {**env, name: given if isinstance(given, tuple) else (given,)}
     code = compile(ast.fix_missing_locations(node), spelling.text, "eval")
     with np.errstate(all="ignore"):
-        return eval(code, dict(scope or EVAL_GLOBALS), env)
+        return eval(code, dict(scope or scope_of(entry)), env)
 
 
 def results_of(z: Any) -> tuple[Any, ...]:
@@ -242,10 +269,8 @@ MODES = ("known", "ranks", "unknown", "dynamic")
 
 
 @dataclass(slots=True)
-class TestSite:
+class ConcreteSite:
     """A `Site` over given operand types. `fresh` names are made by the solver."""
-
-    __test__ = False
 
     attrs: Mapping[str, Attribute]
     count: int
@@ -343,7 +368,7 @@ def dtype_of(value: Any) -> DType:
 
 def site_for(
     entry: Gate, env: Env, mode: str, literals: frozenset[str] = frozenset(), whole: DType = DType.INT
-) -> TestSite:
+) -> ConcreteSite:
     """A site for the operands in `env`.
 
     Modes: `known` (every dim), `ranks` (ranks known, dims are symbols), `unknown` (nothing), `dynamic` (shapes known,
@@ -369,7 +394,7 @@ def site_for(
     attrs = {name: env[name] for name in entry.attributes}
     if mode == "dynamic":
         attrs = {name: _dynamic(name, value) for name, value in attrs.items()}
-    return TestSite(attrs, len(xs), operands)
+    return ConcreteSite(attrs, len(xs), operands)
 
 
 def _dynamic(name: str, value: Any) -> Any:
@@ -386,7 +411,7 @@ def _dynamic(name: str, value: Any) -> Any:
 # The shape and dtype rules
 
 
-def apply_shape_rule(entry: Gate, site: TestSite) -> tuple[Shape | tuple[Shape, ...], str | None]:
+def apply_shape_rule(entry: Gate, site: ConcreteSite) -> tuple[Shape | tuple[Shape, ...], str | None]:
     """The shape of the result, and the gufunc signature where the rule is one or gives one."""
     rule = entry.shape if isinstance(entry.shape, str) else entry.shape(site)
     if not isinstance(rule, str):
@@ -399,7 +424,7 @@ def apply_shape_rule(entry: Gate, site: TestSite) -> tuple[Shape | tuple[Shape, 
 def parse_signature(signature: str) -> tuple[list[list[str]], list[list[str]]]:
     """The core dims of each operand and of each result."""
     sides = signature.replace(" ", "").split("->")
-    assert len(sides) == 2, f"not a gufunc signature: {signature}"
+    check(len(sides) == 2, f"not a gufunc signature: {signature}")
     operands, results = ([_labels(part) for part in re.findall(r"\(([^()]*)\)", side)] for side in sides)
     return operands, results
 
@@ -408,12 +433,12 @@ def _labels(part: str) -> list[str]:
     return [label for label in part.split(",") if label]
 
 
-def gufunc_shape(signature: str, entry: Gate, site: TestSite) -> Shape:
+def gufunc_shape(signature: str, entry: Gate, site: ConcreteSite) -> Shape:
     operand_dims, result_dims = parse_signature(signature)
     bound: dict[str, Dim] = {}
     loops = []
     names = list(site.operands)
-    assert len(operand_dims) == len(names), f"{entry.name}: {signature} for {names}"
+    check(len(operand_dims) == len(names), f"{entry.name}: {signature} for {names}")
     for name, core in zip(names, operand_dims, strict=True):
         shape = site.grow_back(name, len(core)) if core else site.shape(name)
         dims = shape.front if shape.middle is None else shape.back
@@ -427,7 +452,7 @@ def gufunc_shape(signature: str, entry: Gate, site: TestSite) -> Shape:
     return Shape(loop.front + inner) if loop.middle is None else Shape(loop.front, loop.middle, loop.back + inner)
 
 
-def dtype_claim(entry: Gate, site: TestSite) -> DType:
+def dtype_claim(entry: Gate, site: ConcreteSite) -> DType:
     types = [site.type(name).dtype for name in site.operands]
     match entry.dtype:
         case DType():
@@ -443,16 +468,16 @@ def dtype_claim(entry: Gate, site: TestSite) -> DType:
     return entry.dtype(site)
 
 
-def assert_dtype(claim: DType, z: Any, what: str) -> None:
-    kind = np.asarray(results_of(z)[0]).dtype.kind
+def check_dtype(claim: DType, z: Any, what: str) -> None:
+    found = np.asarray(results_of(z)[0]).dtype
     allowed = {DType.FLOAT: "f", DType.INT: "iu", DType.BOOL: "b", DType.OPEN: "fiub", DType.NONE: "fiubOU"}[claim]
-    assert kind in allowed, f"{what}: the dtype rule says {claim.value}, NumPy gives {np.asarray(z).dtype}"
+    check(found.kind in allowed, f"{what}: the dtype rule says {claim.value}, the result is {found}")
 
 
 # Backward rules
 
 
-def backward_spelling(entry: Gate, name: str, k: int | None, site: TestSite) -> str:
+def backward_spelling(entry: Gate, name: str, k: int | None, site: ConcreteSite) -> str:
     rule: Any = entry.backward[name]
     if isinstance(rule, str):
         return rule
@@ -460,7 +485,7 @@ def backward_spelling(entry: Gate, name: str, k: int | None, site: TestSite) -> 
     return call(site) if k is None else call(site, k)
 
 
-def contribution(entry: Gate, operand: tuple[str, str, int | None], site: TestSite, env: Env) -> tuple[Any, str]:
+def contribution(entry: Gate, operand: tuple[str, str, int | None], site: ConcreteSite, env: Env) -> tuple[Any, str]:
     """The value of the backward spelling for an operand, not yet summed down, and the spelling."""
     _, name, k = operand
     spelling = backward_spelling(entry, name, k, site)
@@ -468,13 +493,15 @@ def contribution(entry: Gate, operand: tuple[str, str, int | None], site: TestSi
         # No gradient flows here: zeros of the right shape and dtype.
         return env["dz"] * 0, spelling
     try:
-        return evaluate(spelling, env), spelling
+        return evaluate(entry, spelling, env), spelling
     except Exception as error:
         error.add_note(f"gate {entry.name}, backward of {operand[0]}: {spelling}")
         raise
 
 
-def loop_and_core(signature: str | None, entry: Gate, site: TestSite, env: Env, name: str) -> tuple[int, ...] | None:
+def loop_and_core(
+    signature: str | None, entry: Gate, site: ConcreteSite, env: Env, name: str
+) -> tuple[int, ...] | None:
     """The shape of a contribution before it is summed down: loop dims broadcast, core dims the operand's."""
     if signature is None:
         return None
@@ -493,11 +520,11 @@ def loop_and_core(signature: str | None, entry: Gate, site: TestSite, env: Env, 
 def unbroadcast(gradient: Any, shape: tuple[int, ...]) -> Any:
     """Sums over the dims along which an operand of this shape was broadcast."""
     g = np.asarray(gradient)
-    assert g.ndim >= len(shape), f"a contribution of shape {g.shape} for an operand of shape {shape}"
+    check(g.ndim >= len(shape), f"a contribution of shape {g.shape} for an operand of shape {shape}")
     g = np.asarray(g.sum(axis=tuple(range(g.ndim - len(shape)))))
     axes = tuple(a for a, n in enumerate(shape) if n == 1 and g.shape[a] != 1)
     g = np.asarray(g.sum(axis=axes, keepdims=True)) if axes else g
-    assert np.shape(g) == shape, f"a contribution of shape {np.shape(gradient)} for an operand of shape {shape}"
+    check(np.shape(g) == shape, f"a contribution of shape {np.shape(gradient)} for an operand of shape {shape}")
     return g
 
 
@@ -505,18 +532,28 @@ def unbroadcast(gradient: Any, shape: tuple[int, ...]) -> Any:
 
 
 def numeric_gradient(entry: Gate, env: Env, name: str, dzs: list[Any]) -> Any:
-    """Five-point central differences of sum(dz * z) with respect to one operand."""
-    step = float(str(entry.samples.get("step", 1e-4)))
-    base = np.array(env[name], dtype=float)
+    """Differences of sum(dz * z) with respect to one operand."""
+
+    def total(operand: Any) -> float:
+        return weighted_sum(run_forward(entry, entry.spellings[0], replaced(env, name, operand)), dzs)
+
+    return central_differences(total, env[name], step_of(entry))
+
+
+def step_of(entry: Gate) -> float:
+    return float(str(entry.samples.get("step", 1e-4)))
+
+
+def central_differences(value: Callable[[Any], float], at: Any, step: float) -> Any:
+    """Five-point central differences of a function of one array or number."""
+    base = np.array(at, dtype=float)
     gradient = np.zeros(base.shape)
     weights = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
     for index in np.ndindex(base.shape):
         for offset, weight in weights:
             moved = base.copy()
             moved[index] += offset * step
-            operand: Any = float(moved) if base.ndim == 0 else moved
-            total = weighted_sum(run_forward(entry, entry.spellings[0], replaced(env, name, operand)), dzs)
-            gradient[index] += weight * total / step
+            gradient[index] += weight * value(float(moved) if base.ndim == 0 else moved) / step
     return gradient
 
 

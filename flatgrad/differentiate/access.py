@@ -1,0 +1,183 @@
+"""Reads and writes of parts of arrays, reversed."""
+
+from __future__ import annotations
+
+from flatgrad.differentiate.contributions import Contributions, bare, gradient_name, type_of
+from flatgrad.differentiate.rules import refusal
+from flatgrad.differentiate.unbroadcast import summed_to
+from flatgrad.facts.indexing import Style, index_style
+from flatgrad.ir.core import Attribute, DType, Literal, Loop, Operand, Relation, Slice, Value
+
+# Augmented writes whose reverse is a write of the same kind, or none.
+CHANGES = frozenset({"add", "subtract", "multiply", "divide"})
+
+
+class AccessWalk(Contributions):
+    """Reads scatter into the gradient of the array, writes read from it."""
+
+    def reverse_read(self, step: Relation) -> None:
+        (source,) = step.args
+        if not isinstance(source, Value) or source not in self.active:
+            return
+        index = step.attrs["index"]
+        assert isinstance(index, tuple)
+        gradient = self.adjoint(step.out)
+        style = index_style(index, type_of, self.counts_up)
+        if style is Style.NEW_AXES:
+            self.contribute(source, self.build.add("read", gradient, attrs={"index": _without_new_axes(index)}))
+        else:
+            name = gradient_name(source)
+            base = self.scope.provided(source)
+            if base is None:
+                base = self.build.value("zeros_for", source, gradient, name=name)
+            gradient = bare(self.build, gradient)
+            mode = "add_at" if style is Style.REPEATING else "add"
+            self.adjoints[source] = self.build.value(
+                "scatter", base, gradient, attrs={"index": index, "mode": mode}, name=name
+            )
+        self.visited(source)
+
+    def reverse_write(self, step: Relation) -> None:
+        base, value = step.args
+        index = step.attrs["index"]
+        assert isinstance(index, tuple)
+        gradient = self.adjoint(step.out)
+        if not isinstance(gradient, Value):
+            raise refusal("a gradient that is a constant is written to", step)
+        carries = isinstance(value, Value) and (value in self.active or self._is_change(value))
+        if carries and isinstance(base, Value) and base.type.dtype is not DType.FLOAT and step.stage is not None:
+            self.floating[step.stage] = base
+        if isinstance(value, Value) and isinstance(base, Value) and self._reverse_change(step, base, value, gradient):
+            return
+        whole = all(item == Slice() or item is Ellipsis for item in index)
+        part: Operand | None = None
+        if isinstance(value, Value) and value in self.active:
+            if index_style(index, type_of, self.counts_up) is Style.REPEATING:
+                raise refusal(
+                    "an element may be written to more than once here",
+                    step,
+                    "the last one wins, and which that is is not known: write slices, or labels beside np.arange(N)",
+                )
+            part = self.build.add("read", gradient, attrs={"index": index})
+            part = self._fitted(part, value)
+        if part is not None and isinstance(value, Value):
+            self.contribute(value, part)
+        if isinstance(base, Value) and base in self.active and not whole:
+            cleared = gradient
+            if not self._written_once(step, base):
+                if (
+                    self.build.definitions.get(gradient) is not None
+                    and self.build.definitions[gradient].gate == "spread"
+                ):
+                    gradient = self.build.value("let", gradient, name=gradient_name(base))
+                name = gradient_name(base)
+                cleared = self.build.value("write", gradient, Literal(0, "0"), attrs={"index": index}, name=name)
+            if self.scope.provided(base) is not None:
+                self.contribute(base, cleared)
+            else:
+                self.adjoints[base] = cleared
+        if isinstance(base, Value) and base in self.active:
+            self.visited(base)
+        if isinstance(value, Value) and value in self.active:
+            self.visited(value)
+
+    def _written_once(self, step: Relation, base: Value) -> bool:
+        """Whether every element is written at most once, in a loop over zeros that nobody else writes to.
+
+        Then what the gradient holds at an element is read when its write is reversed, and never after: before the
+        write there was nothing that a gradient could go to.
+        """
+        index = step.attrs["index"]
+        assert isinstance(index, tuple)
+        loops: list[Loop] = []
+        value, written = base, step.out
+        while True:
+            found = next(((loop, k) for loop in self.loops for k, p in enumerate(loop.carried) if p is value), None)
+            if found is None:
+                break
+            loop, position = found
+            if loop.handed[position] is not written:
+                return False
+            writes = [s for s in loop.body.body if value in s.operands() and s is not step and s not in loops]
+            if any(isinstance(s, Relation) and s.gate == "write" for s in writes):
+                return False
+            loops.append(loop)
+            value, written = loop.inits[position], loop.outs[position]
+        return bool(loops) and value not in self.varied and all(self._tells_rounds_apart(loop, index) for loop in loops)
+
+    def _tells_rounds_apart(self, loop: Loop, index: tuple[Attribute, ...]) -> bool:
+        """Whether an index is another one in every round: it has the counter of the rounds as an item."""
+        if any(item is None or item is Ellipsis or isinstance(item, tuple) for item in index):
+            return index.count(loop.index) == 1 and Ellipsis not in index and None not in index
+        return loop.index in index and bool(loop.bounds)
+
+    def _is_change(self, value: Value) -> bool:
+        """Whether a value is what `x[i] *= v` makes of an element."""
+        change = self.producers.get(value)
+        return isinstance(change, Relation) and change.span is None and change.gate in CHANGES
+
+    def _reverse_change(self, step: Relation, base: Value, value: Value, gradient: Value) -> bool:
+        """`x[i] += v` and its kind: the gradient of x is changed in the same place, that of v read from it."""
+        change = self.producers.get(value)
+        if not isinstance(change, Relation) or change.span is not None or change.gate not in CHANGES:
+            return False
+        read = self.producers.get(change.args[0]) if isinstance(change.args[0], Value) else None
+        index = step.attrs["index"]
+        if (
+            not isinstance(read, Relation)
+            or read.gate != "read"
+            or read.args[0] is not base
+            or read.attrs["index"] != index
+        ):
+            return False
+        assert isinstance(index, tuple)
+        if index_style(index, type_of, self.counts_up) is Style.REPEATING:
+            return False
+        other = change.args[1]
+        if isinstance(other, Value) and other in self.active:
+            self.adjoints[value] = self.build.add("read", gradient, attrs={"index": index})
+            contribution = self.rule(change, "y")
+            if contribution is not None:
+                self.contribute(other, summed_to(self.build, contribution, other))
+        self.done |= {change, read}
+        name = gradient_name(base)
+        changed = gradient
+        if base in self.active:
+            if change.gate in ("multiply", "divide"):
+                attrs: dict[str, Attribute] = {"index": index, "mode": change.gate}
+                changed = self.build.value("scatter", gradient, other, attrs=attrs, name=name)
+            if self.scope.provided(base) is not None:
+                self.contribute(base, changed)
+            else:
+                self.adjoints[base] = changed
+        if isinstance(other, Value) and other in self.active:
+            self.visited(other)
+        return True
+
+    def _fitted(self, part: Operand, value: Value) -> Operand:
+        """The gradient of what was written, in its own shape: leading dims of size 1 fall away when it is written."""
+        rank, own = self.build.type(part).shape.rank, value.type.shape.rank
+        if rank is not None and own is not None and own > rank:
+            return self.build.add("unbroadcast", part, value)
+        return summed_to(self.build, part, value)
+
+    def counts_up(self, value: Value) -> bool:
+        """Whether an index array holds distinct integers in one row: `np.arange(N)`, `[0, 2]`."""
+        step = self.producers.get(value)
+        while isinstance(step, Relation) and step.gate == "alias" and isinstance(step.args[0], Value):
+            step = self.producers.get(step.args[0])
+        if not isinstance(step, Relation) or step.out in self.lowered.overwritten:
+            return False
+        if step.gate == "array_of":
+            numbers = [arg.value for arg in step.args if isinstance(arg, Literal)]
+            plain = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
+            return plain and len(numbers) == len(step.args) == len(set(numbers))
+        return step.gate == "arange"
+
+
+def _without_new_axes(index: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
+    """The index that takes new axes away again: `x[:, None]` is undone by `dz[:, 0]`."""
+    items: list[Attribute] = [0 if item is None else item for item in index]
+    while items and items[-1] == Slice():
+        items.pop()
+    return tuple(items)

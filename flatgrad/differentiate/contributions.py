@@ -1,0 +1,173 @@
+"""Adjoints while they are collected: who has which gradient so far, inside and outside of loops and branches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flatgrad.analysis import differentiable_operands, useful, varied
+from flatgrad.differentiate.builder import Builder
+from flatgrad.frontend.environment import Lowered
+from flatgrad.ir.core import (
+    Block,
+    Call,
+    DType,
+    Loop,
+    Operand,
+    Relation,
+    Stage,
+    Step,
+    Type,
+    Value,
+    bound_values,
+    every_step,
+    inner_blocks,
+)
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """The adjoints of one block while it is reversed.
+
+    A value from outside of a loop accumulates: its adjoint is carried from round to round, and `accumulated` has the
+    value that the rounds carry. An arm of a branch goes on from what there is outside.
+    """
+
+    block: Block
+    parent: Scope | None = None
+    is_loop: bool = False
+    adjoints: dict[Value, Operand] = field(default_factory=dict)
+    accumulated: dict[Value, Value] = field(default_factory=dict)
+    defined: frozenset[Value] = frozenset()
+    # Steps of the block outside that are reversed in an arm, as no gradient reaches them any other way.
+    sunk: set[Step] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        bound = {value for step in self.block.body for value in bound_values(step)}
+        self.defined = frozenset(bound | set(self.block.params))
+
+    def provided(self, value: Value) -> Operand | None:
+        """The adjoint of a value so far, fetched from outside where the value is from there."""
+        found = self.adjoints.get(value)
+        if found is not None or self.parent is None or value in self.defined:
+            return found
+        if self.is_loop:
+            entering = Value(gradient_name(value), gradient_type(value.type))
+            self.accumulated[value] = entering
+            self.adjoints[value] = entering
+            return entering
+        found = self.parent.provided(value)
+        if found is not None:
+            self.adjoints[value] = found
+        return found
+
+
+class Contributions:
+    """What the reverse walk knows and does whatever step it is at."""
+
+    def __init__(self, lowered: Lowered, wrt: tuple[Value, ...], upstream: tuple[int, ...], always: bool) -> None:
+        self.lowered = lowered
+        self.function = lowered.function.block
+        self.wrt = wrt
+        self.upstream = upstream
+        self.always = always
+        self.build = Builder()
+        self.scope = Scope(self.function)
+        self.calls: dict[Value, Call] = {}
+        self.floating: dict[Stage, Value] = {}
+        self.upstream_gradients: list[Value] = []
+        results = frozenset(lowered.results[position].value for position in upstream)
+        self.varied = varied(self.function, frozenset(wrt))
+        self.active = self.varied & useful(self.function, results)
+        self.producers: dict[Value, Step] = {}
+        self.block_of: dict[Step, Block] = {}
+        self.pending: dict[Value, int] = {}
+        self.loops: list[Loop] = [step for step in every_step(self.function) if isinstance(step, Loop)]
+        self._place(self.function)
+        self.done: set[Step] = set()
+        for step in every_step(self.function):
+            if isinstance(step, Relation):
+                for out in step.outs:
+                    self.build.definitions.setdefault(out, step)
+
+    def _place(self, block: Block) -> None:
+        for step in block.body:
+            self.block_of[step] = block
+            for out in bound_values(step):
+                self.producers[out] = step
+            if any(out in self.active for out in bound_values(step)):
+                for value in set(differentiable_operands(step)) & self.active:
+                    self.pending[value] = self.pending.get(value, 0) + 1
+            for inner in inner_blocks(step):
+                self._place(inner)
+
+    @property
+    def adjoints(self) -> dict[Value, Operand]:
+        return self.scope.adjoints
+
+    def reverse(self, step: Step) -> None:
+        raise NotImplementedError
+
+    def rule(self, step: Relation, name: str) -> Operand | None:
+        raise NotImplementedError
+
+    def adjoint(self, out: Value) -> Operand:
+        if out in self.adjoints:
+            return self.adjoints[out]
+        # One of several results that nothing differentiable reads
+        return self.build.value("zeros_for", out)
+
+    def visited(self, operand: Value) -> None:
+        """A part of an expression is reversed as soon as its last use has been: lines come in reading order."""
+        if operand not in self.scope.defined:
+            return
+        self.pending[operand] = self.pending.get(operand, 1) - 1
+        if not operand.name and self.pending[operand] == 0:
+            producer = self.producers.get(operand)
+            if producer is not None and len(producer.outs) == 1 and not isinstance(producer, Loop):
+                stage = self.build.stage
+                self.reverse(producer)
+                self.build.stage = stage
+
+    # Contributions
+
+    def contribute(self, value: Value, gradient: Operand) -> None:
+        """Add a gradient of the value's own shape to what has come so far."""
+        so_far = self.scope.provided(value)
+        name = gradient_name(value)
+        if so_far is None and self.always and value.name and not _bears(gradient, name):
+            so_far = self.build.value("zeros_for", value, gradient, name=name)
+        if so_far is None:
+            if name and not _bears(gradient, name):
+                gradient = self.build.add("let", gradient, name=name)
+            self.adjoints[value] = gradient
+        elif name:
+            self.adjoints[value] = self.build.add(
+                "update", so_far, bare(self.build, gradient), attrs={"op": "+"}, name=name
+            )
+        else:
+            self.adjoints[value] = self.build.add("add", so_far, gradient)
+
+
+def bare(build: Builder, gradient: Operand) -> Operand:
+    """What is added need not be spread first: `dx += dmu / N`."""
+    if isinstance(gradient, Value) and not gradient.name:
+        definition = build.definitions.get(gradient)
+        if definition is not None and definition.gate == "spread":
+            return definition.args[0]
+    return gradient
+
+
+def _bears(gradient: Operand, name: str) -> bool:
+    return isinstance(gradient, Value) and gradient.name == name
+
+
+def gradient_name(value: Value) -> str:
+    return f"d{value.name}" if value.name else ""
+
+
+def gradient_type(one: Type) -> Type:
+    return Type(one.kind, DType.FLOAT, one.shape)
+
+
+def type_of(value: Value) -> Type:
+    return value.type

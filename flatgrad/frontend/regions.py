@@ -1,0 +1,731 @@
+"""Loops and branches: from control flow in the text to blocks with parameters and results.
+
+A statement that leaves a block early is turned inside out: what follows `if test: continue` becomes the other arm of
+the branch, which is then the last step of the block. So every block runs from its head to its end.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from flatgrad.diagnostics import Diagnostic
+from flatgrad.frontend.buffers import Buffers
+from flatgrad.frontend.calls import CallLowering
+from flatgrad.frontend.environment import Binding, Closure, Dictionary, Poison, Static, Structure
+from flatgrad.frontend.liveness import assigned_names, read_before_bound
+from flatgrad.frontend.source import dotted_path, span_of, stage_text
+from flatgrad.frontend.statements import StatementLowering, Surroundings
+from flatgrad.frontend.trees import is_poisoned, leaves, rebuilt, same_form
+from flatgrad.ir.core import Block, Branch, Literal, Loop, Operand, Relation, Span, Stage, Step, Type, Value
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+# How often a loop is read again because it hands on more than was known of it.
+MOST_TRIALS = 8
+ZERO, ONE = Literal(0, "0"), Literal(1, "1")
+UNBOUND = Literal(None, "None")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rounds:
+    """What a loop runs over: the index that counts its rounds, and what each round binds first.
+
+    Attributes:
+        targets: the index, or the elements at that index, with the target that each is bound to.
+        backwards: the bounds are run through from their end.
+    """
+
+    bounds: tuple[Operand, ...]
+    targets: tuple[tuple[ast.expr, Value | None], ...]
+    backwards: bool = False
+
+
+class RegionLowering(StatementLowering):
+    """Lowers statements with their control flow; `statement` and `returned` are the function's own business."""
+
+    def __init__(self, context: Surroundings, live: Mapping[ast.stmt, frozenset[str]]) -> None:
+        super().__init__(context)
+        self.live_after = live
+        # Of the loops around the statement at hand: what each hands on, and whether it can be left by `break`.
+        self.loops: list[tuple[tuple[str, ...], bool]] = []
+
+    def reader(self) -> CallLowering:
+        return _Branching(self)
+
+    # Blocks
+
+    def block(self, statements: Sequence[ast.stmt]) -> tuple[Value, ...] | None:
+        """Lower statements; the results of the block around them if they leave it, None if they run to their end."""
+        for position, statement in enumerate(statements):
+            rest = statements[position + 1 :]
+            self.stage = Stage(span_of(self.module, statement), stage_text(self.module, statement))
+            self.stages.append(self.stage)
+            self.live = self.live_after.get(statement, frozenset())
+            match statement:
+                case ast.If() if not is_check(statement):
+                    left = self._if(statement, rest)
+                    if left is not None:
+                        return left
+                    if leaves_block(statement):
+                        return None
+                case ast.For() | ast.While():
+                    self._loop(statement)
+                case ast.Continue():
+                    self._nothing_after(rest)
+                    return self._end_of_round(last=False)
+                case ast.Break():
+                    self._nothing_after(rest)
+                    return self._end_of_round(last=True)
+                case ast.Return():
+                    self._nothing_after(rest)
+                    return self.returned(statement)
+                case _:
+                    self.statement(statement)
+        return None
+
+    def statement(self, statement: ast.stmt) -> None:
+        raise NotImplementedError
+
+    def returned(self, statement: ast.Return) -> tuple[Value, ...]:
+        raise NotImplementedError
+
+    def _nothing_after(self, rest: Sequence[ast.stmt]) -> None:
+        if rest:
+            self.error("FG031", "code that is never reached", rest[0], "", "remove it")
+
+    def _end_of_round(self, last: bool) -> tuple[Value, ...]:
+        names, breaks = self.loops[-1]
+        handed = [value for name in names for value in self._values(self.environment[name])]
+        if breaks:
+            handed.append(self.constant(Literal(last, repr(last))))
+        return tuple(handed)
+
+    def _values(self, binding: Binding) -> list[Value]:
+        """The leaves of a binding as values."""
+        found = leaves(binding)
+        assert found is not None
+        return [self.constant(leaf) if isinstance(leaf, Literal) else leaf for leaf in found]
+
+    @contextmanager
+    def _inside(self) -> Iterator[list[Step]]:
+        """A block of its own; what its names stand for is forgotten at its end."""
+        outer_body, outer_names = self.body, dict(self.environment)
+        self.body = []
+        try:
+            yield self.body
+        finally:
+            self.body = outer_body
+            self.environment.clear()
+            self.environment.update(outer_names)
+
+    # Branches
+
+    def _if(self, statement: ast.If, rest: Sequence[ast.stmt]) -> tuple[Value, ...] | None:
+        stage, live = self.stage, self.live
+        test = self.test(statement.test)
+        if isinstance(test, Poison):
+            self.poison(statement)
+            return None
+        if isinstance(test, Literal):
+            chosen = statement.body if test.value else statement.orelse
+            return self.block([*chosen, *rest] if leaves_block(statement) else chosen)
+        arms = (statement.body, statement.orelse)
+        for arm, other in (arms, arms[::-1]):
+            if raises(arm):
+                # Whoever comes past it has taken the other way.
+                return self.block([*other, *rest] if leaves_block(statement) else other)
+        if not leaves_block(statement):
+            self._merge(statement, test, arms, stage, live)
+            return None
+        blocks: list[Block] = []
+        ends: list[dict[str, Binding]] = []
+        continued = [not always_leaves(arm) for arm in arms]
+        if all(continued) and rest:
+            self.error(
+                "FG030",
+                "what follows would be needed twice, once for each way through this if",
+                statement,
+                "one of its arms may leave the block, and neither always does",
+                "let one arm leave always: `if a and b: return ...`",
+            )
+            return None
+        for arm, goes_on in zip(arms, continued, strict=True):
+            with self._inside() as body:
+                left = self.block([*arm, *rest] if goes_on else list(arm))
+                if left is None and self.loops and not self.errors:
+                    left = self._end_of_round(last=False)
+                if left is None:
+                    if not self.errors:
+                        self.error(
+                            "FG061",
+                            "one way through this if returns nothing",
+                            statement,
+                            "",
+                            "a function to be differentiated returns its result on every way",
+                        )
+                    return ()
+                blocks.append(Block((), tuple(body), left))
+                ends.append(dict(self.environment))
+        return self._branched(test, blocks[0], blocks[1], stage, ("",) * len(blocks[0].results))
+
+    def _branched(
+        self,
+        test: Value,
+        then: Block,
+        orelse: Block,
+        stage: Stage | None,
+        names: Sequence[str],
+        span: Span | None = None,
+    ) -> tuple[Value, ...]:
+        """Append a branch. Where both arms hand out what one name stands for, the result bears it."""
+        outs = []
+        for one, other, name in zip(then.results, orelse.results, names, strict=True):
+            name = name or (one.name if one.name == other.name and span is None else "")
+            out = Value(name, Type.open(name or "either"))
+            outs.append(out)
+            self.buffers.joined(out, (one, other))
+        self.stage = stage
+        span = span or (None if stage is None else stage.span)
+        self.emit(Branch(tuple(outs), test, then, orelse, stage, span), view=False)
+        return tuple(outs)
+
+    def _merge(
+        self,
+        statement: ast.If,
+        test: Value,
+        arms: tuple[list[ast.stmt], list[ast.stmt]],
+        stage: Stage | None,
+        live: frozenset[str],
+    ) -> None:
+        """A branch that runs to the end of both arms: what it changes and what is read later has two origins."""
+        before = dict(self.environment)
+        bodies: list[list[Step]] = []
+        ends: list[dict[str, Binding]] = []
+        for arm in arms:
+            with self._inside() as body:
+                self.block(arm)
+                bodies.append(body)
+                ends.append(dict(self.environment))
+        then, orelse = ends
+        merged: list[str] = []
+        for name in dict.fromkeys([*then, *orelse]):
+            if then.get(name) is not orelse.get(name) and name in live:
+                merged.append(name)
+            elif then.get(name) is not before.get(name):
+                self.environment.pop(name, None)
+                if then.get(name) is orelse.get(name) and name in then:
+                    self.environment[name] = then[name]
+        results: tuple[list[Value], list[Value]] = ([], [])
+        forms: dict[str, Binding] = {}
+        labels: list[str] = []
+        for name in merged:
+            one, other = then.get(name), orelse.get(name)
+            form = one if one is not None else other
+            assert form is not None
+            if is_poisoned(form) or (other is not None and is_poisoned(other)):
+                self.environment[name] = Poison.at(name)
+                continue
+            parts = [self._arm_values(binding, form, body) for binding, body in ((one, bodies[0]), (other, bodies[1]))]
+            if parts[0] is None or parts[1] is None or (one and other and not same_form(one, other)):
+                self.error(
+                    "FG030",
+                    f"{name} is one kind of thing or another after this",
+                    statement,
+                    "tuples and lists of different lengths, or a function and a number",
+                    "give it the same form on both ways",
+                )
+                self.environment[name] = Poison.at(name)
+                continue
+            results[0].extend(parts[0])
+            results[1].extend(parts[1])
+            plain = isinstance(form, Value | Literal)
+            labels += [name if plain else ""] * len(parts[0])
+            forms[name] = form
+        blocks = [Block((), tuple(body), tuple(found)) for body, found in zip(bodies, results, strict=True)]
+        if not any(block.body for block in blocks) and not results[0]:
+            return
+        outs = iter(self._branched(test, blocks[0], blocks[1], stage, labels))
+        for name, form in forms.items():
+            self.environment[name] = rebuilt(form, outs)
+
+    def _arm_values(self, binding: Binding | None, form: Binding, body: list[Step]) -> list[Value] | None:
+        """The leaves of what a name stands for at the end of an arm, None for each leaf where it is not bound."""
+        outer, self.body = self.body, body
+        try:
+            if binding is not None:
+                return self._values(binding) if leaves(binding) is not None else None
+            found = leaves(form)
+            return None if found is None else [self.constant(UNBOUND) for _ in found]
+        finally:
+            self.body = outer
+
+    def conditional(self, node: ast.IfExp) -> Binding:
+        """`a if test else b`."""
+        test = self.test(node.test)
+        if isinstance(test, Poison):
+            return test
+        if isinstance(test, Literal):
+            return self.expressions.lower(node.body if test.value else node.orelse)
+        blocks: list[Block] = []
+        for arm in (node.body, node.orelse):
+            outer, self.body = self.body, []
+            try:
+                found = self.expressions.operand(arm)
+                if isinstance(found, Poison):
+                    return found
+                value = self.constant(found) if isinstance(found, Literal) else found
+                blocks.append(Block((), tuple(self.body), (value,)))
+            finally:
+                self.body = outer
+        return self._branched(test, blocks[0], blocks[1], self.stage, ("",), span_of(self.module, node))[0]
+
+    # Tests
+
+    def test(self, node: ast.expr) -> Value | Literal:
+        """A test: folded where its outcome is known, else an opaque expression over the values that it reads.
+
+        No gradient passes a test, so nothing of it need be understood but the names in it.
+        """
+        folded = self._folded(node)
+        if folded is not None:
+            return folded
+        return self.opaque(node)
+
+    def _folded(self, node: ast.expr) -> Literal | None:
+        """What a test comes to, where the text tells."""
+        errors, body, names = len(self.errors), list(self.body), dict(self.names)
+        bound = self.expressions.lower(node)
+        known = len(self.errors) == errors and isinstance(bound, Literal)
+        del self.errors[errors:]
+        self.body[:] = body
+        self.names.clear()
+        self.names.update(names)
+        return bound if known and isinstance(bound, Literal) else None
+
+    def opaque(self, node: ast.expr) -> Value:
+        """An expression that is kept as it is written: its value has no gradient."""
+        args: list[Value] = []
+        text = _Placeholders(self, args).text(node)
+        if text is None:
+            return Poison.at()
+        out = Value("", Type.open("test"))
+        self.emit(Relation((out,), "opaque", tuple(args), {"text": text}, None, span_of(self.module, node)), view=False)
+        return out
+
+    # Loops
+
+    def _loop(self, statement: ast.For | ast.While) -> None:
+        stage, live = self.stage, self.live
+        if statement.orelse:
+            self.error("FG030", "an else after a loop is not understood", statement.orelse[0], "", "use a flag instead")
+            return
+        rounds: _Rounds | None = None
+        if isinstance(statement, ast.For):
+            rounds = self._rounds(statement)
+            if rounds is None:
+                self.poison(statement)
+                return
+        carried = self._carried(statement, live)
+        if carried is None:
+            self.poison(statement)
+            return
+        breaks = has_break(statement.body)
+        forms: dict[str, Binding] = {}
+        inits: list[Value] = []
+        for name in carried:
+            binding = self.environment.get(name)
+            if binding is None:
+                binding = self.constant(UNBOUND)
+            forms[name] = binding
+            inits += self._values(binding)
+        feedback = tuple(self.buffers.of(init) for init in inits)
+        for _ in range(MOST_TRIALS):
+            state = self._state()
+            loop, more, again = self._round(statement, rounds, forms, tuple(inits), feedback, breaks, stage)
+            if loop is None or not (more or again != feedback):
+                break
+            self._restore(state)
+            feedback = again
+            for name in more:
+                forms[name] = self.environment[name]
+                inits += self._values(forms[name])
+                feedback += tuple(self.buffers.of(init) for init in inits[len(feedback) :])
+        if loop is None:
+            self.poison(statement)
+            return
+        self.stage = stage
+        self.emit(loop, view=False)
+        outs = iter(loop.outs)
+        bound = dict.fromkeys(assigned_names(statement.body))
+        for name in bound:
+            if name not in forms:
+                self.environment.pop(name, None)
+        for name, form in forms.items():
+            self.environment[name] = rebuilt(form, outs)
+
+    def _carried(self, statement: ast.For | ast.While, live: frozenset[str]) -> list[str] | None:
+        """The names that a round may change and that the next one, or what comes after the loop, reads."""
+        targets = [statement.target] if isinstance(statement, ast.For) else []
+        bound = {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+        changed = assigned_names(statement.body) | bound
+        exposed = read_before_bound(statement.body) - bound
+        if isinstance(statement, ast.While):
+            exposed |= {part.id for part in ast.walk(statement.test) if isinstance(part, ast.Name)}
+        found = [name for name in self.environment if name in changed and (name in live or name in exposed)]
+        found += sorted(name for name in changed - self.environment.keys() if name in live)
+        for name in found:
+            binding = self.environment.get(name)
+            if binding is not None and is_poisoned(binding):
+                return None
+            if binding is not None and leaves(binding) is None:
+                self.error("FG030", f"{name} is changed in a loop", statement, "it is no number and no array", "")
+                return None
+        return found
+
+    def _round(
+        self,
+        statement: ast.For | ast.While,
+        rounds: _Rounds | None,
+        forms: Mapping[str, Binding],
+        inits: tuple[Value, ...],
+        feedback: tuple[frozenset[Value], ...],
+        breaks: bool,
+        stage: Stage | None,
+    ) -> tuple[Loop | None, list[str], tuple[frozenset[Value], ...]]:
+        """One reading of a loop: the loop, names that are carried as well, and the buffers that come back."""
+        before = dict(self.environment)
+        mark = self.buffers.mark()
+        with self._inside() as body:
+            index = Value(self._index_name(rounds), Type.open("index"))
+            self.buffers.own(index)
+            params: list[Value] = []
+            for position, (init, label) in enumerate(zip(inits, _labels(forms), strict=True)):
+                param = Value(label, Type.open(label or init.name))
+                self.buffers.entering(param, feedback[position])
+                params.append(param)
+            fresh = iter(params)
+            for name, form in forms.items():
+                self.environment[name] = rebuilt(form, fresh)
+            condition: Block | None = None
+            if isinstance(statement, ast.While):
+                condition = self._condition(statement.test, params)
+                if condition is None:
+                    return None, [], feedback
+            self.stage = stage
+            if rounds is not None:
+                self._bind_targets(rounds, index)
+            self.loops.append((tuple(forms), breaks))
+            errors = len(self.errors)
+            handed = self.block(statement.body)
+            if handed is None and len(self.errors) == errors:
+                if any(is_poisoned(self.environment.get(name, ZERO)) for name in forms):
+                    self.loops.pop()
+                    return None, [], feedback
+                for name, form in forms.items():
+                    if not same_form(form, self.environment[name]) and leaves(form) is not None:
+                        self.error(
+                            "FG030",
+                            f"{name} changes its form from round to round",
+                            statement,
+                            "a tuple or a list whose length differs",
+                            "collect what the rounds give with `append`",
+                        )
+                handed = self._end_of_round(last=False)
+            self.loops.pop()
+            if handed is None or len(self.errors) > errors:
+                return None, [], feedback
+            more = [
+                name
+                for name, binding in before.items()
+                if name not in forms
+                and self.environment.get(name) is not binding
+                and name not in assigned_names(statement.body)
+            ]
+            again = self.buffers.handed(span_of(self.module, statement), handed[: len(params)], feedback, mark)
+            loop_body = Block((index, *params), tuple(body), handed)
+        outs = []
+        for param, init, back in zip(params, inits, handed, strict=False):
+            out = Value(param.name, Type.open(param.name))
+            self.buffers.joined(out, (init, back))
+            outs.append(out)
+        self.buffers.rounds_end(mark)
+        bounds = () if rounds is None else rounds.bounds
+        backwards = rounds is not None and rounds.backwards
+        counted = breaks or rounds is None
+        count = Value("", Type.open("count")) if counted else None
+        span = None if stage is None else stage.span
+        loop = Loop(tuple(outs), inits, bounds, loop_body, condition, breaks, count, backwards, stage, span)
+        return loop, more, again
+
+    def _condition(self, test: ast.expr, params: Sequence[Value]) -> Block | None:
+        outer, self.body = self.body, []
+        try:
+            found = self.opaque(test)
+            return None if isinstance(found, Poison) else Block(tuple(params), tuple(self.body), (found,))
+        finally:
+            self.body = outer
+
+    def _index_name(self, rounds: _Rounds | None) -> str:
+        for target, value in () if rounds is None else rounds.targets:
+            if value is None and isinstance(target, ast.Name):
+                return target.id
+        return ""
+
+    def _bind_targets(self, rounds: _Rounds, index: Value) -> None:
+        for target, sequence in rounds.targets:
+            if sequence is None and isinstance(target, ast.Name):
+                self.environment[target.id] = index
+                self.names[span_of(self.module, target)] = index
+            elif sequence is not None:
+                item = self.expressions.read(sequence, (index,))
+                self.bind(target, item, target)
+
+    def _rounds(self, statement: ast.For) -> _Rounds | None:
+        return self._iterated(statement.iter, statement.target)
+
+    def _iterated(self, node: ast.expr, target: ast.expr) -> _Rounds | None:
+        if isinstance(node, ast.Call) and not node.keywords:
+            path = dotted_path(self.module, node.func, frozenset(self.environment))
+            match path, node.args:
+                case "builtins.range", [_, *_]:
+                    return self._range(node, target)
+                case "builtins.reversed", [inner]:
+                    found = self._iterated(inner, target)
+                    return None if found is None else replace(found, backwards=not found.backwards)
+                case "builtins.list" | "builtins.tuple", [inner]:
+                    return self._iterated(inner, target)
+                case "builtins.enumerate", [inner] if isinstance(target, ast.Tuple) and len(target.elts) == 2:
+                    found = self._iterated(inner, target.elts[1])
+                    if found is None:
+                        return None
+                    if found.bounds[0] is not ZERO or any(value is None for _, value in found.targets):
+                        self.error("FG030", "this enumerate is not understood", node, "", "count with range instead")
+                        return None
+                    return replace(found, targets=((target.elts[0], None), *found.targets))
+                case "builtins.zip", [_, *_] if isinstance(target, ast.Tuple) and len(target.elts) == len(node.args):
+                    return self._zipped(node, target)
+        bound = self.expressions.lower(node)
+        if isinstance(bound, Structure):
+            bound = self.expressions.as_operand(bound, node)
+        if isinstance(bound, Poison) or not isinstance(bound, Value):
+            if not isinstance(bound, Poison):
+                self.error("FG030", "this cannot be run over", node, "", "run over a range, or over an array")
+            return None
+        return _Rounds((ZERO, self._length(bound), ONE), ((target, bound),))
+
+    def _length(self, sequence: Value) -> Value:
+        size = Value("", Type.open("length"))
+        self.emit(Relation((size,), "dim", (sequence,), {"axis": 0, "rank": None}), view=False)
+        return size
+
+    def _zipped(self, node: ast.Call, target: ast.Tuple) -> _Rounds | None:
+        parts = [self._iterated(one, name) for one, name in zip(node.args, target.elts, strict=True)]
+        found = [part for part in parts if part is not None]
+        if len(found) < len(parts):
+            return None
+        if any(value is None for part in found for _, value in part.targets) or any(p.backwards for p in found):
+            self.error("FG030", "this zip is not understood", node, "", "run over an index: `for i in range(N)`")
+            return None
+        sizes = tuple(part.bounds[1] for part in found)
+        stop: Operand = sizes[0]
+        if len(sizes) > 1:
+            least = Value("", Type.open("length"))
+            names = ", ".join(f"_{k}" for k in range(len(sizes)))
+            values = tuple(size for size in sizes if isinstance(size, Value))
+            self.emit(Relation((least,), "opaque", values, {"text": f"min({names})", "counts": True}), view=False)
+            stop = least
+        return _Rounds((ZERO, stop, ONE), tuple(one for part in found for one in part.targets))
+
+    def _range(self, node: ast.Call, target: ast.expr) -> _Rounds | None:
+        operands = [self.expressions.operand(argument) for argument in node.args]
+        if any(isinstance(operand, Poison) for operand in operands) or len(operands) > 3:
+            return None
+        if not isinstance(target, ast.Name):
+            self.error("FG033", "this target of a loop over a range is not understood", target, "", "use a name")
+            return None
+        match operands:
+            case [stop]:
+                bounds: tuple[Operand, ...] = (ZERO, stop, ONE)
+            case [start, stop]:
+                bounds = (start, stop, ONE)
+            case _:
+                bounds = tuple(operands)
+        return _Rounds(bounds, ((target, None),))
+
+    # Reading a part again
+
+    def poison(self, statement: ast.stmt) -> None:
+        for part in ast.walk(statement):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                self.environment[part.id] = Poison.at(part.id)
+
+    def _state(self) -> _State:
+        return _State(
+            list(self.body),
+            dict(self.environment),
+            dict(self.names),
+            list(self.stages),
+            self.buffers.copy(),
+            dict(self.rewritten),
+            dict(self.questions),
+            set(self.kept_unnamed),
+            list(self.expressions.notes),
+        )
+
+    def _restore(self, state: _State) -> None:
+        self.body[:] = state.body
+        _refill(self.environment, state.environment)
+        _refill(self.names, state.names)
+        _refill(self.rewritten, state.rewritten)
+        _refill(self.questions, state.questions)
+        self.stages[:] = state.stages
+        self.kept_unnamed.clear()
+        self.kept_unnamed.update(state.kept_unnamed)
+        self.expressions.notes[:] = state.notes
+        self.buffers.become(state.buffers)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """All that reading a statement changes, so that it can be read again."""
+
+    body: list[Step]
+    environment: dict[str, Binding]
+    names: dict[Span, Value]
+    stages: list[Stage]
+    buffers: Buffers
+    rewritten: dict[Stage, Value]
+    questions: dict[Span, Value]
+    kept_unnamed: set[Value]
+    notes: list[Diagnostic]
+
+
+def _refill(mine: dict[K, V], kept: dict[K, V]) -> None:
+    mine.clear()
+    mine.update(kept)
+
+
+class _Branching(CallLowering):
+    """Expressions with conditional ones in them, which are branches."""
+
+    def __init__(self, around: RegionLowering) -> None:
+        context = around.context
+        super().__init__(
+            context.module,
+            context.callee,
+            context.inlined,
+            around.environment,
+            around.names,
+            around.emit,
+            around.errors,
+        )
+        self.around = around
+
+    def branch(self, node: ast.IfExp) -> Binding:
+        return self.around.conditional(node)
+
+
+class _Placeholders(ast.NodeTransformer):
+    """An expression with `_0`, `_1`, ... in the places of the values that it reads."""
+
+    def __init__(self, lowering: RegionLowering, args: list[Value]) -> None:
+        self.lowering = lowering
+        self.args = args
+        self.failed = False
+
+    def text(self, node: ast.expr) -> str | None:
+        copied = self.visit(ast.parse(ast.unparse(node), mode="eval").body)
+        for part in ast.walk(node):
+            bound = self.lowering.environment.get(part.id) if isinstance(part, ast.Name) else None
+            if isinstance(part, ast.Name) and isinstance(bound, Value):
+                self.lowering.names[span_of(self.lowering.module, part)] = bound
+            if isinstance(part, ast.NamedExpr | ast.Await | ast.Yield | ast.Lambda | ast.ListComp | ast.GeneratorExp):
+                self.failed = True
+        if self.failed:
+            self.lowering.error("FG030", "this test is not understood", node, "", "name what it compares first")
+            return None
+        return ast.unparse(copied)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        bound = self.lowering.environment.get(node.id)
+        match bound:
+            case Value():
+                if isinstance(bound, Poison):
+                    self.failed = True
+                if bound not in self.args:
+                    self.args.append(bound)
+                return ast.Name(f"_{self.args.index(bound)}", ast.Load())
+            case Literal(text=text):
+                return ast.parse(text, mode="eval").body
+            case Structure() | Dictionary() | Closure():
+                self.failed = True
+            case Static(path=path) if not path:
+                self.failed = True
+        return node
+
+
+def _labels(forms: Mapping[str, Binding]) -> Iterator[str]:
+    """For each leaf the name of what it is a part of; a part of a tuple has none."""
+    for name, form in forms.items():
+        found = leaves(form)
+        assert found is not None
+        plain = isinstance(form, Value | Literal)
+        for leaf in found:
+            yield name if plain else (leaf.name if isinstance(leaf, Value) else "")
+
+
+# What the syntax tree tells of ways out of a block
+
+
+def is_check(statement: ast.If) -> bool:
+    """`if ...: raise ...`, which changes no value."""
+    return not statement.orelse and all(isinstance(one, ast.Raise) for one in statement.body)
+
+
+def leaves_block(statement: ast.stmt) -> bool:
+    """Whether a statement may end its block: by `return`, or by `continue` or `break` of a loop around."""
+    match statement:
+        case ast.Return() | ast.Continue() | ast.Break():
+            return True
+        case ast.If(body=body, orelse=orelse):
+            return any(leaves_block(one) for one in [*body, *orelse])
+        case ast.For() | ast.While() | ast.With():
+            return any(isinstance(part, ast.Return) for part in ast.walk(statement))
+    return False
+
+
+def always_leaves(statements: Sequence[ast.stmt]) -> bool:
+    """Whether no way leads to the end of these statements."""
+    for statement in statements:
+        match statement:
+            case ast.Return() | ast.Continue() | ast.Break() | ast.Raise():
+                return True
+            case ast.If(body=body, orelse=orelse):
+                if always_leaves(body) and always_leaves(orelse):
+                    return True
+    return False
+
+
+def raises(statements: Sequence[ast.stmt]) -> bool:
+    """Whether statements end in an error, whatever they do before."""
+    return bool(statements) and isinstance(statements[-1], ast.Raise)
+
+
+def has_break(statements: Sequence[ast.stmt]) -> bool:
+    """Whether a `break` of the loop itself stands in its body."""
+    for statement in statements:
+        match statement:
+            case ast.Break():
+                return True
+            case ast.If(body=body, orelse=orelse):
+                if has_break(body) or has_break(orelse):
+                    return True
+            case ast.With(body=body):
+                if has_break(body):
+                    return True
+    return False

@@ -1,0 +1,331 @@
+"""Statements that bind names and change values: assignments, augmented ones, writes into arrays."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from flatgrad.diagnostics import Diagnostic
+from flatgrad.frontend.buffers import Buffers
+from flatgrad.frontend.calls import CallLowering
+from flatgrad.frontend.environment import (
+    Binding,
+    Closure,
+    Dictionary,
+    Lowered,
+    Poison,
+    Static,
+    Structure,
+    values_of,
+)
+from flatgrad.frontend.source import Module, span_of
+from flatgrad.ir.core import (
+    Attribute,
+    Branch,
+    Call,
+    Kind,
+    Literal,
+    Loop,
+    Relation,
+    Span,
+    Stage,
+    Step,
+    Type,
+    Value,
+    bound_values,
+)
+
+
+class Surroundings(Protocol):
+    """What lowering may ask for: the module, the other functions of the file, and what earlier rounds found out.
+
+    `kinds` answers the questions of an earlier round: what is the value that a statement changes in place?
+    """
+
+    @property
+    def module(self) -> Module: ...
+    @property
+    def inlined(self) -> frozenset[str]: ...
+    @property
+    def kinds(self) -> Mapping[Span, Type]: ...
+    def callee(self, name: str) -> Lowered: ...
+
+
+class StatementLowering:
+    """The state of one function while it is lowered, and the statements that are no control flow.
+
+    Attributes:
+        body: the steps of the block that is being filled.
+        environment: what each name stands for at this point.
+        live: the names that are read after the statement at hand.
+        kept_unnamed: parts of a display that has a name of its own: naming one must not take it from the display.
+    """
+
+    def __init__(self, context: Surroundings) -> None:
+        self.context = context
+        self.module = context.module
+        self.body: list[Step] = []
+        self.environment: dict[str, Binding] = {}
+        self.names: dict[Span, Value] = {}
+        self.stages: list[Stage] = []
+        self.buffers = Buffers()
+        self.rewritten: dict[Stage, Value] = {}
+        self.questions: dict[Span, Value] = {}
+        self.kept_unnamed: set[Value] = set()
+        self.errors: list[Diagnostic] = []
+        self.stage: Stage | None = None
+        self.live: frozenset[str] = frozenset()
+        self.expressions = self.reader()
+
+    def reader(self) -> CallLowering:
+        """What reads the expressions of the statements."""
+        context = self.context
+        return CallLowering(
+            context.module, context.callee, context.inlined, self.environment, self.names, self.emit, self.errors
+        )
+
+    def emit(self, step: Step, view: bool) -> None:
+        """Append a step; `view` says that its results may share memory with its operands: that of a relation with the
+        first one, those of a call as its own results do with its parameters."""
+        step = replace(step, stage=self.stage)
+        self.body.append(step)
+        match step:
+            case Call():
+                self.buffers.call(step, self.context.callee(step.function))
+            case Relation():
+                self.buffers.relation(step, view)
+            case Loop() | Branch():
+                pass  # what they hand out is told where they are made
+
+    def constant(self, literal: Literal, name: str = "", span: Span | None = None) -> Value:
+        """A literal as a value."""
+        value = Value(name, Type.open(name))
+        self.emit(Relation((value,), "constant", (literal,), {}, None, span), view=False)
+        return value
+
+    # Binding
+
+    def bind(self, target: ast.expr, bound: Binding, value: ast.expr) -> None:
+        match target:
+            case ast.Name(id=name):
+                self._bind_name(target, name, bound, value)
+            case ast.Tuple(elts=targets) | ast.List(elts=targets):
+                items = self.expressions.unpack_into(bound, targets, value)
+                counts = Counter(one for item in items for one in values_of(item))
+                self.kept_unnamed |= {one for one, count in counts.items() if count > 1 and not one.name}
+                for one, item in zip(targets, items, strict=True):
+                    self.bind(one.value if isinstance(one, ast.Starred) else one, item, value)
+            case ast.Subscript(value=ast.Name(id=name) as base, slice=index):
+                template = self.expressions.index(index)
+                if template is not None:
+                    self._write(target, base, name, template, bound)
+            case _:
+                self.error(
+                    "FG033",
+                    "this target of an assignment is not understood",
+                    target,
+                    "",
+                    "assign to a name, or to a part of an array that has a name: `a[i] = v`",
+                )
+
+    def _bind_name(self, target: ast.Name, name: str, bound: Binding, value: ast.expr) -> None:
+        if isinstance(bound, Value):
+            if (bound.name or bound in self.kept_unnamed) and not isinstance(bound, Poison):
+                # `t = x`: one buffer under two names
+                alias = Value(name, Type.open(name))
+                self.emit(Relation((alias,), "alias", (bound,), {}, None, span_of(self.module, value)), view=True)
+                self.buffers.alias(alias, bound)
+                if bound in self.expressions.known:
+                    self.expressions.known[alias] = self.expressions.known[bound]
+                bound = alias
+            else:
+                bound = self._named(bound, name)
+            self.names[span_of(self.module, target)] = bound
+        elif isinstance(bound, Literal):
+            constant = self.constant(bound, name, span_of(self.module, value))
+            self.names[span_of(self.module, target)] = constant
+            self.expressions.known[constant] = bound
+            bound = constant
+        elif isinstance(bound, Static):
+            bound = Static(bound.path, name)
+        elif isinstance(bound, Structure | Dictionary | Closure):
+            self.kept_unnamed |= {item for item in values_of(bound) if not item.name}
+        self.environment[name] = bound
+
+    def _named(self, value: Value, name: str) -> Value:
+        """The value that the last steps computed, under the name that the user gives it."""
+        if isinstance(value, Poison):
+            return value
+        named = Value(name, value.type)
+        for position in range(len(self.body) - 1, -1, -1):
+            step = self.body[position]
+            if value in bound_values(step):
+                outs = tuple(named if out is value else out for out in step.outs)
+                self.body[position] = replace(step, outs=outs)
+                break
+        self.buffers.renamed(value, named)
+        return named
+
+    # Statements that change a value in place
+
+    def augment(self, statement: ast.AugAssign) -> None:
+        right = self.expressions.operand(statement.value)
+        gate = type(statement.op).__name__
+        span = Span(
+            span_of(self.module, statement.target).line,
+            span_of(self.module, statement.target).column,
+            span_of(self.module, statement.value).end_line,
+            span_of(self.module, statement.value).end_column,
+        )
+        match statement.target:
+            case (ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name))) as target if isinstance(
+                self.environment.get(name), Structure
+            ):
+                self.error(
+                    "FG034",
+                    f"{name} is a list or a tuple, not an array",
+                    target,
+                    "",
+                    "make it an array: `np.array(...)`",
+                )
+            case ast.Name(id=name) as target:
+                old = self.expressions.name_operand(target)
+                if isinstance(old, Poison) or isinstance(right, Poison):
+                    self.environment[name] = Poison.at(name)
+                    return
+                new = self.expressions.apply_operator(gate, (old, right), span, into=True)
+                if not isinstance(new, Value) or isinstance(new, Poison):
+                    self.environment[name] = new
+                    return
+                named = self._named(new, name)
+                if isinstance(old, Value):
+                    self._changes(target, name, old, named)
+                self.names[span_of(self.module, target)] = named
+                self.environment[name] = named
+            case ast.Subscript(value=ast.Name(id=name) as base, slice=index) as target:
+                # Neither the element nor the sum stands in the text as an expression that could be named.
+                template = self.expressions.index(index)
+                old = self.expressions.name_operand(base)
+                if (
+                    template is None
+                    or not isinstance(old, Value)
+                    or isinstance(old, Poison)
+                    or isinstance(right, Poison)
+                ):
+                    return
+                read = self.expressions.read(old, template)
+                total = self.expressions.apply_operator(gate, (read, right), None, into=False)
+                self._write(target, base, name, template, total, span)
+            case _:
+                self.error(
+                    "FG033",
+                    "this target of an assignment is not understood",
+                    statement.target,
+                    "",
+                    "assign to a name, or to a part of an array that has a name: `a[i] += v`",
+                )
+
+    def _write(
+        self,
+        target: ast.Subscript,
+        base: ast.Name,
+        name: str,
+        template: tuple[Attribute, ...],
+        bound: Binding,
+        span: Span | None = None,
+    ) -> None:
+        if isinstance(self.environment.get(name), Structure):
+            self.error(
+                "FG034", f"{name} is a list or a tuple, not an array", base, "", "make it an array: `np.array(...)`"
+            )
+            return
+        old = self.expressions.name_operand(base)
+        if isinstance(old, Poison) or isinstance(bound, Poison):
+            return
+        if not isinstance(old, Value):
+            self.error(
+                "FG034",
+                f"{name} is not an array",
+                base,
+                "a part of it is written to",
+                "make it an array first: `np.array(...)`",
+            )
+            return
+        if isinstance(bound, Structure):
+            bound = self.expressions.as_operand(bound, target)
+        if not isinstance(bound, Value | Literal):
+            self.error("FG034", "this cannot be written into an array", target, "", "")
+            return
+        new = Value(name, Type.open(name))
+        self.emit(
+            Relation((new,), "write", (old, bound), {"index": template}, None, span or span_of(self.module, target)),
+            view=False,
+        )
+        self._changes(base, name, old, new, always_array=True)
+        self.names[span_of(self.module, base)] = old
+        self.environment[name] = new
+
+    def _changes(self, target: ast.Name, name: str, old: Value, new: Value, always_array: bool = False) -> None:
+        """`old`'s buffer now holds `new`: tell every other name that sees the same buffer, or refuse."""
+        assert self.stage is not None
+        span = span_of(self.module, target)
+        known = self.context.kinds.get(span)
+        scalar = known is not None and known.kind is Kind.SCALAR
+        array = always_array or (known is not None and known.kind is Kind.ARRAY)
+        self.questions[span] = old
+        if scalar:
+            return
+        roots = self.buffers.of(old)
+        lender = next((self.buffers.lent[root] for root in roots if root in self.buffers.lent), None)
+        if lender is not None:
+            self.error(
+                "FG043",
+                f"this changes what {lender} was given and handed back",
+                target,
+                f"the backward pass of {lender} may need it as it was",
+                f"write `{name} = {name}.copy()` before, or compute a new array instead",
+            )
+        for other in sorted(self.live - {name}):
+            value = self.environment.get(other)
+            if isinstance(value, Structure | Dictionary | Closure) and self.buffers.held(value, roots):
+                self.error(
+                    "FG041",
+                    f"this changes what {other} holds as well",
+                    target,
+                    f"{name} is in {other}, which is read afterwards",
+                    f"write `{name} = {name}.copy()` before, or compute a new array instead",
+                )
+            if not isinstance(value, Value) or not roots & self.buffers.of(value):
+                continue
+            if not self.buffers.same(old, value):
+                self.error(
+                    "FG041",
+                    f"this changes {other} as well",
+                    target,
+                    f"{name} and {other} may share memory, and {other} is read afterwards",
+                    f"write `{name} = {name}.copy()` before, or compute a new array instead",
+                )
+            elif array:
+                self.environment[other] = new
+            elif known is not None or self.context.kinds:
+                self.error(
+                    "FG040",
+                    f"whether this changes {other} as well depends on what {name} is",
+                    target,
+                    f"{name} and {other} are one array, or two numbers",
+                    f'say what it is, as in `{name}: float` or `{name}: "N"`, or write `{name} = {name} + ...`',
+                )
+        self.buffers.written(old, new, self.stage)
+        self.rewritten[self.stage] = new
+
+    # Errors
+
+    def error(self, code: str, message: str, node: ast.AST, label: str, help: str) -> None:
+        span = span_of(self.module, node)
+        if span.end_line > span.line:
+            first = self.module.lines[span.line - 1]
+            span = Span(span.line, span.column, span.line, len(first.rstrip()))
+        self.errors.append(Diagnostic(code, message, span, label, help))
