@@ -95,8 +95,9 @@ class Contributions:
             for out in bound_values(step):
                 self.producers[out] = step
             if any(out in self.active for out in bound_values(step)):
-                for value in set(differentiable_operands(step)) & self.active:
-                    self.pending[value] = self.pending.get(value, 0) + 1
+                for value in dict.fromkeys(differentiable_operands(step)):
+                    if value in self.active:
+                        self.pending[value] = self.pending.get(value, 0) + 1
             for inner in inner_blocks(step):
                 self._place(inner)
 

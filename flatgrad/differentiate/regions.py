@@ -10,6 +10,7 @@ from flatgrad.differentiate.contributions import Scope, gradient_name, gradient_
 from flatgrad.ir.core import (
     Block,
     Branch,
+    Kind,
     Literal,
     Loop,
     Operand,
@@ -61,7 +62,8 @@ class RegionWalk(AccessWalk):
         entering = {}
         for k in carried:
             name = gradient_name(loop.outs[k])
-            entering[k] = Value(name, gradient_type(loop.carried[k].type))
+            # At its head a round backward has the gradient of what the round handed on.
+            entering[k] = Value(name, gradient_type(loop.handed[k].type))
         for k in carried:
             if loop.handed[k] in self.active:
                 self.build.stage = self._last_stage(loop.handed[k]) or stage
@@ -92,7 +94,8 @@ class RegionWalk(AccessWalk):
             inits.append(init)
             params.append(entering[k])
             results.append(leaving[k])
-            outs.append(Value(entering[k].name, gradient_type(loop.inits[k].type)))
+            began = loop.inits[k] if loop.inits[k].type.kind is not Kind.OTHER else loop.outs[k]
+            outs.append(Value(entering[k].name, gradient_type(began.type)))
             handed_on.append((loop.inits[k], outs[-1]))
         for value, result in accumulated.items():
             so_far = outer.provided(value)

@@ -195,7 +195,8 @@ class _Walk(RegionWalk):
                 seen.add(arg)
                 if sum(other is arg for other, _, _ in contributions) == 1:
                     self.visited(arg)
-        for arg in seen:
+        # Not through `seen`: the order of a set is another each time.
+        for arg in dict.fromkeys(arg for arg, _, _ in contributions):
             if sum(other is arg for other, _, _ in contributions) > 1:
                 self.visited(arg)
 

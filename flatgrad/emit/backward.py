@@ -181,6 +181,9 @@ class _Writer:
             wanted = out.name or self.hints.get(out) or (held[0] if held else "d")
             targets.append(self._target(wanted, end, targets))
         parts: list[list[Item]] = []
+        for name, out in zip(targets, branch.outs, strict=True):
+            # What the arms hand on may be computed under its name at once.
+            self.holders.setdefault(name, out)
         for arm in branch.arms:
             holders = dict(self.holders)
             items = self._block(arm)
@@ -244,7 +247,7 @@ class _Writer:
     def _free(self, name: str, position: int) -> bool:
         holder = self.holders.get(name)
         if holder is not None:
-            return not self.order.read_after(holder, position)
+            return self.order.bound.get(holder, 0) > position or not self.order.read_after(holder, position)
         return name not in self.scope.taken
 
     def _wanted(self, value: Value, line: Relation) -> str:

@@ -378,22 +378,27 @@ def _texts(
 
 
 def _commented(
-    groups: tuple[Group, ...], one: FunctionPlan, forward: ForwardText, numbers: Mapping[Stage, int]
+    groups: tuple[Group, ...],
+    one: FunctionPlan,
+    forward: ForwardText,
+    numbers: Mapping[Stage, int],
+    said: Stage | None = None,
 ) -> list[str]:
-    """The lines of backward, each group below the statement that it reverses."""
+    """The lines of backward, each group below the statement that it reverses; `said` stands above already."""
     lines: list[str] = []
     for group in groups:
-        if isinstance(group, NestedText):
-            lines.append(f"{group.head}:")
-            lines += [f"    {line}" for line in _commented(group.groups, one, forward, numbers) or ["pass"]]
-            continue
-        stage, inner = group
-        if stage is not None and stage in numbers:
+        stage = group.stage if isinstance(group, NestedText) else group[0]
+        if stage is not None and stage in numbers and stage is not said:
+            said = stage
             covers = one.lowered.covers.get(stage, ())
             if not any(cover.whole for cover in covers):
                 lines.append(f"# ({numbers[stage]}) {_stage_text(stage, forward)}")
             lines += [f"# {_numbers(cover.stages, numbers)} {cover.text}" for cover in covers]
-        lines += inner
+        if isinstance(group, NestedText):
+            lines.append(f"{group.head}:")
+            lines += [f"    {line}" for line in _commented(group.groups, one, forward, numbers, said) or ["pass"]]
+        else:
+            lines += group[1]
     return lines
 
 

@@ -22,8 +22,25 @@ def joined(one: Type, other: Type, label: str) -> Type:
 
 
 def entering(known: Type, back: Type, label: str) -> Type:
-    """What holds of a carried value on entry of a round: `known` so far, and what a round hands `back`."""
-    return joined(known, back, f"{label}.in")
+    """What holds of a carried value on entry of a round: `known` so far, and what a round hands `back`.
+
+    `label` is that of the loop, and a number. What a round names by itself is another thing in the next one.
+    """
+    inner = f"{label}.in"
+    if not _is_nothing(known):
+        return joined(known, back, inner)
+    rounds = label.rpartition(".")[0] + "."
+    shape = back.shape
+    if shape.middle is not None and shape.middle.startswith(rounds):
+        return Type(back.kind, back.dtype, Shape.unknown(inner))
+
+    def dims(found: tuple[Dim, ...], side: str) -> tuple[Dim, ...]:
+        return tuple(
+            Dim.symbol(f"{inner}.{side}{axis}") if any(name.startswith(rounds) for name in dim.symbols()) else dim
+            for axis, dim in enumerate(found)
+        )
+
+    return Type(back.kind, back.dtype, Shape(dims(shape.front, ""), shape.middle, dims(shape.back, "-")))
 
 
 def stable(known: Type, back: Type, label: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,17 @@ class Instances:
         pending, self.pending = self.pending, []
         for dim, size, name in pending:
             self._dim(dim, size, name)
+
+    @contextmanager
+    def round(self) -> Iterator[None]:
+        """A round of a loop: what symbols stand for in it they stand for in this round only, but those known before."""
+        dims, middles, pending = dict(self.dims), dict(self.middles), self.pending
+        self.pending = []
+        try:
+            yield
+            self.settle()
+        finally:
+            self.dims, self.middles, self.pending = dims, middles, pending
 
     def _shape(self, shape: Shape, sizes: Sequence[int], name: str) -> None:
         if len(sizes) < shape.least_rank or (shape.middle is None and len(sizes) != shape.least_rank):

@@ -3,6 +3,9 @@
 Nothing is changed in place: a relation that stands for an in-place statement (`write`, `update`, `scatter`) works on a
 copy. So the values of a forward block can be handed to its backward block as they were, and a pass that changes the
 meaning of a block shows in the numbers. Gates of the table are evaluated through their own spellings.
+
+What the rounds of a loop bind is remembered round by round. A loop of a backward block whose index is that of a forward
+loop runs through the same rounds from their end, and reads in each the forward values of that round.
 """
 
 from __future__ import annotations
@@ -10,22 +13,40 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
+import itertools
 import math
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from flatgrad.gates.entry import TABLE, Gate, Spelling
-from flatgrad.ir.core import Attribute, Block, Call, Function, Operand, Relation, Slice, Step, Value
+from flatgrad.ir.core import Attribute, Block, Branch, Call, Function, Loop, Operand, Relation, Slice, Step, Value
 
 Environment = MutableMapping[Value, Any]
-Watch = Callable[[Value, Any], None]
 # From the operands and the attributes of a relation to its result.
 Rule = Callable[[list[Any], Mapping[str, Any]], Any]
+
+
+class Watch(Protocol):
+    """Is told of every value as it is bound."""
+
+    def observe(self, value: Value, found: Any, /) -> None: ...
+
+    def round(self) -> AbstractContextManager[None]:
+        """A round of a loop: what its values are tells nothing of other rounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """What a loop bound, in its environment under its index: the values of each round, in the order of the rounds."""
+
+    values: list[dict[Value, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +70,14 @@ class Program:
         reverse: the backward block of each function, by the function's name.
         constants: the module's constants, by name.
         rules: what gates compute whose spelling does not say it all.
+        names: what the names are in the expressions that are kept as they are written.
     """
 
     functions: Mapping[str, Function] = field(default_factory=dict)
     reverse: Mapping[str, ReversePass] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    names: Mapping[str, Any] = field(default_factory=dict)
 
 
 class CannotEvaluate(Exception):
@@ -72,7 +95,7 @@ def evaluate(
 
     Args:
         environment: values that the block reads freely; every value of the block is added. A backward block needs
-            the environment of the forward block that ran before.
+            the environment of the forward block that ran before. What a loop bound is there as `Rounds`.
         program: the other functions; needed where there are calls.
         watch: is told of every value as it is bound.
     Raises:
@@ -86,9 +109,7 @@ def evaluate(
     run = _Run(known, program or Program(), calls, watch)
     for param, argument in zip(block.params, arguments, strict=True):
         run.bind(param, argument)
-    for step in block.body:
-        run.step(step)
-    return tuple(run.operand(result) for result in block.results)
+    return run.block(block)
 
 
 class _Run:
@@ -101,20 +122,38 @@ class _Run:
     def bind(self, value: Value, result: Any) -> None:
         self.known[value] = result
         if self.watch is not None:
-            self.watch(value, result)
+            self.watch.observe(value, result)
+
+    def block(self, block: Block) -> tuple[Any, ...]:
+        for step in block.body:
+            self.step(step)
+        return tuple(self.operand(result) for result in block.results)
 
     def step(self, step: Step) -> None:
-        results = self._called(step) if isinstance(step, Call) else self._results(step)
-        if len(results) != len(step.outs):
-            raise CannotEvaluate(f"{len(results)} results for {len(step.outs)} values")
-        for out, result in zip(step.outs, results, strict=True):
-            self.bind(out, result)
+        match step:
+            case Loop():
+                self._bind_all(step.bound, self._loop(step))
+            case Branch():
+                self._bind_all(step.outs, self.block(step.then if self.operand(step.test) else step.orelse))
+            case Call():
+                self._bind_all(step.outs, self._called(step))
+            case Relation():
+                self._bind_all(step.outs, self._results(step))
+
+    def _bind_all(self, values: Sequence[Value], results: Sequence[Any]) -> None:
+        if len(results) != len(values):
+            raise CannotEvaluate(f"{len(results)} results for {len(values)} values")
+        for value, result in zip(values, results, strict=True):
+            self.bind(value, result)
 
     def operand(self, operand: Operand) -> Any:
         if isinstance(operand, Value):
             if operand not in self.known:
                 raise CannotEvaluate(f"{operand.name or 'a value'} is read before it is bound")
-            return self.known[operand]
+            found = self.known[operand]
+            if isinstance(found, Rounds):
+                raise CannotEvaluate(f"{operand.name or 'an index'} is read outside its loop")
+            return found
         if operand.value is None and operand.text != "None":
             return self._constant(operand.text)
         return operand.value
@@ -140,6 +179,69 @@ class _Run:
                 return getattr(np if root == "numpy" else builtins, rest)
             case _:
                 return attribute
+
+    # Loops
+
+    def _loop(self, loop: Loop) -> list[Any]:
+        """What the loop binds for what comes after it."""
+        before = self.known.get(loop.index)
+        if isinstance(before, Rounds):
+            return self._run_back(loop, before)
+        handed: Sequence[Any] = [self.operand(init) for init in loop.inits]
+        rounds = Rounds()
+        for index in self._indices(loop):
+            done = self._round(loop, index, handed, {})
+            if done is None:
+                break
+            values, results = done
+            rounds.values.append(values)
+            handed = results[: len(loop.outs)]
+            if loop.breaks and results[-1]:
+                break
+        self.known[loop.index] = rounds
+        return [*handed, len(rounds.values)] if loop.count is not None else [*handed]
+
+    def _run_back(self, loop: Loop, rounds: Rounds) -> list[Any]:
+        """The rounds of a forward loop once more, from the last to the first."""
+        handed: Sequence[Any] = [self.operand(init) for init in loop.inits]
+        ran = [values[loop.index] for values in rounds.values]
+        numbers = list(range(len(ran)))
+        if list(self._indices(loop)) not in (ran[::-1], numbers[::-1]):
+            raise CannotEvaluate(f"{len(ran)} rounds are not run through from the last to the first")
+        for before in rounds.values[::-1]:
+            done = self._round(loop, before[loop.index], handed, before)
+            assert done is not None
+            handed = done[1]
+        return [*handed]
+
+    def _indices(self, loop: Loop) -> Iterable[int]:
+        if not loop.bounds:
+            return itertools.count()
+        rounds = range(*(self.operand(bound) for bound in loop.bounds))
+        return rounds[::-1] if loop.backwards else rounds
+
+    def _round(
+        self, loop: Loop, index: int, handed: Sequence[Any], before: dict[Value, Any]
+    ) -> tuple[dict[Value, Any], tuple[Any, ...]] | None:
+        """The values and the results of a round over those that were there `before`; None if there is no such round."""
+        if len(loop.carried) != len(handed):
+            raise CannotEvaluate(f"{len(handed)} values for {len(loop.carried)} that are carried")
+        values: dict[Value, Any] = {}
+        outer = self.known
+        self.known = ChainMap(values, before, outer)
+        try:
+            with nullcontext() if self.watch is None else self.watch.round():
+                if self.watch is not None:
+                    for value, found in before.items():
+                        if not isinstance(found, Rounds):
+                            self.watch.observe(value, found)
+                self.bind(loop.index, index)
+                self._bind_all(loop.carried, handed)
+                if loop.condition is not None and not self.block(loop.condition)[0]:
+                    return None
+                return values, self.block(loop.body)
+        finally:
+            self.known = outer
 
     # Calls
 
@@ -167,6 +269,8 @@ class _Run:
             return self._called_backward(relation)
         args = [self.operand(arg) for arg in relation.args]
         attrs = {name: self.attribute(value) for name, value in relation.attrs.items()}
+        if relation.gate == "opaque":
+            return (self._evaluated(str(relation.attrs["text"]), args),)
         rule = self.program.rules.get(relation.gate) or _STRUCTURAL.get(relation.gate)
         if rule is not None:
             return (rule(args, attrs),)
@@ -174,6 +278,11 @@ class _Run:
             raise CannotEvaluate(f"the gate {relation.gate} is not known")
         result = _gate_result(TABLE[relation.gate], args, attrs)
         return (result,) if len(relation.outs) == 1 else tuple(result)
+
+    def _evaluated(self, text: str, args: list[Any]) -> Any:
+        """An expression as it is written, with `_0`, `_1`, ... for the operands; it changes none of them."""
+        operands = {f"_{position}": copy.deepcopy(arg) for position, arg in enumerate(args)}
+        return eval(text, {"np": np, "math": math, **self.program.constants, **self.program.names, **operands})
 
 
 # Gates of the table
@@ -355,6 +464,8 @@ def _unbroadcast(args: list[Any], attrs: Mapping[str, Any]) -> Any:
 
 def _zeros(like: Any, *gradient: Any) -> Any:
     """Zeros of a shape, in the dtype of the gradient that is to be added or, without one, of what they are like."""
+    if like is None:
+        return 0.0  # of a name that is not bound
     return np.zeros(np.shape(like), np.result_type(gradient[0] if gradient else np.asarray(like), 0.0))[()]
 
 
@@ -408,4 +519,5 @@ STRUCTURAL: Mapping[str, tuple[int, int]] = {
     "zeros_for": (1, 2),
     "zeros_of": (1, 1),
     "or_zeros": (2, 2),
+    "opaque": (0, 1000),
 }

@@ -1,5 +1,5 @@
 """Whether a block is one that the passes may rely on: bound once and before use, gates used as they are declared, types
-that do not contradict the shape rules.
+that do not contradict the shape rules, regions whose parameters and results fit.
 
 The rules of the table and of `facts.structural` are the ones that inferred the types in the first place: a pass that
 builds a relation with a type of its own making is caught here.
@@ -7,14 +7,33 @@ builds a relation with a type of its own making is caught here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from flatgrad.diagnostics import Refused
 from flatgrad.facts.infer import gate_types
 from flatgrad.facts.site import RelationSite
 from flatgrad.facts.structural import structural_type
 from flatgrad.gates.entry import REQUIRED, TABLE, Gate
-from flatgrad.ir.core import Attribute, Block, Call, DType, Function, Kind, Literal, Relation, Slice, Step, Type, Value
+from flatgrad.ir.core import (
+    Attribute,
+    Block,
+    Branch,
+    Call,
+    DType,
+    Function,
+    Kind,
+    Literal,
+    Loop,
+    Operand,
+    Relation,
+    Slice,
+    Step,
+    Type,
+    Value,
+    bound_values,
+    inner_blocks,
+)
 from flatgrad.ir.interpreter import STRUCTURAL
 from flatgrad.ir.printer import printed_step
 from flatgrad.ir.solver import Contradiction, Solver
@@ -30,6 +49,7 @@ STRUCTURAL_ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "subshape": frozenset({"index"}),
     "zeros_of": frozenset({"shape"}),
     "call_backward": frozenset({"function"}),
+    "opaque": frozenset({"text"}),
 }
 
 
@@ -49,48 +69,171 @@ def verify(
         InvalidIR: at the first rule that is broken.
     """
     block = what.block if isinstance(what, Function) else what
-    bound: set[Value] = set()
+    check = _Check(functions, _Forward.of(forward))
+    types = _Types([*check.forward.values, *values_of(block)])
+    readable: set[Value] = set()
     if forward is not None:
-        bound |= set(values_of(forward))
+        readable = set(check.forward.regions[None].values)
         for param in block.params:
             if param.type.dtype is not DType.FLOAT or param.type.kind in (Kind.SHAPE, Kind.OTHER):
                 raise InvalidIR(f"the parameter {param.name} of a backward block is no gradient: {param.type}")
+        types.check_all(forward.body)
     for param in block.params:
-        _bind(param, bound, None)
-    types = _Types([*bound, *(out for step in block.body for out in step.outs)])
-    for step in forward.body if forward is not None else ():
-        if isinstance(step, Relation):
-            types.check(step)
-    for step in block.body:
-        for value in step.operands():
-            if value not in bound:
-                raise InvalidIR(f"{value.name or 'a value'} is read before it is bound in `{printed_step(step)}`")
-        if isinstance(step, Call):
-            _check_call(step, functions)
-        else:
-            _check_gate(step)
-            types.check(step)
-        for out in step.outs:
-            _bind(out, bound, step)
-    for result in block.results:
-        if result not in bound:
-            raise InvalidIR(f"the result {result.name or 'without a name'} is not bound")
+        check.bind(param, readable, None)
+    check.block(block, readable, types)
 
 
 def values_of(block: Block) -> Iterable[Value]:
-    """Every value that a block binds."""
+    """Every value that a block binds, those of the blocks inside it included."""
     yield from block.params
     for step in block.body:
-        yield from step.outs
+        yield from bound_values(step)
+        for inner in inner_blocks(step):
+            yield from values_of(inner)
 
 
-def _bind(value: Value, bound: set[Value], step: Step | None) -> None:
-    where = f" in `{printed_step(step)}`" if step is not None else ""
-    if type(value) is not Value:
-        raise InvalidIR(f"{value.name or 'a value'} stands for what could not be read{where}")
-    if value in bound:
-        raise InvalidIR(f"{value.name or 'a value'} is bound twice{where}")
-    bound.add(value)
+@dataclass(slots=True, eq=False)
+class _Region:
+    """The values of a forward block that are there once it has run: its own, and those of the arms of its branches."""
+
+    block: Block
+    values: list[Value]
+
+
+@dataclass(slots=True, eq=False)
+class _Forward:
+    """What a backward block may read: outside all loops, and in the rounds of each forward loop, by its index.
+
+    Attributes:
+        branches: by their tests.
+    """
+
+    values: list[Value]
+    regions: dict[Value | None, _Region]
+    branches: dict[Operand, Branch]
+
+    @staticmethod
+    def of(forward: Block | None) -> _Forward:
+        found = _Forward([], {}, {})
+        if forward is not None:
+            found.values.extend(values_of(forward))
+            found.enter(forward, None)
+        return found
+
+    def enter(self, block: Block, index: Value | None) -> None:
+        self.regions[index] = _Region(block, list(block.params))
+        self.body(block, self.regions[index])
+
+    def body(self, block: Block, region: _Region) -> None:
+        for step in block.body:
+            region.values.extend(bound_values(step))
+            if isinstance(step, Loop):
+                self.enter(step.body, step.index)
+            elif isinstance(step, Branch):
+                self.branches.setdefault(step.test, step)
+                for arm in step.arms:
+                    self.body(arm, region)
+
+
+@dataclass(slots=True, eq=False)
+class _Check:
+    """A block, and the blocks inside it.
+
+    Attributes:
+        bound: the values that a step has bound anywhere: none is bound twice.
+    """
+
+    functions: Mapping[str, Function] | None
+    forward: _Forward
+    bound: set[Value] = field(default_factory=set)
+
+    def block(self, block: Block, readable: set[Value], types: _Types) -> None:
+        """`readable`: what may be read at its head, its parameters included."""
+        readable = set(readable)
+        for step in block.body:
+            self._operands(step, readable)
+            match step:
+                case Call():
+                    _check_call(step, self.functions)
+                case Loop():
+                    self._loop(step, readable, types)
+                case Branch():
+                    self._branch(step, readable, types)
+                case Relation():
+                    _check_gate(step)
+                    types.check(step)
+            for value in bound_values(step):
+                self.bind(value, readable, step)
+        for result in block.results:
+            if result not in readable:
+                raise InvalidIR(f"the result {result.name or 'without a name'} is not bound")
+
+    def bind(self, value: Value, readable: set[Value], step: Step | None) -> None:
+        where = f" in `{printed_step(step)}`" if step is not None else ""
+        if type(value) is not Value:
+            raise InvalidIR(f"{value.name or 'a value'} stands for what could not be read{where}")
+        if value in readable or value in self.bound:
+            raise InvalidIR(f"{value.name or 'a value'} is bound twice{where}")
+        readable.add(value)
+        self.bound.add(value)
+
+    def _operands(self, step: Step, readable: set[Value]) -> None:
+        """What regions read inside is looked at there."""
+        match step:
+            case Loop():
+                read = [*step.inits, *(bound for bound in step.bounds if isinstance(bound, Value))]
+            case Branch():
+                read = [step.test] if isinstance(step.test, Value) else []
+            case _:
+                read = list(step.operands())
+        for value in read:
+            if value not in readable:
+                raise InvalidIR(f"{value.name or 'a value'} is read before it is bound in `{printed_step(step)}`")
+
+    def _loop(self, loop: Loop, readable: set[Value], types: _Types) -> None:
+        text = printed_step(loop)
+        count = len(loop.outs)
+        results = count + loop.breaks
+        if not len(loop.inits) == len(loop.carried) == count or len(loop.body.results) != results:
+            raise InvalidIR(f"what is carried does not fit what comes in and what is handed on: `{text}`")
+        if len(loop.bounds) not in ((3,) if loop.condition is None else (0, 3)):
+            raise InvalidIR(f"a loop has a start, a stop and a step, or a condition: `{text}`")
+        if (loop.breaks or not loop.bounds) and loop.count is None:
+            raise InvalidIR(f"the rounds are not counted: `{text}`")
+        readable, inner = set(readable), types.inside()
+        region = self.forward.regions.get(loop.index)
+        if region is not None:
+            # The rounds of the forward loop once more: its index is bound again.
+            if loop.index in self.bound:
+                raise InvalidIR(f"the rounds of a loop are run through twice: `{text}`")
+            readable |= set(region.values)
+            inner.check_all(region.block.body)
+            self.bound.add(loop.index)
+        else:
+            self.bind(loop.index, readable, loop)
+        for param in loop.carried:
+            self.bind(param, readable, loop)
+        if loop.condition is not None:
+            if loop.condition.params != loop.carried or len(loop.condition.results) != 1:
+                raise InvalidIR(f"a condition is one result of what is carried: `{text}`")
+            self.block(loop.condition, readable, inner.inside())
+        self.block(loop.body, readable, inner)
+        for ends in zip(loop.inits, loop.carried, loop.handed, loop.outs, strict=True):
+            types.check_joined(ends[:1], ends[1], loop)
+            types.check_joined(ends[2:3], ends[1], loop)
+            types.check_joined((ends[0], ends[2]), ends[3], loop)
+
+    def _branch(self, branch: Branch, readable: set[Value], types: _Types) -> None:
+        if any(arm.params or len(arm.results) != len(branch.outs) for arm in branch.arms):
+            raise InvalidIR(f"the arms do not have the results that the branch has: `{printed_step(branch)}`")
+        before = self.forward.branches.get(branch.test)
+        for position, arm in enumerate(branch.arms):
+            inner = types.inside()
+            if before is not None:
+                inner.check_all(before.arms[position].body)
+            self.block(arm, readable, inner)
+        for out, *ends in zip(branch.outs, branch.then.results, branch.orelse.results, strict=True):
+            types.check_joined(ends, out, branch)
 
 
 def _check_call(step: Call, functions: Mapping[str, Function] | None) -> None:
@@ -175,6 +318,28 @@ class _Types:
         self.solver = Solver(self.names)
         self.count = 0
 
+    def inside(self) -> _Types:
+        """The same, for a block that may not run: what its lines enforce holds in it alone."""
+        inner = _Types(())
+        inner.names, inner.solver, inner.count = self.names, self.solver.copy(), self.count
+        return inner
+
+    def check_all(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            if isinstance(step, Relation):
+                self.check(step)
+
+    def check_joined(self, ends: Sequence[Value], out: Value, step: Step) -> None:
+        """The type of a value that is one of several others allows for each of them."""
+        for end in ends:
+            found, stated = end.type, out.type
+            if _is_nothing(found) or _is_nothing(stated):
+                continue
+            ranks = {shape.rank for shape in (found.shape, stated.shape) if shape.rank is not None}
+            if not _agree(found, stated) or len(ranks) > 1:
+                text = f"{_described(found)} is taken for {_described(stated)}"
+                raise InvalidIR(f"{text}: `{printed_step(step)}`")
+
     def check(self, step: Relation) -> None:
         self.count += 1
         solver = self.solver
@@ -217,6 +382,11 @@ def _agree(found: Type, stated: Type) -> bool:
         return False
     dtypes = {found.dtype, stated.dtype}
     return len(dtypes) == 1 or DType.OPEN in dtypes or (stated.dtype is DType.FLOAT and found.dtype is DType.INT)
+
+
+def _is_nothing(one: Type) -> bool:
+    """None, or a name that is not bound: nobody reads its numbers."""
+    return one.kind is Kind.OTHER and one.dtype is DType.NONE
 
 
 def _described(one: Type) -> str:

@@ -1,5 +1,6 @@
+import numpy as np
+
+
 def f(x):
-    total = 0.0
-    for i in range(3):
-        total += x[i]
-    return total
+    rows = [np.tanh(row) for row in x]
+    return np.sum(rows[0])

@@ -496,7 +496,6 @@ def test_in_loops_and_branches(body: str) -> None:
         ("k = 'W%d' % x.shape[0]; return x * y", "FG030", "'W%d' % x.shape[0]"),
         ("k = 'W' + str(x.shape[0]); return x * y", "FG030", "str(x.shape[0])"),
         ("k = 'a'.join(['b', 'c']); return x * y", "FG030", "'a'.join(['b', 'c'])"),
-        ("t = x if x.sum() > 0 else y; return t * y", "FG030", "x if x.sum() > 0 else y"),
         ("return x * y * (x is y)", "FG030", "y"),
         ("t = x and y; return t * y", "FG023", "x and y"),
         ("return x * y * isinstance(x, np.ndarray)", "FG030", "isinstance(x, np.ndarray)"),

@@ -56,6 +56,7 @@ def stages_of(source: str, **options: Any) -> Stages:
         reverse={name: ReversePass(one.block, one.calls) for name, one in backward.items()},
         constants={name: values[name] for name in compilation.module.constants if name in values},
         rules=GROUP_MEANING,
+        names={name: value for name, value in values.items() if not name.startswith("_")},
     )
     return Stages(dict(compilation.typed), backward, program)
 
@@ -67,7 +68,7 @@ def run_stages(stages: Stages, name: str, inputs: Inputs, seed: int = 0, watched
     """
     lowered, backward = stages.lowered[name], stages.backward[name]
     seen = Instances()
-    watch = seen.observe if watched else None
+    watch = seen if watched else None
     environment: dict[Any, Any] = {}
     # An array without dims passes for a number: where one may be changed in place, the module refuses it itself.
     arguments = [
