@@ -5,7 +5,9 @@ from __future__ import annotations
 from flatgrad.gates.entry import DECLARED, TABLE
 from flatgrad.ir.core import Attribute, Block, Branch, Loop, Operand, Relation, Step, Value, values_in
 
-PASSING = frozenset({"alias", "read", "write", "let", "copy_of"})
+PASSING = frozenset({"alias", "read", "write", "let", "copy_of", "item"})
+# The arguments of a draw that are shapes.
+SIZES = frozenset({"size", "shape"})
 
 
 def varied(block: Block, wrt: frozenset[Value]) -> frozenset[Value]:
@@ -77,9 +79,14 @@ def differentiable_operands(step: Step) -> list[Value]:
     if not isinstance(step, Relation):
         return list(step.operands())
     arguments = [arg for arg in step.args if isinstance(arg, Value)]
+    if step.gate == "item":
+        return arguments[:1]
     if step.gate in PASSING:
         return arguments
     gate = TABLE.get(step.gate)
+    if gate is not None and gate.effect:
+        # What is drawn hangs on these, and no rule says how: a gradient that would flow into them is refused.
+        return [value for name, one in step.attrs.items() if name not in SIZES for value in values_in(one)]
     if gate is None or not gate.backward:
         return []
     if "xs" in gate.backward:

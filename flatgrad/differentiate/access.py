@@ -6,7 +6,7 @@ from flatgrad.differentiate.contributions import Contributions, bare, gradient_n
 from flatgrad.differentiate.rules import refusal
 from flatgrad.differentiate.unbroadcast import summed_to
 from flatgrad.facts.indexing import Style, index_style
-from flatgrad.ir.core import Attribute, DType, Literal, Loop, Operand, Relation, Slice, Value
+from flatgrad.ir.core import Attribute, DType, Kind, Literal, Loop, Operand, Relation, Slice, Value
 
 # Augmented writes whose reverse is a write of the same kind, or none.
 CHANGES = frozenset({"add", "subtract", "multiply", "divide"})
@@ -19,6 +19,7 @@ class AccessWalk(Contributions):
         (source,) = step.args
         if not isinstance(source, Value) or source not in self.active:
             return
+        source = self.same.get(source, source)
         index = step.attrs["index"]
         assert isinstance(index, tuple)
         gradient = self.adjoint(step.out)
@@ -80,6 +81,37 @@ class AccessWalk(Contributions):
             self.visited(base)
         if isinstance(value, Value) and value in self.active:
             self.visited(value)
+
+    # Dicts
+
+    def reverse_item(self, step: Relation) -> None:
+        """An entry: where every key is a constant, the gradients are put together at the end; else they add up."""
+        source = step.args[0]
+        if not isinstance(source, Value) or source not in self.active or source not in self.keyed_at_run_time:
+            return
+        base = self.scope.provided(source)
+        if base is None:
+            base = self.build.value("zeros_for", source, name=gradient_name(source))
+        key = step.args[1] if len(step.args) > 1 else Literal(step.attrs["key"], repr(step.attrs["key"]))  # type: ignore[arg-type]
+        gradient = bare(self.build, self.adjoint(step.out))
+        self.adjoints[source] = self.build.value("item_add", base, gradient, key, name=gradient_name(source))
+        self.visited(source)
+
+    def dict_gradient(self, param: Value) -> Value:
+        """A dict with a gradient for each entry that forward reads."""
+        gradient = self.adjoints.get(param)
+        if isinstance(gradient, Value):
+            return gradient
+        keys: list[Attribute] = []
+        parts: list[Operand] = []
+        for step in self.function.body:
+            if isinstance(step, Relation) and step.gate == "item" and step.args[0] is param and step.out in self.active:
+                keys.append(step.attrs["key"])
+                found = self.adjoints.get(step.out)
+                parts.append(
+                    self.dict_gradient(step.out) if step.out.type.kind is Kind.DICT else found or self.adjoint(step.out)
+                )
+        return self.build.value("dict_of", *parts, attrs={"keys": tuple(keys)}, name=gradient_name(param))
 
     def _written_once(self, step: Relation, base: Value) -> bool:
         """Whether every element is written at most once, in a loop over zeros that nobody else writes to.

@@ -82,7 +82,22 @@ class Contributions:
         self.block_of: dict[Step, Block] = {}
         self.pending: dict[Value, int] = {}
         self.loops: list[Loop] = [step for step in every_step(self.function) if isinstance(step, Loop)]
+        # Dicts of which an entry is read under a key that is no constant.
+        self.keyed_at_run_time = {
+            step.args[0]
+            for step in every_step(self.function)
+            if isinstance(step, Relation) and step.gate == "item" and len(step.args) > 1
+        }
         self._place(self.function)
+        # `W1 = params["W1"]`: one variable, one gradient.
+        self.same: dict[Value, Value] = {
+            step.out: source
+            for step in self.function.body
+            if isinstance(step, Relation)
+            and step.gate == "alias"
+            and isinstance(source := step.args[0], Value)
+            and self._is_entry(source, step.out)
+        }
         self.done: set[Step] = set()
         for step in every_step(self.function):
             if isinstance(step, Relation):
@@ -100,6 +115,11 @@ class Contributions:
                         self.pending[value] = self.pending.get(value, 0) + 1
             for inner in inner_blocks(step):
                 self._place(inner)
+
+    def _is_entry(self, source: Value, name: Value) -> bool:
+        producer = self.producers.get(source)
+        entry = isinstance(producer, Relation) and producer.gate == "item" and len(producer.args) == 1
+        return entry and source.name == name.name and name not in self.lowered.overwritten
 
     @property
     def adjoints(self) -> dict[Value, Operand]:
@@ -133,6 +153,7 @@ class Contributions:
 
     def contribute(self, value: Value, gradient: Operand) -> None:
         """Add a gradient of the value's own shape to what has come so far."""
+        value = self.same.get(value, value)
         so_far = self.scope.provided(value)
         name = gradient_name(value)
         if so_far is None and self.always and value.name and not _bears(gradient, name):

@@ -117,6 +117,8 @@ class _Walk(RegionWalk):
         return Backward(block, self.calls, self.wrt, self.upstream, hints, self.floating)
 
     def _gradient(self, param: Value) -> Value:
+        if param.type.kind is Kind.DICT:
+            return self.dict_gradient(param)
         gradient = self.adjoints.get(param)
         if isinstance(gradient, Value):
             return gradient
@@ -142,6 +144,8 @@ class _Walk(RegionWalk):
                 self.reverse_read(step)
             case Relation(gate="write"):
                 self.reverse_write(step)
+            case Relation(gate="item"):
+                self.reverse_item(step)
             case Relation():
                 self._reverse_gate(step)
 

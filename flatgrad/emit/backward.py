@@ -271,6 +271,12 @@ class _Writer:
                 target = self._element(line)
                 self._same_variable(line)
                 return ast.Assign([target], self._operand(line.args[1]))
+            case "item_add":
+                target = ast.Subscript(
+                    ast.Name(self._same_variable(line), ast.Load()), self._operand(line.args[2]), ast.Store()
+                )
+                op, value = _signed(ast.Add(), self._operand(line.args[1]))
+                return ast.AugAssign(target, op, value)
             case "or_zeros":
                 return self._or_zeros(line)
             case "zeros_of":
@@ -379,6 +385,8 @@ class _Writer:
         assert isinstance(like, Value)
         if like.type.kind is Kind.SCALAR:
             return ast.Constant(0.0)
+        if like.type.kind is Kind.DICT:
+            return self._dict_of_zeros(like)
         shape = self._shape_of(like)
         arguments = [shape]
         if len(line.args) > 1:
@@ -386,6 +394,12 @@ class _Writer:
         elif self.residuals.is_forward(like):
             arguments.append(self._own_dtype(like))
         return ast.Call(self._numpy("zeros"), arguments, [])
+
+    def _dict_of_zeros(self, like: Value) -> ast.expr:
+        """Zeros for every entry, in its own dtype, floating where it holds integers."""
+        numpy, entries = self.names.numpy, ast.unparse(self.residuals.like(like))
+        zeros = f"{numpy}.zeros(one.shape, {numpy}.result_type(one, 0.0))"
+        return ast.parse(f"{{key: {zeros} for key, one in {entries}.items()}}", mode="eval").body
 
     def _own_dtype(self, value: Value) -> ast.expr:
         """The dtype of a gradient of zeros: that of the value, floating where it holds integers."""

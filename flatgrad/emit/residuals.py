@@ -16,7 +16,7 @@ from flatgrad.emit.names import Scope, described, is_identifier
 from flatgrad.emit.spell import Names, literal, spell
 from flatgrad.emit.steps import Steps
 from flatgrad.frontend.environment import Lowered
-from flatgrad.gates.entry import TABLE
+from flatgrad.gates.entry import TABLE, has_effect
 from flatgrad.ir.core import (
     Branch,
     Call,
@@ -36,7 +36,7 @@ from flatgrad.ir.dims import Dim
 
 CHEAP = frozenset({"add", "subtract", "multiply", "divide", "negative", "square"})
 FREE = frozenset(
-    {"dim", "shape", "ndim", "size", "subshape", "dtype", "transpose", "arange", "constant", "expand_dims"}
+    {"dim", "shape", "ndim", "size", "subshape", "dtype", "transpose", "arange", "constant", "expand_dims", "item"}
 )
 ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative", "power", "floor_divide", "mod"})
 DEPTH = 2
@@ -123,6 +123,8 @@ class Residuals:
             return self._extra(self.steps.counter(producer))
         if self._bearers.get(value.name) == 1 and isinstance(producer, Relation) and producer.gate == "dim":
             return self.size(producer)
+        if isinstance(producer, Relation) and producer.gate == "item" and len(producer.args) == 1:
+            return spell(producer, self.operand, self.names)
         if self._has_name(value):
             return self._named(value)
         assert producer is not None
@@ -183,6 +185,8 @@ class Residuals:
 
     def _again(self, value: Value, producer: Relation) -> bool:
         """Whether backward computes a value of a round again rather than have forward keep it for each round."""
+        if has_effect(producer):
+            return False
         if not value.name and producer.stage is not None and self._recomputed(value, 0):
             return True
         if value in self.steps.inline and not any(arg in self.lowered.overwritten for arg in producer.operands()):
@@ -259,7 +263,7 @@ class Residuals:
     def _recomputed(self, value: Value, depth: int) -> bool:
         """Whether backward computes a part of an expression again rather than having it named and cached."""
         producer = self._producers.get(value)
-        if not isinstance(producer, Relation):
+        if not isinstance(producer, Relation) or has_effect(producer):
             return False
         if producer.span is None:
             return True
@@ -318,7 +322,7 @@ class Residuals:
             hole = _Hole()
             self.steps.last.setdefault(value, []).append(hole)
             return hole
-        if self._has_name(value):
+        if self._has_name(value) and not self._is_entry(value):
             stage = self.lowered.overwritten.get(value)
             if stage is not None and value.type.kind is Kind.OPEN:
                 # `h += y` leaves the shape of an array as it is, but not that of a number
@@ -331,6 +335,10 @@ class Residuals:
             return _one_of(producer, value, spell(producer, self.like_operand, self.names))
         assert producer is not None
         return self._extra(self._hoist(value, producer))
+
+    def _is_entry(self, value: Value) -> bool:
+        producer = self._producers.get(value)
+        return isinstance(producer, Relation) and producer.gate == "item" and len(producer.args) == 1
 
     def settle_sizes(self) -> None:
         """Fill in the sizes that were left open."""

@@ -28,9 +28,11 @@ from flatgrad.ir.core import (
 from flatgrad.ir.rewrite import mapped, with_operands
 
 # Relations that are statements by nature.
-STATEMENTS = frozenset({"update", "scatter", "write", "call_backward", "zeros_for", "zeros_of", "or_zeros", "copy_of"})
+STATEMENTS = frozenset(
+    {"update", "scatter", "write", "item_add", "call_backward", "zeros_for", "zeros_of", "or_zeros", "copy_of"}
+)
 # Of those, the ones that write into the buffer of their first operand.
-WRITES = frozenset({"update", "scatter", "write"})
+WRITES = frozenset({"update", "scatter", "write", "item_add"})
 # What may be written twice rather than named: it costs nothing to compute again.
 FREE = frozenset({"dim", "shape", "ndim", "size", "transpose", "subshape", "dtype"})
 SCALAR_ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative"})

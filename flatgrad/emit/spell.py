@@ -57,6 +57,13 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
             return literal(source)
         case "read":
             return ast.Subscript(operand(relation.args[0]), _index(relation.attrs["index"], operand), ast.Load())
+        case "item":
+            key = operand(relation.args[1]) if len(relation.args) > 1 else _constant(relation.attrs["key"])
+            return ast.Subscript(operand(relation.args[0]), key, ast.Load())
+        case "dict_of":
+            keys = relation.attrs["keys"]
+            assert isinstance(keys, tuple)
+            return ast.Dict([_constant(key) for key in keys], [operand(arg) for arg in relation.args])
         case "shape" | "ndim" | "size" as attribute:
             source = relation.args[0]
             if _is_array(source):

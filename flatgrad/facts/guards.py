@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flatgrad.facts.infer import Assumption, Callee, infer, parameter_types
+from flatgrad.facts.infer import Assumption, Callee, given_values, infer, parameter_types
 from flatgrad.frontend.environment import Lowered
 from flatgrad.ir.core import Type
 from flatgrad.ir.dims import Dim, Shape
@@ -85,7 +85,8 @@ def _conditions(
     texts: _Texts,
 ) -> dict[str, tuple[str, Shape | None]]:
     """For each parameter that needs one its condition, and, where that compares the whole shape, what it says."""
-    claims = {v.name: s for v in lowered.function.block.params if v.name in relied and (s := relied[v.name].shape)}
+    given = given_values(lowered).values()
+    claims = {name: shape for name in given if name in relied and (shape := relied[name].shape) is not None}
     places = _places(claims)
     found: dict[str, tuple[str, Shape | None]] = {}
     for name, claim in claims.items():
@@ -114,8 +115,8 @@ def _places(claims: Mapping[str, Shape]) -> dict[Dim, Place]:
 
 
 def _is_read(lowered: Lowered, name: str) -> bool:
-    (value,) = (value for value in lowered.function.block.params if value.name == name)
-    return any(value in step.operands() for step in lowered.function.block.body)
+    found = [value for value, text in given_values(lowered).items() if text == name]
+    return any(value in step.operands() for value in found for step in lowered.function.block.body)
 
 
 def _without_shape(one: Assumption) -> Assumption:
@@ -221,11 +222,19 @@ def _message(names: list[str], relied: Mapping[str, Assumption], texts: _Texts) 
     shapes = {name: shape for name in names if (shape := relied[name].shape) is not None}
     scalars = [name for name, shape in shapes.items() if shape.is_scalar]
     if len(scalars) == len(names):
-        return f'"{_listed(names)} must be {"scalars" if len(names) > 1 else "a scalar"}"'
+        return f'"{_listed([_called(name) for name in names])} must be {"scalars" if len(names) > 1 else "a scalar"}"'
     if len(names) == 1:
-        return f'f"{names[0]} must have shape {_spoken(shapes[names[0]])}, not {{{texts.shape(names[0])}}}"'
-    said = [f"{name} a scalar" if shape.is_scalar else f"{name} {_spoken(shape)}" for name, shape in shapes.items()]
+        return f'f"{_called(names[0])} must have shape {_spoken(shapes[names[0]])}, not {{{texts.shape(names[0])}}}"'
+    said = [
+        f"{_called(name)} a scalar" if shape.is_scalar else f"{_called(name)} {_spoken(shape)}"
+        for name, shape in shapes.items()
+    ]
     return f'"shapes must be {_listed(said)}"'
+
+
+def _called(name: str) -> str:
+    """An entry of a dict by its key."""
+    return name.rpartition("[")[2].strip("]'") if name.endswith("]") else name
 
 
 def _spoken(shape: Shape) -> str:

@@ -71,7 +71,17 @@ def infer(lowered: Lowered, assumptions: Mapping[str, Assumption], callee: Calle
 
 
 def parameter_types(lowered: Lowered) -> dict[str, Type]:
-    return {value.name: value.type for value in lowered.function.block.params}
+    return {text: value.type for value, text in given_values(lowered).items()}
+
+
+def given_values(lowered: Lowered) -> dict[Value, str]:
+    """What the caller gives, and how the text calls it: the parameters, and entries of those that are dicts."""
+    found = {value: value.name for value in lowered.function.block.params}
+    for step in lowered.function.block.body:
+        if isinstance(step, Relation) and step.gate == "item" and len(step.args) == 1 and step.args[0] in found:
+            assert isinstance(step.args[0], Value)
+            found[step.out] = f"{found[step.args[0]]}[{step.attrs['key']!r}]"
+    return found
 
 
 class _Inference:
@@ -83,17 +93,20 @@ class _Inference:
         self.arrays: set[Value] = set()
         # What is known of the values inside loops and branches, by those that bind them.
         self.inner: dict[Value, Type] = {}
+        # Entries of dicts that are given, whose types are those that they came with.
+        self.entries: set[Value] = set()
 
     def enter(self, lowered: Lowered, assumptions: Mapping[str, Assumption]) -> None:
-        for value in lowered.function.block.params:
-            known = assumptions.get(value.name, Assumption())
-            shape = known.shape if known.shape is not None else Shape.unknown(value.name)
+        for value, text in given_values(lowered).items():
+            known = assumptions.get(text, Assumption())
+            shape = known.shape if known.shape is not None else Shape.unknown(text)
             kind = known.kind or Kind.OPEN
             if shape.is_scalar:
                 kind = Kind.SCALAR
             elif shape.least_rank and known.kind is None and known.shape is not None:
                 kind = Kind.ARRAY
             self.types[value] = Type(kind, known.dtype or DType.OPEN, shape)
+            self.entries.add(value)
 
     def settle(self, body: tuple[Step, ...], label: str = "", depth: int = 0, most: int = MOST_SWEEPS) -> None:
         for _ in range(most):
@@ -141,6 +154,8 @@ class _Inference:
                     if step.attrs.get("of_array") and isinstance(step.args[0], Value):
                         self.arrays.add(step.args[0])
                     self._index_facts(step)
+                    if step.gate == "item" and step.out in self.entries:
+                        return
                     for out, one in zip(step.outs, self.relation_types(step, label), strict=True):
                         self._learn(out, one)
         except Contradiction as error:
@@ -231,7 +246,9 @@ class _Inference:
         return gate_types(site, step, self.type_of, self.solver)
 
     def _index_facts(self, step: Relation) -> None:
-        """An index is an integer or a mask, whatever else is known of it."""
+        """An index is an integer or a mask, whatever else is known of it; what has entries by name is a dict."""
+        if step.gate == "item" and isinstance(step.args[0], Value) and self.types[step.args[0]].kind is not Kind.DICT:
+            self.types[step.args[0]] = replace(self.types[step.args[0]], kind=Kind.DICT)
         if step.gate not in ("read", "write"):
             return
         index = step.attrs["index"]

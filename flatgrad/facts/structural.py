@@ -138,6 +138,8 @@ def _spread(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> 
 def _zeros(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
     """`zeros(x)`: zeros of the shape of x."""
     like = operand_type(relation.args[0], type_of)
+    if like.kind is Kind.DICT:
+        return like
     return Type(Kind.ARRAY if like.shape.least_rank else Kind.OPEN, DType.FLOAT, like.shape)
 
 
@@ -155,15 +157,32 @@ def _zeros_of(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -
 
 
 def _opaque(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
-    """A test, or an integer: what else is kept as it is written has no numbers that matter."""
-    if relation.attrs.get("counts"):
-        return Type(Kind.SCALAR, DType.INT, SCALAR, Dim.symbol(f"{label}.count"))
+    """A test, a string, or a number that settles something: no gradient goes through what is kept as it is written."""
+    match relation.attrs.get("holds"):
+        case "count":
+            return Type(Kind.SCALAR, DType.INT, SCALAR, Dim.symbol(f"{label}.count"))
+        case "integer":
+            return INTEGER
+        case "number":
+            return Type(Kind.SCALAR, DType.FLOAT, SCALAR)
     return Type(Kind.OTHER, DType.BOOL, SCALAR)
+
+
+def _item(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """`params["W1"]`: of what is in a dict nothing is known but what comes of its use."""
+    return Type.open(label)
+
+
+def _dict_of(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    return Type(Kind.DICT, DType.OPEN, Shape.unknown(label))
 
 
 _RULES: dict[str, Callable[[Relation, TypeOf, Solver, str], Type]] = {
     "alias": _alias,
     "opaque": _opaque,
+    "item": _item,
+    "dict_of": _dict_of,
+    "item_add": _update,
     "copy_of": _alias,
     "let": _alias,
     "constant": _constant,

@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Mapping
 
-from flatgrad.facts.infer import Assumption
+from flatgrad.facts.infer import Assumption, given_values
 from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.environment import Lowered
 from flatgrad.ir.core import DType, Kind, Relation, Value, bound_values, every_step
@@ -42,8 +42,17 @@ def _is_number(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool)
 
 
+def _given(typed: Lowered) -> dict[Value, str]:
+    """What the caller gives, under other names as well: `W1 = params["W1"]`."""
+    found = given_values(typed)
+    for step in every_step(typed.function.block):
+        if isinstance(step, Relation) and step.gate == "alias" and step.args[0] in found:
+            found[step.out] = found[step.args[0]]  # type: ignore[index]
+    return found
+
+
 def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
-    params = set(typed.function.block.params)
+    params = _given(typed)
     producers = {out: step for step in every_step(typed.function.block) for out in bound_values(step)}
     found: dict[str, Assumption] = {}
     for step in every_step(typed.function.block):
@@ -54,16 +63,16 @@ def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, 
                 continue
             made = producers.get(product) if isinstance(product, Value) else None
             weights = made.args[1] if isinstance(made, Relation) and made.gate in PRODUCTS else None
-            known = assumptions.get(bias.name, Assumption())
+            known = assumptions.get(params[bias], Assumption())
             if known.shape is not None or bias.type.shape.rank is not None or not isinstance(weights, Value):
                 continue
             if weights in params and weights.name[0] in "Ww" and weights.type.shape.rank == 2:
-                found[bias.name] = Assumption(Shape(weights.type.shape.front[1:]), known.dtype, known.kind)
+                found[params[bias]] = Assumption(Shape(weights.type.shape.front[1:]), known.dtype, known.kind)
     return found
 
 
 def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
-    params = set(typed.function.block.params)
+    params = _given(typed)
     found: dict[str, Assumption] = {}
     for step in every_step(typed.function.block):
         if not isinstance(step, Relation) or step.gate not in PRODUCTS:
@@ -74,15 +83,15 @@ def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str
                 continue
             if not isinstance(operand, Value) or operand not in params or not operand.name[0].isupper():
                 continue
-            known = assumptions.get(operand.name, Assumption())
+            known = assumptions.get(params[operand], Assumption())
             if known.shape is None and operand.type.shape.rank is None and operand.type.shape.least_rank <= 2:
-                dims = tuple(Dim.symbol(f"{operand.name}.{axis}") for axis in range(2))
-                found[operand.name] = Assumption(Shape(dims), known.dtype, known.kind)
+                dims = tuple(Dim.symbol(f"{params[operand]}.{axis}") for axis in range(2))
+                found[params[operand]] = Assumption(Shape(dims), known.dtype, known.kind)
     return found
 
 
 def _labels(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
-    params = set(typed.function.block.params)
+    params = _given(typed)
     counters = {
         step.out: step.out.type.shape
         for step in every_step(typed.function.block)
@@ -99,8 +108,8 @@ def _labels(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, 
         for item in index:
             if not isinstance(item, Value) or item not in params or not shapes:
                 continue
-            known = assumptions.get(item.name, Assumption())
+            known = assumptions.get(params[item], Assumption())
             shape: Shape = shapes[0]
             if known.shape is None and item.type.shape.rank is None and shape.rank == 1 and shape.front[0] in readable:
-                found[item.name] = Assumption(shape, known.dtype or DType.INT, known.kind)
+                found[params[item]] = Assumption(shape, known.dtype or DType.INT, known.kind)
     return found

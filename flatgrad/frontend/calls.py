@@ -15,6 +15,8 @@ from flatgrad.gates.binding import Bound, Unbindable, bind
 from flatgrad.gates.entry import BY_PATH, OWN, TABLE
 from flatgrad.ir.core import Attribute, Call, Literal, Operand, Relation, Span, Type, Value, with_values
 
+_ON_ITS_OWN = "draw it in a statement of its own"
+
 # How many results a gate has, None where an attribute decides.
 _SEVERAL: dict[str, int | None] = {
     "slogdet": 2,
@@ -67,6 +69,10 @@ class CallLowering(ClosureLowering):
             if not isinstance(argument, ast.Starred):
                 given.append((self.lower(argument), argument))
                 continue
+            whole = self._starred_shape(node, argument.value)
+            if whole is not None:
+                given.append((whole, argument.value))
+                continue
             items = self.iterated(argument.value)
             if items is None:
                 return Poison.at()
@@ -83,6 +89,18 @@ class CallLowering(ClosureLowering):
         if any(isinstance(bound, Poison) for bound in everything):
             return Poison.at()
         return applied(given, named)
+
+    def _starred_shape(self, node: ast.Call, argument: ast.expr) -> Binding | None:
+        """What a draw is given as `*x.shape`, and as nothing else: the shape as a whole."""
+        if len(node.args) > 1 or not isinstance(node.func, ast.Attribute | ast.Name):
+            return None
+        path = self._path(node.func) or (f".{node.func.attr}" if isinstance(node.func, ast.Attribute) else "")
+        if not any(gate.effect and "shape" in spelling.starred for gate, spelling in BY_PATH.get(path, [])):
+            return None
+        probe = self.aside()
+        if not probe.is_shape(probe.lower(argument)):
+            return None
+        return self.lower(argument)
 
     def applied(
         self,
@@ -179,10 +197,6 @@ class CallLowering(ClosureLowering):
                 "`flatgrad gates` lists what is understood; "
                 "a gate of your own is declared as in docs/your-own-gates.md",
             )
-        if path.startswith("numpy.random.") and self.place(node) is None:
-            return self.error(
-                "FG039", "what is drawn here cannot be named", node, "", "draw it in a statement of its own"
-            )
         arguments: list[Binding] = [*leading, *(bound for bound, _ in given)]
         try:
             bound = bind(path, arguments, {name: one for name, (one, _) in named.items()}, is_sequence)
@@ -202,6 +216,8 @@ class CallLowering(ClosureLowering):
     ) -> Binding:
         """The relation that a bound call stands for; several results come as a Structure."""
         gate = bound.gate
+        if gate.effect and span is None:
+            return self.error("FG039", "what is drawn here cannot be named", node, "", _ON_ITS_OWN)
         operands: list[Operand] = []
         attrs: dict[str, Attribute] = {}
         for name in gate.operands:

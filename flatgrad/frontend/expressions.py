@@ -544,6 +544,10 @@ class ExpressionLowering(ABC):
         self._asked[out] = of_array
         return out
 
+    def is_shape(self, bound: Binding) -> bool:
+        """Whether something is the shape of an array, the length of which the text does not tell."""
+        return isinstance(bound, Value) and bound in self._shapes
+
     def unpack(self, bound: Binding, count: int, node: ast.expr, starred: bool) -> tuple[Binding, ...]:
         """The elements of what is unpacked into `count` targets, none of them starred."""
         if isinstance(bound, Poison):

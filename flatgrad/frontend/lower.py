@@ -63,7 +63,7 @@ class _FunctionLowering(RegionLowering):
             raise Refused(tuple(dict.fromkeys(self.errors)))
         assert found is not None
         results = self._results(found)
-        block = Block(params, tuple(self.body), tuple(result.value for result in results))
+        block = Block(params, (*self.heads, *self.body), tuple(result.value for result in results))
         return Lowered(
             function=Function(self.node.name, block),
             node=self.node,
@@ -177,6 +177,7 @@ class _FunctionLowering(RegionLowering):
             params.append(value)
             self.environment[argument.arg] = value
             self.buffers.own(value)
+            self.expressions.given.add(value)
         return tuple(params)
 
     # Results

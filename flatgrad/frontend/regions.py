@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.buffers import Buffers
-from flatgrad.frontend.calls import CallLowering
+from flatgrad.frontend.entries import EntryLowering
 from flatgrad.frontend.environment import Binding, Closure, Dictionary, Poison, Static, Structure
 from flatgrad.frontend.liveness import assigned_names, read_before_bound
 from flatgrad.frontend.source import dotted_path, span_of, stage_text
@@ -51,11 +51,21 @@ class RegionLowering(StatementLowering):
     def __init__(self, context: Surroundings, live: Mapping[ast.stmt, frozenset[str]]) -> None:
         super().__init__(context)
         self.live_after = live
+        self.heads: list[Relation] = []
+        # Values that are strings.
+        self.texts: set[Value] = set()
         # Of the loops around the statement at hand: what each hands on, and whether it can be left by `break`.
         self.loops: list[tuple[tuple[str, ...], bool]] = []
 
-    def reader(self) -> CallLowering:
+    expressions: EntryLowering
+
+    def reader(self) -> EntryLowering:
         return _Branching(self)
+
+    def at_head(self, step: Relation) -> None:
+        """A step that comes before all others."""
+        self.heads.append(step)
+        self.buffers.relation(step, view=True)
 
     # Blocks
 
@@ -298,14 +308,8 @@ class RegionLowering(StatementLowering):
 
     def _folded(self, node: ast.expr) -> Literal | None:
         """What a test comes to, where the text tells."""
-        errors, body, names = len(self.errors), list(self.body), dict(self.names)
-        bound = self.expressions.lower(node)
-        known = len(self.errors) == errors and isinstance(bound, Literal)
-        del self.errors[errors:]
-        self.body[:] = body
-        self.names.clear()
-        self.names.update(names)
-        return bound if known and isinstance(bound, Literal) else None
+        decided = self.expressions.decided(node)
+        return None if decided is None else Literal(decided, repr(decided))
 
     def opaque(self, node: ast.expr) -> Value:
         """An expression that is kept as it is written: its value has no gradient."""
@@ -313,7 +317,7 @@ class RegionLowering(StatementLowering):
         text = _Placeholders(self, args).text(node)
         if text is None:
             return Poison.at()
-        out = Value("", Type.open("test"))
+        out = Value("", Type.open("opaque"))
         self.emit(Relation((out,), "opaque", tuple(args), {"text": text}, None, span_of(self.module, node)), view=False)
         return out
 
@@ -537,7 +541,7 @@ class RegionLowering(StatementLowering):
             least = Value("", Type.open("length"))
             names = ", ".join(f"_{k}" for k in range(len(sizes)))
             values = tuple(size for size in sizes if isinstance(size, Value))
-            self.emit(Relation((least,), "opaque", values, {"text": f"min({names})", "counts": True}), view=False)
+            self.emit(Relation((least,), "opaque", values, {"text": f"min({names})", "holds": "count"}), view=False)
             stop = least
         return _Rounds((ZERO, stop, ONE), tuple(one for part in found for one in part.targets))
 
@@ -610,20 +614,11 @@ def _refill(mine: dict[K, V], kept: dict[K, V]) -> None:
     mine.update(kept)
 
 
-class _Branching(CallLowering):
+class _Branching(EntryLowering):
     """Expressions with conditional ones in them, which are branches."""
 
     def __init__(self, around: RegionLowering) -> None:
-        context = around.context
-        super().__init__(
-            context.module,
-            context.callee,
-            context.inlined,
-            around.environment,
-            around.names,
-            around.emit,
-            around.errors,
-        )
+        super().__init__(around)
         self.around = around
 
     def branch(self, node: ast.IfExp) -> Binding:

@@ -5,7 +5,7 @@ parameter for another; a name may be any piece that is assigned to it anywhere i
 pieces: `hs.append(h)` puts the memory of h into that of hs, and a part of hs may be hs, in a view, or what it holds.
 This knows nothing of shapes and little of types, so where it can't tell it says "may".
 
-Fresh are arithmetic, comparisons, and what `_FRESH` lists. Names, attributes, subscripts, `.T`, `.reshape(...)` and
+Fresh are arithmetic, comparisons, and what `FRESH` lists. Names, attributes, subscripts, `.T`, `.reshape(...)` and
 everything else share memory with what they are taken from. Two parameters are taken for separate memory, as everywhere
 in flatgrad.
 
@@ -21,6 +21,24 @@ import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from flatgrad.frontend.library_effects import (
+    ARRAY_ATTRIBUTES,
+    BINARY,
+    DISPLAYS,
+    FRESH,
+    HOLDERS,
+    LIBRARIES,
+    LOGGING,
+    METHODS,
+    OF_ARRAYS,
+    PLAIN,
+    SCALARS,
+    STATEFUL,
+    TEXT,
+    UNARY,
+    VIEWS,
+    WRITERS,
+)
 from flatgrad.frontend.liveness import MUTATORS, arguments, bound_names, reads, root_name
 from flatgrad.frontend.source import Module, dotted_path
 
@@ -99,7 +117,12 @@ class Sharing:
     """
 
     def __init__(
-        self, node: Function, known: Known, around: frozenset[str] = frozenset(), reading: tuple[ast.AST, ...] = ()
+        self,
+        node: Function,
+        known: Known,
+        around: frozenset[str] = frozenset(),
+        reading: tuple[ast.AST, ...] = (),
+        summaries: dict[ast.AST, _Summary] | None = None,
     ) -> None:
         self.node = node
         self.known = known
@@ -110,10 +133,10 @@ class Sharing:
         self.names: dict[str, set[Memory]] = {name: {name} for name in self.parameters}
         self.contents: dict[Memory, set[Memory]] = {}
         self._reading = (*reading, node)
-        self._summaries: dict[ast.AST, _Summary | None] = {}
+        self._summaries: dict[ast.AST, _Summary] = {} if summaries is None else summaries
         self._functions = _local_functions(self.body)
         self._class = _class_of(node, known.module)
-        evident = _arrays(node) - {"self"}
+        evident = _arrays(node)
         self._arrays: set[Memory] = set(evident & self.parameters)
         for name in self.parameters - evident:
             self.contents[name] = {name}
@@ -151,7 +174,7 @@ class Sharing:
     def _parts(self, pieces: Pieces) -> Pieces:
         """What an element, a view or an attribute may be."""
         held = frozenset(inner for piece in pieces for inner in self.contents.get(piece, ()))
-        return held | frozenset(piece for piece in pieces if not isinstance(piece, _DISPLAYS))
+        return held | frozenset(piece for piece in pieces if not isinstance(piece, DISPLAYS))
 
     def _put(self, places: Pieces, pieces: Pieces) -> None:
         for place in places - self._arrays:
@@ -226,19 +249,16 @@ class Sharing:
                 self.value(raised, quiet)
             case ast.Expr(value=ast.Call() as call) if self._is_log(call):
                 seen.report = True
-                quiet = _Seen()
-                for argument in call.args:
-                    self.value(argument, quiet)
-                seen.outside |= quiet.outside
+                self._all(call.args, seen)
             case ast.Return(value=value) | ast.Expr(value=value) if value is not None:
                 self.value(value, seen)
 
     def _is_log(self, call: ast.Call) -> bool:
         match call.func:
-            case ast.Name(id="print" | "warn"):
+            case ast.Name(id="warn"):
                 return True
             case ast.Attribute(attr=method):
-                return method in _LOGGING and root_name(call.func) not in self.locals
+                return method in LOGGING and root_name(call.func) not in self.locals
         return False
 
     def _assign(self, target: ast.expr, value: ast.expr, seen: _Seen) -> None:
@@ -313,7 +333,7 @@ class Sharing:
                 operands = self.value(left, seen) | self.value(right, seen)
                 if isinstance(op, ast.Add | ast.Mult | ast.BitOr) and self._holds(operands):
                     # Lists and dicts: what they hold goes into the new one. A product of arrays is the usual thing.
-                    listed = isinstance(op, ast.Mult) and not any(isinstance(one, _DISPLAYS) for one in operands)
+                    listed = isinstance(op, ast.Mult) and not any(isinstance(one, DISPLAYS) for one in operands)
                     return self._array(node) if listed else self._holder(node, self._parts(operands))
                 return self._array(node)
             case ast.UnaryOp(operand=operand):
@@ -335,7 +355,7 @@ class Sharing:
                 self.value(index, seen)
                 return self._parts(self.value(value, seen))
             case ast.Attribute(value=value, attr=name):
-                if name in _PLAIN or dotted_path(self.known.module, node, self.locals) is not None:
+                if name in PLAIN or dotted_path(self.known.module, node, self.locals) is not None:
                     return NOTHING
                 return self._parts(self.value(value, seen))
             case ast.Lambda():
@@ -396,24 +416,26 @@ class Sharing:
             return self._builtin(node, name, given, seen)
         if path.startswith(("numpy.random.", "random.")):
             seen.outside = True
-            if name in ("shuffle", "default_rng", "RandomState") and name == "shuffle" and node.args:
+            if name == "shuffle" and node.args:
                 self._change(node.args[0], self.value(node.args[0], seen), seen)
             return self._array(node)
         if self.known.pure(path):
             return self._holder(node, self._reach(given)) | given
-        if package not in _LIBRARIES:
+        if package not in LIBRARIES:
             return self._unknown(node, given, seen)
-        if (name == "at" or name in _WRITERS) and node.args:
+        if name in STATEFUL:
+            seen.outside = True
+        if (name == "at" or name in WRITERS) and node.args:
             self._change(node.args[0], self.value(node.args[0], seen), seen)
             return NOTHING
-        operands = 2 if name in _BINARY else 1 if name in _UNARY else None
+        operands = 3 if name == "clip" else 2 if name in BINARY else 1 if name in UNARY else None
         if operands is not None and len(node.args) > operands:
             place = node.args[operands]
             self._change(place, self.value(place, seen), seen)
             out |= self.value(place, seen)
         if path == "copy.copy" or (path == "numpy.array" and any(one.arg == "copy" for one in node.keywords)):
             return self._holder(node, self._parts(given)) | (NOTHING if path == "copy.copy" else given)
-        if package in ("math", "cmath", "time") or name in _FRESH or path in ("copy.deepcopy", "numpy.array"):
+        if package in ("math", "cmath", "time") or name in FRESH or path in ("copy.deepcopy", "numpy.array"):
             return self._array(node) | out
         return self._holder(node, self._reach(given)) | given | out
 
@@ -432,9 +454,9 @@ class Sharing:
                 return self._array(node)
             case "abs" | "pow" | "divmod" | "round":
                 return self._array(node)
-            case _ if name in _SCALARS:
+            case _ if name in SCALARS:
                 return NOTHING
-            case _ if name in _HOLDERS or name[:1].isupper():  # an exception holds its arguments
+            case _ if name in HOLDERS or name[:1].isupper():  # an exception holds its arguments
                 return self._holder(node, given | self._parts(given))
         return self._unknown(node, given, seen)
 
@@ -449,10 +471,10 @@ class Sharing:
         if method == "copy":
             held = frozenset(piece for one in receiver for piece in self.contents.get(one, ()))
             return self._holder(node, held) if held else self._array(node)
-        if method in _FRESH or method in _TEXT:
+        if method in METHODS or method in TEXT:
             copied = not any(keyword.arg == "copy" for keyword in node.keywords)
             return self._array(node) if copied else self._array(node) | receiver
-        if method in _VIEWS:
+        if method in VIEWS:
             return self._parts(receiver) | given | self._holder(node, self._parts(receiver))
         if method == "backward":
             for argument in node.args:
@@ -531,7 +553,8 @@ class Sharing:
         if callee in self._reading:
             return None
         if callee not in self._summaries:
-            self._summaries[callee] = _summary(Sharing(callee, known, _around(callee, known, self), self._reading))
+            inner = Sharing(callee, known, _around(callee, known, self), self._reading, self._summaries)
+            self._summaries[callee] = _summary(inner)
         return self._summaries[callee]
 
 
@@ -601,7 +624,7 @@ def _nested(statement: ast.stmt) -> list[ast.stmt]:
         return found
     for part in ast.iter_child_nodes(statement):
         inner = [part] if isinstance(part, ast.stmt) else getattr(part, "body", [])
-        if isinstance(part, ast.ExceptHandler | ast.match_case) or isinstance(part, ast.stmt):
+        if isinstance(part, ast.stmt | ast.ExceptHandler | ast.match_case):
             found += [one for each in inner for one in _nested(each)]
     return found
 
@@ -620,13 +643,19 @@ def _is_static(node: ast.FunctionDef) -> bool:
 def _arrays(node: Function) -> frozenset[str]:
     """Names that are used as only an array is."""
     found: set[str] = set()
+    objects: set[str] = set()
     for part in ast.walk(node):
         match part:
-            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if attribute in _PLAIN | _OF_ARRAYS:
+            case ast.Attribute(value=ast.Name(id=name), ctx=ast.Load(), attr=attribute) if attribute in OF_ARRAYS:
                 found.add(name)
+            case ast.Attribute(value=ast.Name(id=name)) | ast.Subscript(ast.Name(id=name), ast.Constant(str())):
+                if not (
+                    isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Load) and part.attr in ARRAY_ATTRIBUTES
+                ):
+                    objects.add(name)
             case ast.BinOp(left=left, op=ast.MatMult(), right=right):
                 found |= {one.id for one in (left, right) if isinstance(one, ast.Name)}
-    return frozenset(found)
+    return frozenset(found - objects)
 
 
 def _root(node: ast.expr) -> str:
@@ -636,60 +665,3 @@ def _root(node: ast.expr) -> str:
     if not root and isinstance(node, ast.Subscript | ast.Attribute | ast.Starred):
         return _root(node.value)
     return root
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_DISPLAYS = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-# Attributes that are no memory of the array.
-_PLAIN = _words("shape ndim size dtype itemsize nbytes strides __name__")
-_OF_ARRAYS = _words("T dot sum mean reshape transpose ravel flatten astype argmax std var")
-_LIBRARIES = _words(
-    """numpy scipy math cmath time itertools functools operator collections copy string re typing warnings logging
-    datetime enum numbers fractions decimal statistics"""
-)
-_LOGGING = _words("debug info warning warn error critical exception log write flush set_trace")
-# Functions of NumPy that write to their first argument.
-_WRITERS = _words("copyto put place putmask fill_diagonal put_along_axis")
-_SCALARS = _words(
-    """len range int float complex bool str repr isinstance issubclass hasattr callable type id hash format any all
-    ord chr bin hex oct ascii bytes slice object"""
-)
-_HOLDERS = _words("list tuple set frozenset dict sorted reversed zip enumerate map filter iter super sum")
-# Methods of strings and dicts whose results are text or numbers.
-_TEXT = _words(
-    """format join split rsplit startswith endswith lower upper strip lstrip rstrip replace count index find keys
-    isdigit title capitalize zfill encode decode splitlines"""
-)
-_VIEWS = _words(
-    "reshape ravel transpose swapaxes squeeze view diagonal conj conjugate get items values __getitem__ newbyteorder"
-)
-_UNARY = _words(
-    """exp exp2 expm1 log log2 log10 log1p sqrt cbrt square tanh sinh cosh sin cos tan arcsin arccos arctan arcsinh
-    arccosh arctanh abs absolute fabs negative positive sign floor ceil trunc rint reciprocal isnan isfinite isinf
-    logical_not degrees radians deg2rad rad2deg conjugate conj invert signbit"""
-)
-_BINARY = _words(
-    """add subtract multiply divide true_divide floor_divide power float_power maximum minimum fmax fmin mod
-    remainder fmod logaddexp logaddexp2 arctan2 hypot greater greater_equal less less_equal equal not_equal logical_and
-    logical_or logical_xor bitwise_and bitwise_or dot matmul outer copysign heaviside clip"""
-)
-# Functions of NumPy and SciPy, and methods of arrays, whose results are memory of their own.
-_FRESH = (
-    _words(
-        """zeros zeros_like ones ones_like empty empty_like full full_like eye identity arange linspace logspace
-        geomspace copy sum mean average max min amax amin std var prod cumsum cumprod argmax argmin argsort sort ptp
-        median percentile quantile any all count_nonzero nonzero where_ round around clip take take_along_axis repeat
-        tile flatten tolist item astype choose compress searchsorted trace inner vdot cross kron tensordot
-        concatenate stack hstack vstack dstack column_stack row_stack append insert delete pad roll unique bincount
-        histogram diff gradient interp tril triu sinc where select norm inv solve det slogdet cholesky eig eigh svd
-        pinv lstsq qr matrix_rank expit logit erf erfc erfinv gammaln gamma digamma logsumexp softmax log_softmax
-        xlogy nansum nanmean nanmax nanmin isclose allclose array_equal one_hot ndarray indices unravel_index
-        ravel_multi_index triu_indices tril_indices diag_indices finfo iinfo errstate float16 float32 float64 int32
-        int64 bool_ shape ndim size cdist pdist squareform block_diag result_type dtype"""
-    )
-    | _UNARY - _words("conj conjugate")
-    | _BINARY
-) - _words("where_")

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from flatgrad.ir.core import Attribute, DType, Operand, Type, Value
+from flatgrad.ir.core import Attribute, Call, DType, Operand, Relation, Step, Type, Value
 from flatgrad.ir.dims import Dim, Shape
 
 ALPHABET = ("x", "y", "c", "i", "xs")
@@ -111,9 +111,22 @@ class Gate:
     domain: tuple[float, float]
     samples: Mapping[str, object] = field(default_factory=dict)
     section: str = ""
+    effect: bool = False
 
 
 TABLE: dict[str, Gate] = {}
+
+
+def has_effect(step: Step) -> bool:
+    """Whether a step draws at random, or calls a function that does or that says something."""
+    match step:
+        case Relation(gate=gate):
+            return gate in TABLE and TABLE[gate].effect
+        case Call(effect=effect):
+            return effect
+    return False
+
+
 BY_PATH: dict[str, list[tuple[Gate, Spelling]]] = {}
 
 
@@ -128,6 +141,7 @@ def gate(
     convention: str = "",
     also: tuple[str, ...] = (),
     view: bool = False,
+    effect: bool = False,
     domain: tuple[float, float] = (-2.0, 2.0),
     samples: Mapping[str, object] | None = None,
     name: str = "",
@@ -147,6 +161,7 @@ def gate(
         numeric_only: why there is no proof, where there is none but a numeric one.
         convention: what happens at kinks and ties, for the docs.
         view: the result may share memory with the first operand.
+        effect: it changes something besides (a generator's state): it is run once, where it stands, and never again.
         domain: the open interval from which tests draw the operands, in the unit of the operand.
         samples: for tests: `shapes` (a list of operand shape tuples) and `attrs` (a list of attribute dicts).
         name: the gate's name where the last part of the call is not it.
@@ -174,6 +189,7 @@ def gate(
         elementwise=isinstance(shape, str) and set(shape) <= set("(),->"),
         domain=domain,
         samples=dict(samples or {}),
+        effect=effect,
     )
     if entry.name in TABLE:
         raise ValueError(f"gate {entry.name}: declared twice")

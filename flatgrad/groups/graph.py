@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from flatgrad.analysis import differentiable_operands, useful, varied
 from flatgrad.frontend.environment import Lowered
+from flatgrad.gates.entry import has_effect
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Stage, Step, Value, bound_values
 from flatgrad.ir.dims import Dim
 
@@ -68,7 +69,7 @@ class Graph:
         return self._numbers.setdefault(description, len(self._numbers))
 
     def _key_of(self, step: Step, position: int) -> int:
-        if not isinstance(step, Relation) or step.gate in UNLIKE:
+        if not isinstance(step, Relation) or step.gate in UNLIKE or has_effect(step):
             return self._number(bound_values(step)[position])
         if step.gate == "alias":
             return self.key(step.args[0])

@@ -32,6 +32,7 @@ class Kind(enum.Enum):
     ARRAY = "array"  # an np.ndarray of one or more dims
     OPEN = "number"  # a scalar, an array of any rank, or a list that NumPy reads as one
     SHAPE = "shape"  # a tuple of integers
+    DICT = "dict"  # a dict of values
     OTHER = "other"  # a string, None, a dtype: carries no numbers
 
 
@@ -141,13 +142,17 @@ class Relation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """`outs = function(args)`: another function of the same file, with a backward pass of its own."""
+    """`outs = function(args)`: another function of the same file, with a backward pass of its own.
+
+    `effect`: running it does something besides: it draws at random, or prints.
+    """
 
     outs: tuple[Value, ...]
     function: str
     args: tuple[Operand, ...]
     stage: Stage | None = None
     span: Span | None = None
+    effect: bool = False
 
     def operands(self) -> Iterator[Value]:
         for arg in self.args:

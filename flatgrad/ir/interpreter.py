@@ -465,7 +465,7 @@ def _unbroadcast(args: list[Any], attrs: Mapping[str, Any]) -> Any:
 def _zeros(like: Any, *gradient: Any) -> Any:
     """Zeros of a shape, in the dtype of the gradient that is to be added or, without one, of what they are like."""
     if like is None:
-        return 0.0  # of a name that is not bound
+        return None  # of a name that is not bound
     return np.zeros(np.shape(like), np.result_type(gradient[0] if gradient else np.asarray(like), 0.0))[()]
 
 

@@ -191,11 +191,12 @@ class _Check:
                 raise InvalidIR(f"{value.name or 'a value'} is read before it is bound in `{printed_step(step)}`")
 
     def _loop(self, loop: Loop, readable: set[Value], types: _Types) -> None:
-        text = printed_step(loop)
         count = len(loop.outs)
         results = count + loop.breaks
         if not len(loop.inits) == len(loop.carried) == count or len(loop.body.results) != results:
-            raise InvalidIR(f"what is carried does not fit what comes in and what is handed on: `{text}`")
+            names = ", ".join(value.name or "?" for value in loop.outs)
+            raise InvalidIR(f"what is carried does not fit what comes in and what is handed on: `{names} = for`")
+        text = printed_step(loop)
         if len(loop.bounds) not in ((3,) if loop.condition is None else (0, 3)):
             raise InvalidIR(f"a loop has a start, a stop and a step, or a condition: `{text}`")
         if (loop.breaks or not loop.bounds) and loop.count is None:

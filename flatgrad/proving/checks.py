@@ -234,7 +234,9 @@ def whole_numbers(entry: Gate) -> None:
 
 
 def drawn(entry: Gate, env: Env) -> set[str]:
-    """The names that hold numbers drawn for the operands."""
+    """The names that hold numbers drawn for the operands: what a draw is made by is a generator, and holds none."""
+    if entry.effect:
+        return set()
     return {n for n in entry.operands if n not in ("c", "i")} | {f"x{k}" for k in range(len(env.get("xs", ())))}
 
 
@@ -294,7 +296,8 @@ def spellings_agree(entry: Gate) -> None:
             if not set(case.attrs) <= set(spelling.names):
                 continue
             other = harness.run_forward(entry, spelling, env)
-            if entry.samples.get("uninitialised"):
+            # No two draws are alike: of them the shapes must agree.
+            if entry.effect or entry.samples.get("uninitialised"):
                 check(np.shape(other) == np.shape(z), f"{spelling.text} {case}: another shape")
                 continue
             for one, two in zip(harness.results_of(z), harness.results_of(other), strict=True):

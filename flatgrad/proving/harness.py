@@ -224,7 +224,7 @@ def run_forward(entry: Gate, spelling: Spelling, env: Env, scope: Env | None = N
             if keyword.arg in env["given"]:
                 keywords.append(ast.keyword(keyword.arg, ast.Name(keyword.arg, ast.Load())))
         node.body.keywords = keywords
-    if spelling.path.startswith("."):
+    if spelling.path.startswith(".") and not entry.effect:
         env = {**env, "x": np.asarray(env["x"])}
     for name in spelling.starred - {"xs"}:
         # `x.transpose(*axes)` spells axes=None as nothing at all, x.reshape(*shape) an integer as itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ from tests.support import EXAMPLES
 PROGRAMS = 150
 
 
-def verify_stages(source: str, **options: str) -> None:
+def verify_stages(source: str, **options: Any) -> None:
     stages = stages_of(source, **options)
     for name, backward in stages.backward.items():
         function = stages.lowered[name].function
@@ -85,11 +86,14 @@ def test_a_valid_block() -> None:
     h = array("h", "N", "H")
     total = array("s", "H")
     part = array("p", "M", "H")
-    one, rest = block(PRODUCT, relation(h, "add", Z, B)), [
-        relation(total, "sum", h, **SUM),
-        relation(part, "read", h, index=(INDEX,)),
-        relation(array("q", 2, "H"), "stack", total, total, axis=0),
-    ]
+    one, rest = (
+        block(PRODUCT, relation(h, "add", Z, B)),
+        [
+            relation(total, "sum", h, **SUM),
+            relation(part, "read", h, index=(INDEX,)),
+            relation(array("q", 2, "H"), "stack", total, total, axis=0),
+        ],
+    )
     verify(one)
     verify(Function("f", replace(one, body=(*one.body, *rest), results=(part, total))))
 

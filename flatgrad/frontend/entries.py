@@ -1,0 +1,133 @@
+"""Entries of dicts that the program is given: `params["W1"]`, `params["W%d" % i]`, `bn_param.get("eps", 1e-5)`.
+
+A parameter is a dict where a string is its index. An entry under a constant key is one value wherever it is read; it is
+read at the head of the function, which changes nothing, as the text stays as it is. An entry under a key that is put
+together when the program runs is read in its place.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Protocol
+
+from flatgrad.diagnostics import Diagnostic
+from flatgrad.frontend.calls import CallLowering
+from flatgrad.frontend.constants import static_number
+from flatgrad.frontend.environment import Binding, Poison
+from flatgrad.frontend.source import span_of
+from flatgrad.frontend.statements import Surroundings
+from flatgrad.ir.core import Relation, Span, Step, Type, Value
+
+
+class Surrounding(Protocol):
+    """What the expressions ask of the function around them."""
+
+    context: Surroundings
+    environment: dict[str, Binding]
+    names: dict[Span, Value]
+    errors: list[Diagnostic]
+    body: list[Step]
+    texts: set[Value]
+
+    def emit(self, step: Step, view: bool) -> None: ...
+    def at_head(self, step: Relation) -> None: ...
+    def opaque(self, node: ast.expr) -> Value: ...
+
+
+class EntryLowering(CallLowering):
+    """Expressions with entries of dicts in them."""
+
+    def __init__(self, around: Surrounding) -> None:
+        context = around.context
+        super().__init__(
+            context.module,
+            context.callee,
+            context.inlined,
+            around.environment,
+            around.names,
+            around.emit,
+            around.errors,
+        )
+        self.statements = around
+        # Entries by the dict and the key.
+        self.entries: dict[tuple[Value, str], Value] = {}
+        # Parameters and their entries: what may be a dict that the caller made.
+        self.given: set[Value] = set()
+
+    def _subscript(self, node: ast.Subscript, value: ast.expr, index: ast.expr) -> Binding:
+        if self.given and self._is_text(index):
+            base = self.lower(value)
+            if isinstance(base, Value) and base in self.given:
+                return self._entry(node, base, index)
+        return super()._subscript(node, value, index)
+
+    def _method_call(self, node: ast.Call, function: ast.Attribute) -> Binding:
+        match node:
+            case ast.Call(func=ast.Attribute(attr="get"), args=[key, *default], keywords=[]) if len(default) < 2:
+                base = self.lower(function.value)
+                if isinstance(base, Value) and base in self.given and self._is_text(key):
+                    return self._looked_up(node, default)
+        return super()._method_call(node, function)
+
+    def _is_text(self, node: ast.expr) -> bool:
+        """Whether an expression is a string, as far as its form tells."""
+        match node:
+            case ast.Constant(value=value):
+                return isinstance(value, str)
+            case ast.JoinedStr():
+                return True
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return self._is_text(left) or self._is_text(right)
+            case ast.BinOp(left=left, op=ast.Mod()):
+                return self._is_text(left)
+            case ast.Call(func=ast.Attribute(value=receiver, attr="format" | "join")):
+                return self._is_text(receiver)
+            case ast.Call(func=ast.Name(id="str")):
+                return True
+            case ast.Name(id=name):
+                bound = self.environment.get(name)
+                literal = self.static(bound)
+                if literal is not None:
+                    return isinstance(literal.value, str)
+                return isinstance(bound, Value) and bound in self.statements.texts
+        return False
+
+    def _entry(self, node: ast.Subscript, base: Value, index: ast.expr) -> Binding:
+        known = self.static(self.lower(index)) if not self._runs(index) else None
+        if known is not None and isinstance(known.value, str):
+            return self.entry(base, known.value)
+        key = self.lower(index) if isinstance(index, ast.Name) else self.statements.opaque(index)
+        if isinstance(key, Poison) or not isinstance(key, Value):
+            return Poison.at()
+        return self._relation("item", (base, key), {}, self.place(node), view=True)
+
+    def _runs(self, index: ast.expr) -> bool:
+        """Whether a key is put together when the program runs."""
+        names = [part.id for part in ast.walk(index) if isinstance(part, ast.Name)]
+        return any(isinstance(bound := self.environment.get(n), Value) and self.static(bound) is None for n in names)
+
+    def entry(self, base: Value, key: str) -> Value:
+        """The entry of a dict under a constant key."""
+        if (base, key) not in self.entries:
+            name = key if key.isidentifier() else ""
+            out = Value(name, Type.open(f"{base.name}[{key}]"))
+            self.statements.at_head(Relation((out,), "item", (base,), {"key": key}))
+            self.entries[base, key] = out
+            self.given.add(out)
+        return self.entries[base, key]
+
+    def _looked_up(self, node: ast.Call, default: list[ast.expr]) -> Binding:
+        """`d.get(key, default)`: a setting, through which no gradient goes; one number where its default is one."""
+        out = self.statements.opaque(node)
+        if isinstance(out, Poison):
+            return out
+        number = static_number(default[0], self.module) if default else None
+        if number is None:
+            return out
+        kind = "integer" if isinstance(number, int) else "number"
+        setting = Value("", Type.open("setting"))
+        step = self.statements.body.pop()
+        assert isinstance(step, Relation)
+        attrs = {**step.attrs, "holds": kind}
+        self.emit(Relation((setting,), "opaque", step.args, attrs, None, span_of(self.module, node)), view=False)
+        return setting
