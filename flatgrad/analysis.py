@@ -5,7 +5,7 @@ from __future__ import annotations
 from flatgrad.gates.entry import DECLARED, TABLE
 from flatgrad.ir.core import Attribute, Block, Branch, Loop, Operand, Relation, Step, Value, values_in
 
-PASSING = frozenset({"alias", "read", "write", "let", "copy_of", "item"})
+PASSING = frozenset({"alias", "read", "write", "let", "copy_of", "item", "collection", "stacked"})
 # The arguments of a draw that are shapes.
 SIZES = frozenset({"size", "shape"})
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from flatgrad.analysis import useful, varied
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.differentiate.walk import Backward, Signature, differentiate
+from flatgrad.emit.callee import Callee
 from flatgrad.emit.module import import_names, write_module
 from flatgrad.emit.plan import FunctionPlan, ModulePlan
 from flatgrad.facts.guards import guard_lines
@@ -127,7 +128,7 @@ class _Compilation:
         self._check_names(order)
         plans = {name: self._plan(name) for name in order if self.differentiated[name]}
         written = tuple(plans[name] for name in self.module.functions if name in plans)
-        plan = ModulePlan(self.module, written, self._command())
+        plan = ModulePlan(self.module, written, self._command(), {name: self._called_as(name) for name in order})
         text = write_module(plan)
         entries = tuple(
             Entry(
@@ -353,7 +354,7 @@ class _Compilation:
                 return False
             statements = [s for s in lowered.node.body if s is not lowered.node.body[0] or len(lowered.node.body) == 1]
             body = lowered.function.block.body
-            one_gate = len(body) == 1 and isinstance(body[0], Relation) and len(lowered.results) == 1
+            one_gate = len(body) == 1 and isinstance(body[0], Relation) and lowered.width == 1
             self.inlinable[name] = (
                 one_gate and len(statements) == 1 and not name.endswith("_forward") and len(self.raw[name].stages) == 1
             )
@@ -384,6 +385,17 @@ class _Compilation:
             claims=self.claims[name],
             returned=upstream if self.options.output and name in self.chosen else tuple(range(len(lowered.results))),
         )
+
+    def _called_as(self, name: str) -> Callee:
+        lowered = self.typed[name]
+        positions, width = tuple(result.position for result in lowered.results), lowered.width
+        base = name.removesuffix("_forward")
+        plain = name
+        if self.differentiated[name] and name.endswith("_forward") and positions != tuple(range(width - 1)):
+            # The function of that name hands out a cache that the user's own did not.
+            whole = positions == tuple(range(width))
+            plain = "" if not whole else f"{name}[0]" if width == 1 else f"{name}[:-1]"
+        return Callee(f"{base}_forward", f"{base}_backward", plain, positions, width)
 
     def _numpy(self) -> str:
         return import_names(self.module, [name for name, wanted in self.differentiated.items() if wanted]).numpy

@@ -39,6 +39,8 @@ CATALOGUE: dict[str, str] = {
     "FG023": "a gate is known, but not with these arguments",
     "FG024": "a call of a function of the same file with arguments that it does not take",
     "FG025": "a gate's gradient is not known for these ranks or arguments",
+    "FG026": "an import from a file of the project that is not there, or does not define the name",
+    "FG027": "a backward function beside an imported forward function that flatgrad cannot call",
     "FG030": "a construct that is not understood yet",
     "FG031": "code after return",
     "FG032": "parameters that are not understood: *args and **kwargs",
@@ -82,8 +84,19 @@ LINES_OF_A_SPAN = 4  # a longer span is drawn as its first two lines and its las
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that a diagnostic is about, where that is another one than the model's own."""
+
+    text: str
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding. `label` stands under the caret, `labels` are further places that explain it."""
+    """One finding. `label` stands under the caret, `labels` are further places that explain it.
+
+    All places are in `file`, or in the model's own file where that is None.
+    """
 
     code: str
     message: str
@@ -92,6 +105,7 @@ class Diagnostic:
     help: str = ""
     severity: str = "error"
     labels: tuple[tuple[Span, str], ...] = ()
+    file: SourceFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +152,8 @@ def render(diagnostic: Diagnostic, source: str, filename: str, color: bool = Fal
     A place outside `source`, or none at all, is drawn without lines. Columns that are shown count from 1; with the
     `cells` of a notebook, in order, lines count from 1 in each of them.
     """
+    if diagnostic.file is not None:
+        source, filename, cells = diagnostic.file.text, diagnostic.file.filename, ()
     paint = _Paint(diagnostic.severity, color)
     head = f"{diagnostic.severity}[{diagnostic.code}]" if diagnostic.code else diagnostic.severity
     out = [paint.primary(head) + paint.bold(f": {diagnostic.message}")]
@@ -177,13 +193,15 @@ def report(
         stream.write(_encodable(render(diagnostic, source, filename, color, cells), stream) + "\n\n")
 
 
-def _place(diagnostic: Diagnostic) -> tuple[bool, Span, str]:
+def _place(diagnostic: Diagnostic) -> tuple[bool, str, Span, str]:
     span = diagnostic.span or Span(0, 0, 0, 0)
-    return diagnostic.span is not None, span, diagnostic.code
+    return diagnostic.span is not None, diagnostic.file.filename if diagnostic.file else "", span, diagnostic.code
 
 
 def _one_line(diagnostic: Diagnostic) -> str:
     place = f"line {diagnostic.span.line}: " if diagnostic.span else ""
+    if diagnostic.file is not None:
+        place = f"{diagnostic.file.filename}, {place}" if place else f"{diagnostic.file.filename}: "
     return f"{place}{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}"
 
 

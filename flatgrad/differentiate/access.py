@@ -6,10 +6,12 @@ from flatgrad.differentiate.contributions import Contributions, bare, gradient_n
 from flatgrad.differentiate.rules import refusal
 from flatgrad.differentiate.unbroadcast import summed_to
 from flatgrad.facts.indexing import Style, index_style
+from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Attribute, DType, Kind, Literal, Loop, Operand, Relation, Slice, Value
 
 # Augmented writes whose reverse is a write of the same kind, or none.
 CHANGES = frozenset({"add", "subtract", "multiply", "divide"})
+_ZERO = Literal(0, "0")
 
 
 class AccessWalk(Contributions):
@@ -46,8 +48,17 @@ class AccessWalk(Contributions):
         if not isinstance(gradient, Value):
             raise refusal("a gradient that is a constant is written to", step)
         carries = isinstance(value, Value) and (value in self.active or self._is_change(value))
-        if carries and isinstance(base, Value) and base.type.dtype is not DType.FLOAT and step.stage is not None:
+        if (
+            carries
+            and not step.attrs.get("collects")
+            and isinstance(base, Value)
+            and base.type.dtype is not DType.FLOAT
+            and step.stage is not None
+        ):
             self.floating[step.stage] = base
+        if "mode" in step.attrs:
+            self._reverse_written(step, str(step.attrs["mode"]), index, gradient)
+            return
         if isinstance(value, Value) and isinstance(base, Value) and self._reverse_change(step, base, value, gradient):
             return
         whole = all(item == Slice() or item is Ellipsis for item in index)
@@ -66,13 +77,10 @@ class AccessWalk(Contributions):
         if isinstance(base, Value) and base in self.active and not whole:
             cleared = gradient
             if not self._written_once(step, base):
-                if (
-                    self.build.definitions.get(gradient) is not None
-                    and self.build.definitions[gradient].gate == "spread"
-                ):
-                    gradient = self.build.value("let", gradient, name=gradient_name(base))
                 name = gradient_name(base)
-                cleared = self.build.value("write", gradient, Literal(0, "0"), attrs={"index": index}, name=name)
+                cleared = self.build.value(
+                    "write", self._writable(gradient, base), _ZERO, attrs={"index": index}, name=name
+                )
             if self.scope.provided(base) is not None:
                 self.contribute(base, cleared)
             else:
@@ -81,6 +89,26 @@ class AccessWalk(Contributions):
             self.visited(base)
         if isinstance(value, Value) and value in self.active:
             self.visited(value)
+
+    # Lists that loops fill
+
+    def reverse_collection(self, step: Relation) -> None:
+        """The elements that a list begins with."""
+        gradient = self.adjoint(step.out)
+        for position, arg in enumerate(step.args):
+            if isinstance(arg, Value) and arg in self.active:
+                self.contribute(arg, self.build.add("read", gradient, attrs={"index": (position,)}))
+                self.visited(arg)
+
+    def reverse_stacked(self, step: Relation) -> None:
+        """The gradient of a list is an array whose first axis runs over the elements."""
+        source, axis = step.args[0], step.attrs["axis"]
+        if isinstance(source, Value) and source in self.active:
+            gradient = self.adjoint(step.out)
+            if axis:
+                gradient = self.build.add("moveaxis", gradient, attrs={"source": axis, "destination": 0})
+            self.contribute(source, gradient)
+            self.visited(source)
 
     # Dicts
 
@@ -113,6 +141,50 @@ class AccessWalk(Contributions):
                 )
         return self.build.value("dict_of", *parts, attrs={"keys": tuple(keys)}, name=gradient_name(param))
 
+    def _reverse_written(self, step: Relation, mode: str, index: tuple[Attribute, ...], gradient: Value) -> None:
+        """`np.add.at(x, i, v)`: the gradient of x stays, that of v is read from it, at every place where v was added.
+        `np.fill_diagonal(x, v)`: the gradient of v is on the diagonal, and x had none there."""
+        base, value = step.args
+        if isinstance(value, Value) and value in self.active:
+            if mode == "diagonal":
+                part = self._of_diagonal(step, base, value, gradient)
+            else:
+                part = self._fitted(self.build.add("read", gradient, attrs={"index": index}), value)
+                part = self.build.add("negative", part) if mode == "subtract" else part
+            self.contribute(value, part)
+        if isinstance(base, Value) and base in self.active:
+            if mode == "diagonal":
+                attrs: dict[str, Attribute] = {"index": (), "mode": mode}
+                name = gradient_name(base)
+                gradient = self.build.value("write", self._writable(gradient, base), _ZERO, attrs=attrs, name=name)
+            if self.scope.provided(base) is not None:
+                self.contribute(base, gradient)
+            else:
+                self.adjoints[base] = gradient
+            self.visited(base)
+        if isinstance(value, Value) and value in self.active:
+            self.visited(value)
+
+    def _of_diagonal(self, step: Relation, base: Operand, value: Value, gradient: Value) -> Operand:
+        dims = self.build.type(base).shape.dims
+        if dims is None or len(dims) != 2:
+            raise refusal("the rank of what is written to is not known here", step, "say its shape")
+        if value.type.shape.is_scalar:
+            return self.build.add("trace", gradient, attrs=dict(TABLE["trace"].attributes))
+        if value.type.shape.dims != dims[:1] or dims[0] != dims[1]:
+            # NumPy repeats or cuts what does not fit.
+            raise refusal(
+                "whether this fits the diagonal is not known", step, "say the shapes, of a square matrix and a vector"
+            )
+        return self.build.add("diagonal", gradient, attrs=dict(TABLE["diagonal"].attributes))
+
+    def _writable(self, gradient: Value, base: Value) -> Value:
+        """A gradient that can be written to: one number spread over a shape is made an array first."""
+        definition = self.build.definitions.get(gradient)
+        if definition is not None and definition.gate == "spread":
+            return self.build.value("let", gradient, name=gradient_name(base))
+        return gradient
+
     def _written_once(self, step: Relation, base: Value) -> bool:
         """Whether every element is written at most once, in a loop over zeros that nobody else writes to.
 
@@ -121,6 +193,8 @@ class AccessWalk(Contributions):
         """
         index = step.attrs["index"]
         assert isinstance(index, tuple)
+        if step.attrs.get("collects"):
+            return True
         loops: list[Loop] = []
         value, written = base, step.out
         while True:

@@ -74,6 +74,8 @@ class Contributions:
         self.scope = Scope(self.function)
         self.calls: dict[Value, Call] = {}
         self.floating: dict[Stage, Value] = {}
+        # For a gradient without a name, the forward value that it is the gradient of.
+        self.hints: dict[Value, Value] = {}
         self.upstream_gradients: list[Value] = []
         results = frozenset(lowered.results[position].value for position in upstream)
         self.varied = varied(self.function, frozenset(wrt))

@@ -17,6 +17,7 @@ from flatgrad.ir.core import (
     Relation,
     Stage,
     Step,
+    Type,
     Value,
     bound_values,
     every_step,
@@ -32,6 +33,11 @@ class _Arm:
 
     body: list[Step]
     scope: Scope
+
+
+def _array_type(one: Type) -> Type:
+    """A gradient that has dims is an array, whatever its value may be."""
+    return Type(Kind.ARRAY, one.dtype, one.shape) if one.kind is Kind.OPEN and one.shape.least_rank else one
 
 
 class RegionWalk(AccessWalk):
@@ -54,16 +60,15 @@ class RegionWalk(AccessWalk):
     def reverse_loop(self, loop: Loop) -> None:
         """Carried gradients go from round to round, those of values from outside add up over the rounds."""
         outer, outer_body, stage = self.scope, self.build.body, self.build.stage
-        carried = [
-            k for k, out in enumerate(loop.outs) if loop.handed[k] in self.active or loop.carried[k] in self.active
-        ]
+        carried = [k for k, out in enumerate(loop.outs) if out in self.active or loop.carried[k] in self.active]
         inner = Scope(loop.body, outer, is_loop=True)
         self.scope, self.build.body = inner, []
         entering = {}
         for k in carried:
             name = gradient_name(loop.outs[k])
             # At its head a round backward has the gradient of what the round handed on.
-            entering[k] = Value(name, gradient_type(loop.handed[k].type))
+            entering[k] = Value(name, _array_type(gradient_type(loop.handed[k].type)))
+            self.hints[entering[k]] = loop.carried[k]
         for k in carried:
             if loop.handed[k] in self.active:
                 self.build.stage = self._last_stage(loop.handed[k]) or stage

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from flatgrad.analysis import SIZES
 from flatgrad.differentiate.contributions import gradient_name, gradient_type
 from flatgrad.differentiate.regions import RegionWalk
 from flatgrad.differentiate.rules import NOWHERE, as_binding, build_rule, refusal
@@ -109,7 +110,7 @@ class _Walk(RegionWalk):
         self.build.stage = None
         results = tuple(self._gradient(param) for param in self.wrt)
         block = Block(tuple(self.upstream_gradients), tuple(self.build.body), results)
-        hints: dict[Value, Value] = {}
+        hints = self.hints
         for value, adjoint in self.adjoints.items():
             if isinstance(adjoint, Value) and not value.name and not adjoint.name:
                 # `x @ w + b` and `x @ w` have one gradient: it is called after the whole
@@ -144,6 +145,10 @@ class _Walk(RegionWalk):
                 self.reverse_read(step)
             case Relation(gate="write"):
                 self.reverse_write(step)
+            case Relation(gate="collection"):
+                self.reverse_collection(step)
+            case Relation(gate="stacked"):
+                self.reverse_stacked(step)
             case Relation(gate="item"):
                 self.reverse_item(step)
             case Relation():
@@ -160,11 +165,16 @@ class _Walk(RegionWalk):
             if attribute_name == "into" or step.gate.startswith("group."):
                 continue  # what a group reads of the forward pass stands in its attributes
             for value in values_in(attribute):
+                if gate.effect and attribute_name in SIZES:
+                    continue
                 if value in self.varied and value.type.dtype is not DType.INT and value.type.kind is not Kind.SHAPE:
                     raise refusal(
                         f"{value.name or 'this argument'} carries a gradient that {step.gate} has no rule for",
                         step,
-                        "make it a constant, or compute it another way",
+                        "draw with constants, as in `loc + scale * np.random.standard_normal(size)`, or leave it out "
+                        "with --wrt"
+                        if gate.effect
+                        else "make it a constant, or compute it another way",
                     )
         targets = [
             (name, arg)

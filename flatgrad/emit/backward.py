@@ -267,6 +267,9 @@ class _Writer:
                 return self._update(line, position, apart)
             case "scatter":
                 return self._scatter(line)
+            case "write" if line.attrs.get("mode") == "diagonal":
+                array = ast.Name(self._same_variable(line), ast.Load())
+                return ast.Expr(ast.Call(self._numpy("fill_diagonal"), [array, self._operand(line.args[1])], []))
             case "write":
                 target = self._element(line)
                 self._same_variable(line)

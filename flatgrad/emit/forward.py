@@ -6,10 +6,11 @@ import ast
 import keyword
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.emit.callee import Callee
 from flatgrad.emit.edits import Edits
 from flatgrad.emit.names import Scope
 from flatgrad.emit.residuals import Residuals
@@ -17,6 +18,7 @@ from flatgrad.emit.spell import literal, spell
 from flatgrad.frontend.environment import Lowered, Result
 from flatgrad.frontend.regions import is_check
 from flatgrad.frontend.source import Module, header_end, span_of
+from flatgrad.gates.entry import has_effect
 from flatgrad.ir.core import (
     Branch,
     Call,
@@ -51,6 +53,7 @@ def numbered(lowered: Lowered) -> dict[Stage, int]:
         step.stage
         for step in every_step(lowered.function.block)
         if isinstance(step, Relation | Call)
+        and not (isinstance(step, Relation) and step.gate in ("collection", "constant") and step.span is None)
         and step.stage is not None
         and any(out.type.dtype.differentiable for out in step.outs)
     }
@@ -102,7 +105,7 @@ def unread_names(lowered: Lowered) -> frozenset[str]:
     kept = {result.position for result in lowered.results}
     read: set[str] = set()
     bound: dict[str, int] = {}
-    plain: set[str] = set()
+    plain: dict[str, int] = {}
     for statement in lowered.node.body:
         returned = statement.value if isinstance(statement, ast.Return) else None
         parts: list[ast.AST] = [statement]
@@ -118,8 +121,9 @@ def unread_names(lowered: Lowered) -> frozenset[str]:
             case ast.Assign(
                 targets=[ast.Name(id=name)], value=ast.Tuple() | ast.List() | ast.Dict() | ast.Constant(value=None)
             ):
-                plain.add(name)
-    return frozenset(name for name in plain if name not in read and bound[name] == 1)
+                plain[name] = statement.lineno
+    drawn = {step.stage.span.line for step in every_step(lowered.function.block) if step.stage and has_effect(step)}
+    return frozenset(name for name, line in plain.items() if name not in read and bound[name] == 1 and line not in drawn)
 
 
 def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
@@ -176,7 +180,7 @@ class ForwardPlan:
         names: what each named value is called.
         previous: what its name was called before.
         results: the results that are kept, and what they are called.
-        calls: for each call that is differentiated, its forward function and the name of its cache.
+        calls: for each call that is differentiated, its function and the name of its cache.
         plain_calls: for each other call, how the function is called.
         cache: the names in the cache.
         guards: the lines at its head.
@@ -188,7 +192,7 @@ class ForwardPlan:
     names: Mapping[Value, str]
     previous: Mapping[Value, str]
     results: tuple[tuple[Result, str], ...]
-    calls: Mapping[Call, tuple[str, str]]
+    calls: Mapping[Call, tuple[Callee, str]]
     plain_calls: Mapping[Call, str]
     cache: tuple[str, ...]
     guards: tuple[str, ...]
@@ -233,6 +237,7 @@ class _ForwardWriter:
         for span, value in self.lowered.names.items():
             if self.names.get(value, value.name) != value.name:
                 self.edits.replace(span, self.names[value])
+        self._edit_strings()
         self._edit_steps()
         for hoist in self.residuals.hoists:
             if hoist.mask is not None:
@@ -262,6 +267,22 @@ class _ForwardWriter:
             tuple(name for _, name in self.plan.results),
             self.plan.cache,
         )
+
+    def _edit_strings(self) -> None:
+        """Names inside f-strings, which Python does not place well: where one of them changes, the string is rewritten."""
+        for part in ast.walk(self.lowered.node):
+            if not isinstance(part, ast.JoinedStr):
+                continue
+            inner = [one for one in ast.walk(part) if isinstance(one, ast.Name)]
+            values = {one.id: self.lowered.names.get(span_of(self.module, one)) for one in inner}
+            changed = {
+                name: self.names[value]
+                for name, value in values.items()
+                if value is not None and value.name == name and self.names.get(value, name) != name
+            }
+            if changed:
+                text = _Renaming(changed).visit(ast.parse(ast.unparse(part), mode="eval").body)
+                self.edits.replace(span_of(self.module, part), ast.unparse(text))
 
     def _edit_steps(self) -> None:
         """Calls and hoists, in the order of evaluation: the inner ones are edited before the outer are read."""
@@ -307,7 +328,8 @@ class _ForwardWriter:
         assert step.stage is not None
         if step in self.plan.plain_calls:
             self._rename_call(step.span, self.plan.plain_calls[step])
-            (name,) = [self.residuals.hoisted.get(out) for out in step.outs] if len(step.outs) == 1 else [None]
+            names = self.residuals.lifted | self.residuals.hoisted
+            (name,) = [names.get(out) for out in step.outs] if len(step.outs) == 1 else [None]
             if name is not None:
                 self.before.setdefault(step.stage, []).append(
                     f"{name} = {self._on_one_line(self.edits.rendered(step.span))}"
@@ -316,10 +338,17 @@ class _ForwardWriter:
             return
         if step not in self.plan.calls:
             return
-        function, cache = self.plan.calls[step]
-        outs = [self.residuals.hoisted.get(out) or self.names.get(out, out.name) for out in step.outs]
+        callee, cache = self.plan.calls[step]
+        named_results = {result.position: name for result, name in self.plan.results}
+        returned = {one.value: one.position for one in self.lowered.returns.get(step.stage, ())}
+        outs = [
+            self.residuals.hoisted.get(out)
+            or self.names.get(out, out.name)
+            or (named_results.get(returned[out], "") if out in returned else "")
+            for out in step.outs
+        ]
         self._protect_arguments(step)
-        text = self._call_text(step.span, function)
+        text = self._call_text(step.span, callee.forward)
         for out, name in zip(step.outs, outs, strict=True):
             if name and self._written_later(out):
                 self.after.setdefault(step.stage, []).append(f"{name} = {_copied(name, out)}")
@@ -331,17 +360,61 @@ class _ForwardWriter:
         )
         if whole and isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name | ast.Tuple):
             target = statement.targets[0]
-            plain = isinstance(target, ast.Name) and len(step.outs) == 1
-            if plain or (isinstance(target, ast.Tuple) and all(isinstance(t, ast.Name) for t in target.elts)):
-                inner = self.edits.rendered(span_of(self.module, target)).strip("()")
-                self.edits.replace(span_of(self.module, target), f"{inner}, {cache}")
+            parts = target.elts if isinstance(target, ast.Tuple) else [target]
+            fitting = len(parts) == callee.width and isinstance(target, ast.Tuple) == (callee.width > 1)
+            if fitting and all(isinstance(part, ast.Name) for part in parts):
+                kept = [self.edits.rendered(span_of(self.module, parts[k])) for k in callee.positions]
+                names = ", ".join([*kept, cache])
+                self._keep_cache(parts, callee, cache, step.stage)
+                if self.edits.rendered(span_of(self.module, target)).strip("()") != names:
+                    self.edits.replace(span_of(self.module, target), names)
                 self.edits.replace(step.span, text)
                 return
         hidden = self.residuals.scope
+        for subscript, position in self._elements(step.span):
+            match statement:
+                case ast.Assign(targets=[ast.Name() as target], value=ast.Subscript() as taken) if (
+                    span_of(self.module, taken) == subscript and position in callee.positions
+                ):
+                    named = [out or "_" for out in outs]
+                    named[callee.positions.index(position)] = self.edits.rendered(span_of(self.module, target))
+                    self.edits.replace(span_of(self.module, target), ", ".join([*named, cache]))
+                    self.edits.replace(subscript, text)
+                    return
         named = [out or hidden.take(step.function.removesuffix("_forward")) for out in outs]
         self.before.setdefault(step.stage, []).append(f"{', '.join(named)}, {cache} = {self._on_one_line(text)}")
-        replacement = named[0] if len(named) == 1 else f"({', '.join(named)})"
-        self.edits.replace(step.span, replacement)
+        if callee.width == 1:
+            self.edits.replace(step.span, named[0])
+            return
+        for subscript, position in self._elements(step.span):
+            if position in callee.positions:
+                self.edits.replace(subscript, named[callee.positions.index(position)])
+                return
+        items = ["None"] * callee.width
+        for position, name in zip(callee.positions, named, strict=True):
+            items[position] = name
+        self.edits.replace(step.span, f"({', '.join(items)})")
+
+    def _keep_cache(self, parts: Sequence[ast.expr], callee: Callee, cache: str, stage: Stage) -> None:
+        """The user's own variable of a cache that gets another name, where a statement that stays reads it."""
+        old = parts[-1]
+        if not isinstance(old, ast.Name) or callee.width - 1 in callee.positions or old.id == cache:
+            return
+        for statement in self.lowered.node.body:
+            if isinstance(statement, ast.Return) or self._is_unread(statement):
+                continue
+            reads = [part for part in ast.walk(statement) if isinstance(part, ast.Name) and part.id == old.id]
+            if any(isinstance(part.ctx, ast.Load) for part in reads):
+                self.after.setdefault(stage, []).append(f"{old.id} = {cache}")
+                return
+
+    def _elements(self, call: Span) -> Iterator[tuple[Span, int]]:
+        """`f(x)[0]`, where one element is taken of what a call returns at once: the whole, and the position."""
+        for node in ast.walk(self.lowered.node):
+            match node:
+                case ast.Subscript(value=ast.Call() as inner, slice=ast.Constant(value=int() as position)):
+                    if span_of(self.module, inner) == call:
+                        yield span_of(self.module, node), position
 
     def _written_later(self, value: Value) -> bool:
         return value in self.lowered.overwritten and value.type.kind is not Kind.SCALAR
@@ -518,6 +591,8 @@ class _ForwardWriter:
         trailing = self._trailing(span.end_line, span.end_column, number)
         if isinstance(statement, ast.Return):
             return self._return_lines(trailing, stage)
+        if isinstance(statement, ast.Delete):
+            return self._delete_lines(statement, trailing)
         lines.extend(self.before.get(stage, []))
         if isinstance(statement, ast.AugAssign) and (change := self._renaming(statement, stage)) is not None:
             lines.append(self._out_of_place(statement, *change) + trailing)
@@ -528,6 +603,12 @@ class _ForwardWriter:
             lines.extend((textwrap.dedent(text) + trailing).split("\n"))
         lines.extend(self.after.get(stage, []))
         return lines
+
+    def _delete_lines(self, statement: ast.Delete, trailing: str) -> list[str]:
+        """`del a, b` without the names that are cached: backward needs them."""
+        names = [self.edits.rendered(span_of(self.module, target)) for target in statement.targets]
+        free = [name for name in names if name not in self.plan.cache]
+        return [f"del {', '.join(free)}{trailing}"] if free else []
 
     def _is_unread(self, statement: ast.stmt) -> bool:
         match statement:
@@ -554,11 +635,20 @@ class _ForwardWriter:
         lines: list[str] = []
         body = list(self.before.get(stage, []))
         here = {result.position: result for result in self.lowered.returns.get(stage, ())}
+        statement = self._statement(stage)
+        several = self.lowered.width > 1 and isinstance(statement, ast.Return) and isinstance(statement.value, ast.Call)
+        together: dict[Span, None] = {}
         for result, name in self.plan.results:
-            text = self.edits.rendered(here.get(result.position, result).span)
+            span = here.get(result.position, result).span
+            if several:  # `return affine(x, w)`
+                together[span] = None
+                continue
+            text = self.edits.rendered(span)
             if text != name:
                 text = f"({text})" if "\n" in text else text
                 lines.extend(f"{name} = {text}{trailing}".split("\n"))
+        for span in together:
+            lines.extend(self._unpacked(span, trailing))
         lines = [*body, *lines, *self.after.get(stage, [])]
         cached = self.plan.cache
         if len(self.lowered.returns) > 1:
@@ -568,6 +658,15 @@ class _ForwardWriter:
             )
         lines.append(f"return {', '.join([name for _, name in self.plan.results])}, {_tuple_text(cached)}")
         return lines
+
+    def _unpacked(self, span: Span, trailing: str) -> list[str]:
+        """What a call gives at once, under the names of the results; `_` for one that falls away."""
+        named = {result.position: name for result, name in self.plan.results}
+        text = self.edits.rendered(span)
+        if text == f"({', '.join(named.get(position, 'None') for position in range(self.lowered.width))})":
+            return []
+        targets = [named.get(position, "_") for position in range(self.lowered.width)]
+        return f"{', '.join(targets)} = {text}{trailing}".split("\n")
 
     def _stages_before(self, stage: Stage) -> set[Stage]:
         """The stages that lie on the way to a return."""
@@ -587,8 +686,8 @@ class _ForwardWriter:
                     return True
                 seen += [
                     inner
-                    for part in ast.walk(statement)
-                    if isinstance(part, ast.stmt) and (inner := self.stages.get(span_of(self.module, part))) is not None
+                    for part in _running_on(statement)
+                    if (inner := self.stages.get(span_of(self.module, part))) is not None
                 ]
             return False
 
@@ -617,6 +716,24 @@ class _ForwardWriter:
         parts += [text(a) for a in node.args]
         parts += ["*", *(text(a) for a in node.kwonlyargs)] if node.kwonlyargs else []
         return ", ".join(parts)
+
+
+def _running_on(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """A statement and those inside it, without the arms of branches that leave the function."""
+    yield statement
+    for field in ("body", "orelse"):
+        inner: list[ast.stmt] = getattr(statement, field, [])
+        if inner and not isinstance(inner[-1], ast.Return | ast.Raise):
+            for one in inner:
+                yield from _running_on(one)
+
+
+class _Renaming(ast.NodeTransformer):
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name(self.names.get(node.id, node.id), node.ctx)
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 from flatgrad.emit.backward import BackwardText, Group, NestedText, backward_text, draft_backward
 from flatgrad.emit.docstrings import backward_docstring, forward_docstring, notes, table, title
@@ -12,15 +13,16 @@ from flatgrad.emit.forward import ForwardPlan, ForwardText, Labels, labels, numb
 from flatgrad.emit.libraries import functions_of
 from flatgrad.emit.names import Scope
 from flatgrad.emit.order import leaves
+from flatgrad.emit.pinning import pin_effects
 from flatgrad.emit.plan import FunctionPlan, FunctionText, ModulePlan
 from flatgrad.emit.residuals import Residuals
 from flatgrad.emit.schedule import schedule
 from flatgrad.emit.spell import Names
 from flatgrad.frontend.environment import Result
-from flatgrad.frontend.source import Module
+from flatgrad.frontend.source import Module, span_of
 from flatgrad.gates.declared import declared_paths
 from flatgrad.gates.entry import BY_PATH, OWN
-from flatgrad.ir.core import Call, Loop, Relation, Stage, Step, Value, bound_values, every_step
+from flatgrad.ir.core import Call, Loop, Relation, Span, Stage, Step, Value, bound_values, every_step
 
 
 def write_module(plan: ModulePlan) -> str:
@@ -165,7 +167,7 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
             for value in leaves(line, lines.folded):
                 uses[value] = uses.get(value, 0) + 1
     residuals = Residuals(lowered, names, scope, uses, {r.value: name for r, name in results if not r.name})
-    caches = _CacheNames(one, scope)
+    caches = _CacheNames(one, scope, plan)
     hints = {gradient: _hint(residuals, value) for gradient, value in one.backward.hints.items()}
     draft = draft_backward(
         lowered,
@@ -174,9 +176,10 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
         names,
         scope,
         caches.name,
-        lambda f: f"{f.removesuffix('_forward')}_backward",
+        lambda f: plan.callees[f].backward,
         hints,
     )
+    pin_effects(module, residuals, [call for call, _ in draft.calls])
     for value, node in residuals.steps.unchained():
         node.expression = ast.Name(value.name, ast.Load())  # type: ignore[attr-defined]
         residuals.kept.setdefault(value, []).append(node.expression)  # type: ignore[attr-defined]
@@ -196,15 +199,16 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
     prepared = _prepared(one, residuals, bound_at, versions.aside, found, text.calls)
     reversed_calls = dict(text.calls)
     calls = {
-        step: (f"{step.function.removesuffix('_forward')}_forward", reversed_calls[step])
+        step: (plan.callees[step.function], reversed_calls[step])
         for step in every_step(lowered.function.block)
         if isinstance(step, Call) and step in reversed_calls
     }
     plain = {
-        step: _plain_call(step)
+        step: plan.callees[step.function].plain
         for step in every_step(lowered.function.block)
         if isinstance(step, Call) and step not in reversed_calls
     }
+    calls |= {step: (plan.callees[step.function], "_") for step, text in plain.items() if not text}
     forward = write_forward(
         module,
         lowered,
@@ -228,13 +232,31 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
 
 
 class _CacheNames:
-    """The names of the caches of the calls: `affine_cache`."""
+    """The names of the caches of the calls: what the user calls them, or `affine_cache`."""
 
-    def __init__(self, one: FunctionPlan, scope: Scope) -> None:
+    def __init__(self, one: FunctionPlan, scope: Scope, plan: ModulePlan) -> None:
         self.scope = scope
+        self.names = {span: name for span, name in _user_caches(one, plan)}
 
     def name(self, call: Call) -> str:
-        return self.scope.take(f"{call.function.removesuffix('_forward')}_cache")
+        own = self.names.get(call.span) if call.span is not None else None
+        return own or self.scope.take(f"{call.function.removesuffix('_forward')}_cache")
+
+
+def _user_caches(one: FunctionPlan, plan: ModulePlan) -> Iterator[tuple[Span, str]]:
+    """The variables that the user's function keeps the caches of its calls in: `a, fc_cache = affine_forward(x, w)`."""
+    node = one.lowered.node
+    stored = Counter(p.id for p in ast.walk(node) if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Store))
+    spans = {step.span: step for step in every_step(one.lowered.function.block) if isinstance(step, Call)}
+    for statement in ast.walk(node):
+        match statement:
+            case ast.Assign(targets=[ast.Tuple(elts=[*_, ast.Name(id=name)]) as target], value=ast.Call() as value):
+                step = spans.get(span_of(plan.module, value))
+                if step is None or step.span is None or stored[name] > 1 or name in ("_", "cache"):
+                    continue
+                callee = plan.callees[step.function]
+                if len(target.elts) == callee.width and callee.positions == tuple(range(callee.width - 1)):
+                    yield step.span, name
 
 
 def _own_names(one: FunctionPlan) -> set[str]:
@@ -254,13 +276,6 @@ def _result_names(one: FunctionPlan, scope: Scope) -> tuple[tuple[Result, str], 
 
 def _hint(residuals: Residuals, value: Value) -> str:
     return f"d{residuals.described(value)}"
-
-
-def _plain_call(step: Call) -> str:
-    """How forward calls a function without differentiating it: a pair hands out its cache as well."""
-    if not step.function.endswith("_forward"):
-        return step.function
-    return f"{step.function}[0]" if len(step.outs) == 1 else f"{step.function}[:-1]"
 
 
 def _cached_names(
@@ -299,6 +314,7 @@ def _cached_names(
         if isinstance(step, Call) and step in caches and not any(steps.path(out) for out in step.outs):
             names.setdefault(caches[step], stage)
         if isinstance(step, Loop):
+            names |= {name: stage for name, filled in residuals.containers.items() if filled is step.stage}
             names |= dict.fromkeys(stores.get(step, []), stage)
             if step in steps.counters and not any(steps.path(out) for out in bound_values(step)):
                 names.setdefault(steps.counters[step], stage)

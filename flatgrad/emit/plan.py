@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flatgrad.differentiate.walk import Backward
+from flatgrad.emit.callee import Callee
 from flatgrad.emit.forward import ForwardText
 from flatgrad.frontend.claims import Claim
 from flatgrad.frontend.environment import Lowered
@@ -29,11 +31,12 @@ class FunctionPlan:
 
 @dataclass(frozen=True, slots=True)
 class ModulePlan:
-    """All that the module holds; `command`: the options that it was written with."""
+    """All that the module holds; `command`: the options that it was written with; `callees`: what is called, by name."""
 
     module: Module
     functions: tuple[FunctionPlan, ...]
     command: str
+    callees: Mapping[str, Callee]
 
 
 @dataclass(frozen=True, slots=True)

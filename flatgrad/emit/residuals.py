@@ -15,7 +15,7 @@ from flatgrad.differentiate.rules import refusal_at
 from flatgrad.emit.names import Scope, described, is_identifier
 from flatgrad.emit.spell import Names, literal, spell
 from flatgrad.emit.steps import Steps
-from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.environment import Element, Lowered
 from flatgrad.gates.entry import TABLE, has_effect
 from flatgrad.ir.core import (
     Branch,
@@ -70,6 +70,8 @@ class Residuals:
     preludes: dict[str, ast.expr] = field(default_factory=dict)
     apart: dict[Stage, Value] = field(default_factory=dict)
     copies: dict[Value, str] = field(default_factory=dict)
+    # Calls that forward makes on a line of their own, for their place in the order of effects alone.
+    lifted: dict[Value, str] = field(default_factory=dict)
     shape_only: set[Value] = field(default_factory=set)
     _producers: dict[Value, Step] = field(default_factory=dict)
     _pending: list[tuple[Relation, _Hole]] = field(default_factory=list)
@@ -85,6 +87,8 @@ class Residuals:
     upstream: dict[str, Value] = field(default_factory=dict)
     _shared: set[Value] = field(default_factory=set)
     steps: Steps = field(init=False)
+    # The user's own lists and dicts that are read, with the loops that fill them.
+    containers: dict[str, Stage] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.steps = Steps(self.lowered, self.scope)
@@ -117,6 +121,9 @@ class Residuals:
     def expression(self, value: Value) -> ast.expr:
         """A forward value, as backward writes it."""
         producer = self._producers.get(value)
+        element = self.lowered.elements.get(value)
+        if element is not None and self._keeps(element.container) and value not in self.lowered.overwritten:
+            return self._element(element)
         if self.steps.path(value) or self.steps.is_param(value):
             return self._of_step(value, producer)
         if isinstance(producer, Loop) and value is producer.count:
@@ -127,9 +134,12 @@ class Residuals:
             return spell(producer, self.operand, self.names)
         if self._has_name(value):
             return self._named(value)
+        written = self._written_out(value)
+        if written is not None:
+            return self._named(written)
         assert producer is not None
         inline = value in self.steps.inline and not any(arg in self.lowered.overwritten for arg in producer.operands())
-        if isinstance(producer, Relation) and inline:
+        if isinstance(producer, Relation) and inline and not has_effect(producer):
             # No line can be put into a conditional expression: the same arm of backward computes it once more.
             return _one_of(producer, value, spell(producer, self.operand, self.names))
         if isinstance(producer, Relation) and self.hoisted.get(value) is None and self._recomputed(value, 0):
@@ -143,7 +153,37 @@ class Residuals:
             return literal(operand)
         return self.expression(operand)
 
+    def _written_out(self, value: Value) -> Value | None:
+        """The array that holds a value as `np.exp(x, out=y)` has written it, as long as nothing else is written there."""
+        user = self._users.get(value)
+        if user is None or user.gate != "write" or user.args[1] is not value or "mode" in user.attrs:
+            return None
+        same = user.out.type.shape == value.type.shape and user.out.type.kind is Kind.ARRAY
+        whole = user.attrs["index"] == (Ellipsis,) and user.out not in self.lowered.overwritten
+        made = self._producers.get(value)
+        return user.out if same and whole and made is not None and made.span is None else None
+
     # Values of one round of a loop
+
+    def _keeps(self, container: str) -> bool:
+        """Whether the user's own list or dict is there at the end: its name is bound once."""
+        bound = [
+            part
+            for part in ast.walk(self.lowered.node)
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store) and part.id == container
+        ]
+        return len(bound) == 1
+
+    def _element(self, element: Element) -> ast.expr:
+        """What a loop of the user's own has collected: `hs[t - 1]`."""
+        loop = self.steps.loop_of(element.index)
+        assert loop.stage is not None
+        self.containers.setdefault(element.container, loop.stage)
+        index: ast.expr = ast.Name(self.steps.index_name(element.index), ast.Load())
+        if element.shift:
+            op = ast.Add() if element.shift > 0 else ast.Sub()
+            index = ast.BinOp(index, op, ast.Constant(abs(element.shift)))
+        return ast.Subscript(ast.Name(element.container, ast.Load()), index, ast.Load())
 
     def index_name(self, index: Value) -> str:
         return self.steps.index_name(index)
@@ -249,8 +289,14 @@ class Residuals:
 
     def described(self, value: Value) -> str:
         """What to call a part of an expression."""
-        producer = self._producers[value]
-        assert producer.stage is not None
+        element = self.lowered.elements.get(value)
+        if element is not None:
+            return element.container.removesuffix("s") or element.container
+        producer = self._producers.get(value)
+        if isinstance(producer, Loop) and value in producer.outs and not value.name:
+            return self.described(producer.handed[producer.outs.index(value)])
+        if producer is None or producer.stage is None:
+            return value.name or "part"
         if isinstance(producer, Call):
             return producer.function
         if not isinstance(producer, Relation):
@@ -316,6 +362,12 @@ class Residuals:
         """A value of which only shape and dtype are read: it may have been written to."""
         if self.steps.path(value) or self.steps.is_param(value):
             return self.expression(value)
+        loop = self._producers.get(value)
+        if isinstance(loop, Loop) and value in loop.outs and not value.name:
+            # What a loop carries begins with the shape that it ends with, where that is known to stay.
+            init = loop.inits[loop.outs.index(value)]
+            if init.type.shape == value.type.shape and init.type.kind is Kind.ARRAY:
+                return self.like(init)
         handed = self.steps.handed_by(value, self._producers.get(value))
         if handed is not None and handed in self.steps.kept:
             # The last of what the rounds handed on is kept anyway.

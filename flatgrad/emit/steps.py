@@ -132,6 +132,9 @@ class Steps:
     def is_index(self, value: Value) -> bool:
         return value in self._params and self._params[value][1] < 0
 
+    def loop_of(self, index: Value) -> Loop:
+        return self._params[index][0]
+
     def index_name(self, index: Value) -> str:
         if index not in self._indices:
             loop = self._params[index][0]

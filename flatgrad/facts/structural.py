@@ -115,6 +115,8 @@ def _read(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Ty
 
 def _write(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
     base = operand_type(relation.args[0], type_of)
+    if relation.attrs.get("collects"):
+        return _list_of(operand_type(relation.args[1], type_of), label)
     return Type(Kind.ARRAY if base.shape.least_rank or base.kind is Kind.ARRAY else base.kind, base.dtype, base.shape)
 
 
@@ -173,6 +175,32 @@ def _item(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Ty
     return Type.open(label)
 
 
+def _collection(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """A list that a loop fills, taken for an array of its elements: how many there will be is open."""
+    if not relation.args:
+        return Type(Kind.OTHER, DType.NONE, SCALAR)
+    return _list_of(operand_type(relation.args[0], type_of), label)
+
+
+def _list_of(element: Type, label: str) -> Type:
+    shape = element.shape
+    return Type(Kind.OPEN, element.dtype, Shape((Dim.symbol(f"{label}.length"), *shape.front), shape.middle, shape.back))
+
+
+def _stacked(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """`stacked(hs, axis=1)`: an array of the elements of a list."""
+    whole, axis = operand_type(relation.args[0], type_of), relation.attrs["axis"]
+    shape = solver.grow_front(whole.shape, 1)
+    assert isinstance(axis, int)
+    if axis and shape.dims is not None:
+        dims = list(shape.dims)
+        dims.insert(axis if axis > 0 else len(dims) + axis, dims.pop(0))
+        shape = Shape(tuple(dims))
+    elif axis:
+        shape = Shape.unknown(label)
+    return Type(Kind.ARRAY, whole.dtype, shape)
+
+
 def _dict_of(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
     return Type(Kind.DICT, DType.OPEN, Shape.unknown(label))
 
@@ -181,6 +209,8 @@ _RULES: dict[str, Callable[[Relation, TypeOf, Solver, str], Type]] = {
     "alias": _alias,
     "opaque": _opaque,
     "item": _item,
+    "collection": _collection,
+    "stacked": _stacked,
     "dict_of": _dict_of,
     "item_add": _update,
     "copy_of": _alias,

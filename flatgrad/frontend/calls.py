@@ -336,8 +336,14 @@ class CallLowering(ClosureLowering):
                     "a helper that writes into what it is given is not understood yet",
                     "let it write into a copy",
                 )
-            self.emit(Call(outs, name, ordered, None, place), view=shares)
-        return outs[0] if len(outs) == 1 else Structure(outs, False, self._span(node))
+            self.emit(Call(outs, name, ordered, None, place, callee.effects), view=shares)
+        if callee.width == 1:
+            return outs[0]
+        # What is left out of the results is the callee's own backward matter: a thing that can only be handed on.
+        items: list[Binding] = [Static(f"{OWN}.cache of {name}")] * callee.width
+        for result, out in zip(callee.results, outs, strict=True):
+            items[result.position] = out
+        return Structure(tuple(items), False, self._span(node))
 
     def _is_plain(self, bound: Binding) -> bool:
         """Whether an argument is a number, an array, or a display of constants, which is read as an array."""

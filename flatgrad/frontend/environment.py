@@ -80,7 +80,56 @@ class Closure:
         return "the lambda" if isinstance(self.node, ast.Lambda) else self.node.name
 
 
-Binding = Value | Literal | Structure | Dictionary | Static | Closure
+@dataclass(frozen=True, slots=True)
+class Element:
+    """Where forward keeps a value of a round anyway: `container[index + shift]`."""
+
+    container: str
+    index: Value
+    shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A list or a dict that a loop fills, one element a round.
+
+    Its elements are bound in the environment under names of their own: `last` to the one that was stored last, `before`
+    to the one before that and, of a list, `every` to all of them as one value.
+
+    Attributes:
+        first: the key of what the first round stores; None where it is not a constant.
+        offset: the key of what a round stores is its index and this.
+        index: the index of the round at hand, None behind the loop.
+        end: the text of the bound that the index does not reach.
+    """
+
+    name: str
+    is_list: bool
+    first: int | None
+    offset: int
+    index: Value | None
+    end: str
+    span: Span
+
+    @property
+    def last(self) -> str:
+        return f"{self.name}[-1]"
+
+    @property
+    def before(self) -> str:
+        return f"{self.name}[-2]"
+
+    @property
+    def every(self) -> str:
+        return f"{self.name}[:]"
+
+    @property
+    def stored(self) -> str:
+        """Bound once this round has stored its element."""
+        return f"{self.name}[stored]"
+
+
+Binding = Value | Literal | Structure | Dictionary | Static | Closure | Collected
 
 
 def values_of(binding: Binding) -> Iterator[Value]:
@@ -137,8 +186,11 @@ class Lowered:
         overwritten: for each value whose buffer is written to later, the first stage that does so.
         rewritten: for each stage that changes a buffer in place, the new value of that buffer.
         questions: for each in-place statement's target whose meaning hangs on scalar or array, the value before it.
+        elements: for each value that a loop collects, where.
         returns: for each return statement, the results as they stand there.
         covers: for the last statement of each group that is written over several, the groups that end there.
+        width: how many things the function returns, its own cache and gradients among them.
+        effects: running it does something besides: it draws at random, prints, or calls a function that does.
     """
 
     function: Function
@@ -152,7 +204,10 @@ class Lowered:
     questions: Mapping[Span, Value]
     notes: tuple[Diagnostic, ...]
     returns: Mapping[Stage, tuple[Result, ...]] = field(default_factory=dict)
+    elements: Mapping[Value, Element] = field(default_factory=dict)
     covers: Mapping[Stage, tuple[Cover, ...]] = field(default_factory=dict)
+    effects: bool = False
+    width: int = 1
 
 
 class Emit(Protocol):

@@ -72,6 +72,8 @@ class ExpressionLowering(ABC):
         # Whether the relations are thrown away: see `aside`.
         self.probing = False
         self._truths: set[Value] = set()
+        # Values that are shapes, in whole or in part.
+        self.shapes: set[Value] = set()
 
     # Entry points
 
@@ -279,6 +281,8 @@ class ExpressionLowering(ABC):
             self._index_arrays.add(out)
         if gate in _TRUTHS:
             self._truths.add(out)
+        if gate in ("shape", "subshape"):
+            self.shapes.add(out)
         entry = TABLE.get(gate)
         shares = view if view is not None else entry is not None and entry.view
         self.emit(Relation((out,), gate, operands, attrs, None, span), view=shares)
@@ -546,7 +550,7 @@ class ExpressionLowering(ABC):
 
     def is_shape(self, bound: Binding) -> bool:
         """Whether something is the shape of an array, the length of which the text does not tell."""
-        return isinstance(bound, Value) and bound in self._shapes
+        return isinstance(bound, Value) and bound in self.shapes
 
     def unpack(self, bound: Binding, count: int, node: ast.expr, starred: bool) -> tuple[Binding, ...]:
         """The elements of what is unpacked into `count` targets, none of them starred."""

@@ -43,6 +43,8 @@ MUTATORS = frozenset(
         "byteswap",
     )
 )
+# Methods of loggers, which change nothing that a name stands for.
+_SAYS = frozenset({"debug", "info", "warning", "warn", "error", "critical", "exception", "log"})
 # Callables that read a generator after they have returned.
 _LAZY = frozenset({"zip", "map", "filter", "enumerate", "iter", "chain", "islice", "product", "cycle", "starmap"})
 
@@ -168,6 +170,8 @@ def _changed(part: ast.AST) -> Iterator[str]:
             yield name
         case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Attribute(ctx=ast.Store() | ast.Del()):
             yield from _root(part)
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=method))) if method in _SAYS:
+            pass
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=receiver, attr=method), args=args)):
             # `np.add.at(dx, i, v)` and `np.put(x, i, v)` change what they are given, `hs.append(h)` does not.
             for changed in [receiver] if method in MUTATORS - {"put"} else [receiver, *args[:1]]:
@@ -239,6 +243,29 @@ def _bound(statements: Iterable[ast.AST]) -> Iterator[str]:
 def bound_names(statements: Sequence[ast.stmt]) -> Names:
     """The names that statements bind, nested statements included, those that they only change in place not."""
     return frozenset(_bound(statements))
+
+
+# What stands where
+
+
+def own_statements(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements and those inside them in the order of the text, without the bodies of nested functions."""
+    for statement in statements:
+        yield statement
+        yield from own_statements(statements_inside(statement))
+
+
+def statements_inside(statement: ast.stmt) -> list[ast.stmt]:
+    """The statements right inside a statement, none for a nested function or class."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return []
+    found: list[ast.stmt] = []
+    for part in ast.iter_child_nodes(statement):
+        if isinstance(part, ast.stmt):
+            found.append(part)
+        elif isinstance(part, ast.ExceptHandler | ast.match_case):
+            found += part.body
+    return found
 
 
 # The flow, backwards

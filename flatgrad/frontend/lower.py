@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from flatgrad.diagnostics import Refused
-from flatgrad.frontend.environment import Dictionary, Lowered, Poison, Result, Structure
+from flatgrad.frontend.effects import EffectLowering, writes_out
+from flatgrad.frontend.environment import Dictionary, Lowered, Poison, Result, Static, Structure
 from flatgrad.frontend.liveness import live_after
-from flatgrad.frontend.regions import RegionLowering
 from flatgrad.frontend.source import Module, span_of
-from flatgrad.ir.core import Block, Function, Literal, Span, Stage, Type, Value
+from flatgrad.gates.entry import has_effect
+from flatgrad.ir.core import Block, Function, Literal, Span, Stage, Type, Value, every_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,12 @@ def lower(node: ast.FunctionDef, context: Context) -> Lowered:
     return _FunctionLowering(node, context).run()
 
 
-class _FunctionLowering(RegionLowering):
+class _FunctionLowering(EffectLowering):
     def __init__(self, node: ast.FunctionDef, context: Context) -> None:
         super().__init__(context, live_after(node))
         self.node = node
         self.returns: dict[Stage, tuple[Result, ...]] = {}
+        self.width = 1
 
     def run(self) -> Lowered:
         params = self._parameters()
@@ -76,6 +78,9 @@ class _FunctionLowering(RegionLowering):
             rewritten=self.rewritten,
             questions=self.questions,
             notes=tuple(self.expressions.notes),
+            elements=self.elements,
+            width=self.width,
+            effects=self.says or any(has_effect(step) for step in every_step(block)),
         )
 
     def _results(self, found: tuple[Value, ...]) -> tuple[Result, ...]:
@@ -99,6 +104,8 @@ class _FunctionLowering(RegionLowering):
             case ast.If(test=test) | ast.Assert(test=test):
                 # A check of the user's own stays where it is, and changes no value.
                 self._read_names(test)
+            case ast.Assign(targets=[ast.Name() as target], value=ast.Call() as call) if writes_out(call):
+                self.write_out(call, target)
             case ast.Assign(targets=targets, value=value):
                 bound = self.expressions.lower(value)
                 for target in targets:
@@ -113,14 +120,12 @@ class _FunctionLowering(RegionLowering):
                 self.environment[name] = self.expressions.define(statement)
             case ast.Pass() | ast.Expr(value=ast.Constant()) | ast.Raise():
                 pass
-            case ast.Expr(value=ast.Call()):
-                self.error(
-                    "FG030",
-                    "a call as a statement is not understood",
-                    statement,
-                    "what it changes is not known to flatgrad",
-                    "assign its result to a name, or leave the call out of the function",
-                )
+            case ast.Expr(value=ast.Call()) if self.append(statement):
+                pass
+            case ast.Expr(value=ast.Call() as call):
+                self.call_statement(call)
+            case ast.Delete(targets=targets):
+                self.delete(statement, targets)
             case _:
                 self._unsupported(statement)
 
@@ -143,7 +148,7 @@ class _FunctionLowering(RegionLowering):
                     f"{len(results)} results here, {len(other)} elsewhere",
                     statement,
                     "",
-                    "return the same results on every way",
+                    _SAME_RESULTS,
                 )
         self.returns[stage] = results
         return tuple(result.value for result in results)
@@ -185,8 +190,14 @@ class _FunctionLowering(RegionLowering):
     def _return(self, statement: ast.Return, node: ast.expr | None) -> tuple[Result, ...] | None:
         if node is None:
             return None
+        handed = self.expressions.lower(node) if isinstance(node, ast.Call) else None
+        if isinstance(node, ast.Call) and isinstance(handed, Structure) and not handed.is_list:
+            return self._handed_on(handed, node)
         elements = node.elts if isinstance(node, ast.Tuple) else [node]
         several = isinstance(node, ast.Tuple)
+        if self.width not in (1, len(elements)) and any(self._hands_on(other) for other in self.returns):
+            self.error("FG061", f"{len(elements)} things here, {self.width} elsewhere", statement, "", _SAME_RESULTS)
+        self.width = len(elements)
         results: list[Result] = []
         for position, element in enumerate(elements):
             if several and self._is_own_backward_matter(element):
@@ -197,7 +208,7 @@ class _FunctionLowering(RegionLowering):
                     "taken for the function's own cache or gradients",
                 )
                 continue
-            bound = self.expressions.lower(element)
+            bound = handed or self.expressions.lower(element)
             if isinstance(bound, Structure) and not bound.is_list:
                 self.error(
                     "FG061", "several results under one name", element, "", "name them: `a, b = ...; return a, b`"
@@ -223,12 +234,32 @@ class _FunctionLowering(RegionLowering):
             )
         return tuple(results)
 
+    def _hands_on(self, stage: Stage) -> bool:
+        """Whether a `return` hands on what a call gives at once."""
+        return any(
+            isinstance(part, ast.Return) and isinstance(part.value, ast.Call) and span_of(self.module, part) == stage.span
+            for part in ast.walk(self.node)
+        )
+
+    def _handed_on(self, handed: Structure, node: ast.Call) -> tuple[Result, ...] | None:
+        """`return affine(x, w)`: the results of another function, its cache left out."""
+        if self.returns and self.width != len(handed.items):
+            self.error("FG061", f"{len(handed.items)} things here, {self.width} elsewhere", node, "", _SAME_RESULTS)
+        self.width = len(handed.items)
+        span = span_of(self.module, node)
+        kept = [(k, item) for k, item in enumerate(handed.items) if isinstance(item, Value)]
+        others = [item for item in handed.items if not isinstance(item, Value | Static)]
+        if others or not kept:
+            self.error("FG061", "several results under one name", node, "", "name them: `a, b = ...; return a, b`")
+            return ()
+        return tuple(Result(item, "", span, k) for k, item in kept if not isinstance(item, Poison))
+
     def _is_own_backward_matter(self, element: ast.expr) -> bool:
         if isinstance(element, ast.Tuple | ast.Dict | ast.List):
             return True
         if not isinstance(element, ast.Name):
             return False
-        if isinstance(self.environment.get(element.id), Structure | Dictionary):
+        if isinstance(self.environment.get(element.id), Structure | Dictionary | Static):
             return True
         params = {argument.arg for argument in self.node.args.args}
         return element.id in ("cache", "grads") or any(element.id in (f"d{p}", f"d_{p}", f"grad_{p}") for p in params)
@@ -245,6 +276,7 @@ class _FunctionLowering(RegionLowering):
         self.poison(statement)
 
 
+_SAME_RESULTS = "return the same results on every way"
 _STATEMENTS: dict[type[ast.stmt], str] = {
     ast.For: "a for loop",
     ast.While: "a while loop",

@@ -14,11 +14,12 @@ from typing import TypeVar
 
 from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.buffers import Buffers
+from flatgrad.frontend.collecting import CollectingLowering, Counting
 from flatgrad.frontend.entries import EntryLowering
-from flatgrad.frontend.environment import Binding, Closure, Dictionary, Poison, Static, Structure
+from flatgrad.frontend.environment import Binding, Closure, Collected, Dictionary, Element, Poison, Static, Structure
 from flatgrad.frontend.liveness import assigned_names, read_before_bound
 from flatgrad.frontend.source import dotted_path, span_of, stage_text
-from flatgrad.frontend.statements import StatementLowering, Surroundings
+from flatgrad.frontend.statements import Surroundings
 from flatgrad.frontend.trees import is_poisoned, leaves, rebuilt, same_form
 from flatgrad.ir.core import Block, Branch, Literal, Loop, Operand, Relation, Span, Stage, Step, Type, Value
 
@@ -27,6 +28,8 @@ V = TypeVar("V")
 
 # How often a loop is read again because it hands on more than was known of it.
 MOST_TRIALS = 8
+# What makes an array of a list of arrays of one shape.
+STACKED = frozenset({"numpy.array", "numpy.asarray", "numpy.stack", "builtins.sum"})
 ZERO, ONE = Literal(0, "0"), Literal(1, "1")
 UNBOUND = Literal(None, "None")
 
@@ -45,7 +48,7 @@ class _Rounds:
     backwards: bool = False
 
 
-class RegionLowering(StatementLowering):
+class RegionLowering(CollectingLowering):
     """Lowers statements with their control flow; `statement` and `returned` are the function's own business."""
 
     def __init__(self, context: Surroundings, live: Mapping[ast.stmt, frozenset[str]]) -> None:
@@ -109,6 +112,7 @@ class RegionLowering(StatementLowering):
             self.error("FG031", "code that is never reached", rest[0], "", "remove it")
 
     def _end_of_round(self, last: bool) -> tuple[Value, ...]:
+        self.close_round()
         names, breaks = self.loops[-1]
         handed = [value for name in names for value in self._values(self.environment[name])]
         if breaks:
@@ -334,10 +338,14 @@ class RegionLowering(StatementLowering):
             if rounds is None:
                 self.poison(statement)
                 return
+        collected = self.collect(statement.body, self._counting(statement, rounds))
         carried = self._carried(statement, live)
         if carried is None:
             self.poison(statement)
             return
+        carried += collected
+        collecting = self.collecting
+        self.collecting = frozenset(collected)
         breaks = has_break(statement.body)
         forms: dict[str, Binding] = {}
         inits: list[Value] = []
@@ -359,6 +367,7 @@ class RegionLowering(StatementLowering):
                 forms[name] = self.environment[name]
                 inits += self._values(forms[name])
                 feedback += tuple(self.buffers.of(init) for init in inits[len(feedback) :])
+        self.collecting = collecting
         if loop is None:
             self.poison(statement)
             return
@@ -367,7 +376,7 @@ class RegionLowering(StatementLowering):
         outs = iter(loop.outs)
         bound = dict.fromkeys(assigned_names(statement.body))
         for name in bound:
-            if name not in forms:
+            if name not in forms and not isinstance(self.environment.get(name), Collected):
                 self.environment.pop(name, None)
         for name, form in forms.items():
             self.environment[name] = rebuilt(form, outs)
@@ -384,12 +393,25 @@ class RegionLowering(StatementLowering):
         found += sorted(name for name in changed - self.environment.keys() if name in live)
         for name in found:
             binding = self.environment.get(name)
+            if isinstance(binding, Collected):
+                continue
             if binding is not None and is_poisoned(binding):
                 return None
             if binding is not None and leaves(binding) is None:
                 self.error("FG030", f"{name} is changed in a loop", statement, "it is no number and no array", "")
                 return None
-        return found
+        return [name for name in found if not isinstance(self.environment.get(name), Collected)]
+
+    def _counting(self, statement: ast.For | ast.While, rounds: _Rounds | None) -> Counting:
+        if rounds is None or rounds.backwards or rounds.bounds[2] is not ONE:
+            return Counting(None, 0 if rounds is None else None, "")
+        name = self._index_name(rounds)
+        start = rounds.bounds[0]
+        first = start.value if isinstance(start, Literal) and isinstance(start.value, int) else None
+        end = ""
+        if isinstance(statement, ast.For) and isinstance(statement.iter, ast.Call) and statement.iter.args:
+            end = ast.unparse(statement.iter.args[1 if len(statement.iter.args) > 1 else 0])
+        return Counting(name or None, first, end)
 
     def _round(
         self,
@@ -423,6 +445,7 @@ class RegionLowering(StatementLowering):
             self.stage = stage
             if rounds is not None:
                 self._bind_targets(rounds, index)
+            self.open_round(index)
             self.loops.append((tuple(forms), breaks))
             errors = len(self.errors)
             handed = self.block(statement.body)
@@ -577,6 +600,7 @@ class RegionLowering(StatementLowering):
             self.buffers.copy(),
             dict(self.rewritten),
             dict(self.questions),
+            dict(self.elements),
             set(self.kept_unnamed),
             list(self.expressions.notes),
         )
@@ -587,6 +611,7 @@ class RegionLowering(StatementLowering):
         _refill(self.names, state.names)
         _refill(self.rewritten, state.rewritten)
         _refill(self.questions, state.questions)
+        _refill(self.elements, state.elements)
         self.stages[:] = state.stages
         self.kept_unnamed.clear()
         self.kept_unnamed.update(state.kept_unnamed)
@@ -605,6 +630,7 @@ class _State:
     buffers: Buffers
     rewritten: dict[Stage, Value]
     questions: dict[Span, Value]
+    elements: dict[Value, Element]
     kept_unnamed: set[Value]
     notes: list[Diagnostic]
 
@@ -620,6 +646,28 @@ class _Branching(EntryLowering):
     def __init__(self, around: RegionLowering) -> None:
         super().__init__(around)
         self.around = around
+
+    def _subscript(self, node: ast.Subscript, value: ast.expr, index: ast.expr) -> Binding:
+        collected = self.environment.get(value.id) if isinstance(value, ast.Name) else None
+        if isinstance(collected, Collected):
+            return self.around.element(collected, index, node)
+        return super()._subscript(node, value, index)
+
+    def call(self, node: ast.Call) -> Binding:
+        first = node.args[0] if node.args else None
+        collected = self.environment.get(first.id) if isinstance(first, ast.Name) else None
+        path = self._path(node.func)
+        if isinstance(collected, Collected) and path in STACKED and len(node.args) == 1:
+            return self.around.stacked(collected, node, str(path))
+        return super().call(node)
+
+    def as_operand(self, bound: Binding, node: ast.expr) -> Operand:
+        if isinstance(bound, Collected):
+            every = self.environment.get(bound.every)
+            if isinstance(every, Value) and bound.index is None:
+                return every
+            return self.error("FG030", f"all of {bound.name} at once is not understood here", node)
+        return super().as_operand(bound, node)
 
     def branch(self, node: ast.IfExp) -> Binding:
         return self.around.conditional(node)
@@ -670,7 +718,11 @@ def _labels(forms: Mapping[str, Binding]) -> Iterator[str]:
         found = leaves(form)
         assert found is not None
         plain = isinstance(form, Value | Literal)
+        collected = name.endswith("]")
         for leaf in found:
+            if collected:
+                yield name[:-3] if name.endswith("[:]") else ""
+                continue
             yield name if plain else (leaf.name if isinstance(leaf, Value) else "")
 
 

@@ -39,15 +39,18 @@ from flatgrad.frontend.library_effects import (
     VIEWS,
     WRITERS,
 )
-from flatgrad.frontend.liveness import MUTATORS, arguments, bound_names, reads, root_name
+from flatgrad.frontend.liveness import MUTATORS, arguments, bound_names, own_statements, reads, root_name, stores
 from flatgrad.frontend.source import Module, dotted_path
 
-# A piece of memory: the expression or the statement that makes it, or the parameter or outer variable that names it.
-Memory = ast.AST | str
+# A piece of memory: the expression or the statement that makes it, one of several results of a call, or the parameter
+# or outer variable that names it.
+Memory = ast.AST | tuple[ast.AST, int] | str
 Pieces = frozenset[Memory]
 NOTHING: Pieces = frozenset()
 
 Function = ast.FunctionDef | ast.Lambda
+# Operators that lists and dicts have not.
+_ARITHMETIC = (ast.Sub, ast.Div, ast.Pow, ast.MatMult)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +92,13 @@ class _Summary:
     """What a call does: the variables of the callee that it changes, those that each of its results may share.
 
     `shared` has one entry for each element of the tuple that the function returns, or one entry if `several` is False.
+    Results of one number in `groups` may share what the function has made, which is `plain` if it holds nothing.
     """
 
     changed: frozenset[str]
     shared: tuple[frozenset[str], ...]
+    groups: tuple[int, ...]
+    plain: frozenset[int]
     several: bool
     outside: bool
 
@@ -129,7 +135,7 @@ class Sharing:
         self.body: list[ast.stmt] = [ast.Return(node.body)] if isinstance(node, ast.Lambda) else node.body
         own = {argument.arg for argument in arguments(node.args)}
         self.parameters = frozenset(own | around)
-        self.locals = self.parameters | bound_names(self.body)
+        self.locals = self.parameters | bound_names(self.body) | _comprehended(self.body)
         self.names: dict[str, set[Memory]] = {name: {name} for name in self.parameters}
         self.contents: dict[Memory, set[Memory]] = {}
         self._reading = (*reading, node)
@@ -140,11 +146,16 @@ class Sharing:
         self._arrays: set[Memory] = set(evident & self.parameters)
         for name in self.parameters - evident:
             self.contents[name] = {name}
-        self._statements = [part for statement in self.body for part in _nested(statement)]
+        self._statements = list(own_statements(self.body))
         size = -1
         while size != (size := self._size()):
             for statement in self._statements:
                 self._run(statement, _Seen())
+
+    @property
+    def methods(self) -> list[ast.FunctionDef]:
+        """The methods of the class that the function stands in."""
+        return [] if self._class is None else [one for one in self._class.body if isinstance(one, ast.FunctionDef)]
 
     def reach(self, name: str) -> Pieces:
         """The memory that can be read through a name."""
@@ -180,12 +191,12 @@ class Sharing:
         for place in places - self._arrays:
             self.contents.setdefault(place, set()).update(pieces)
 
-    def _array(self, node: ast.AST) -> Pieces:
+    def _array(self, node: Memory) -> Pieces:
         """New memory that holds numbers only."""
         self._arrays.add(node)
         return frozenset((node,))
 
-    def _holder(self, node: ast.AST, pieces: Pieces) -> Pieces:
+    def _holder(self, node: Memory, pieces: Pieces) -> Pieces:
         """New memory that holds other memory."""
         self._put(frozenset((node,)), pieces)
         return frozenset((node,))
@@ -330,7 +341,10 @@ class Sharing:
             case ast.Starred(value=value):
                 return self._parts(self.value(value, seen))
             case ast.BinOp(left=left, op=op, right=right):
-                operands = self.value(left, seen) | self.value(right, seen)
+                sides = self.value(left, seen), self.value(right, seen)
+                operands = sides[0] | sides[1]
+                if any(side and side <= self._arrays for side in sides):
+                    return self._array(node)
                 if isinstance(op, ast.Add | ast.Mult | ast.BitOr) and self._holds(operands):
                     # Lists and dicts: what they hold goes into the new one. A product of arrays is the usual thing.
                     listed = isinstance(op, ast.Mult) and not any(isinstance(one, DISPLAYS) for one in operands)
@@ -539,9 +553,10 @@ class Sharing:
             seen.targets += named.get(name, [ast.Name(name, ast.Load())])
         seen.outside |= summary.outside
         results: list[Pieces] = []
-        for names in summary.shared:
+        for names, group in zip(summary.shared, summary.groups, strict=True):
             held = frozenset(piece for name in names for piece in pieces.get(name, ()))
-            results.append((self._holder(node, held) | held) if held else self._array(node))
+            made: Memory = (node, group) if summary.several else node
+            results.append(held | (self._array(made) if group in summary.plain else self._holder(made, held | {made})))
         if not summary.several:
             return results
         if len(results) == 1:  # a tuple of one
@@ -565,19 +580,32 @@ def _summary(inner: Sharing) -> _Summary:
     for statement in inner._statements:
         effects = inner.effects(statement)
         changed |= {piece for piece in effects.changed if isinstance(piece, str)}
-        outside |= effects.outside and not isinstance(statement, ast.Nonlocal)
+        outside |= effects.outside
         if isinstance(statement, ast.Return) and statement.value is not None:
             returned.append(statement.value)
 
-    def shared(nodes: Sequence[ast.expr]) -> frozenset[str]:
-        pieces = inner._reach(inner._all(nodes, _Seen()))
-        return frozenset(piece for piece in pieces if isinstance(piece, str))
+    def reached(nodes: Sequence[ast.expr]) -> Pieces:
+        return inner._reach(inner._all(nodes, _Seen()))
 
     rows = [one.elts for one in returned if isinstance(one, ast.Tuple)]
     even = len(rows) == len(returned) and len({len(row) for row in rows}) == 1
     if even and not any(isinstance(one, ast.Starred) for row in rows for one in row):
-        return _Summary(frozenset(changed), tuple(map(shared, zip(*rows, strict=True))), True, outside)
-    return _Summary(frozenset(changed), (shared(returned),), False, outside)
+        results = [reached(column) for column in zip(*rows, strict=True)]
+    else:
+        even, results = False, [reached(returned)]
+    groups: list[int] = []
+    for position, pieces in enumerate(results):
+        together = {groups[one] for one in range(position) if not pieces.isdisjoint(results[one])}
+        first = min(together, default=position)
+        groups = [first if group in together else group for group in groups] + [first]
+    shared = tuple(frozenset(piece for piece in pieces if isinstance(piece, str)) for pieces in results)
+    holding = {
+        group
+        for group, pieces in zip(groups, results, strict=True)
+        if any(piece not in inner._arrays for piece in pieces if not isinstance(piece, str))
+    }
+    plain = frozenset(groups) - holding
+    return _Summary(frozenset(changed), shared, tuple(groups), plain, even, outside)
 
 
 def _around(callee: Function, known: Known, outer: Sharing) -> frozenset[str]:
@@ -601,7 +629,7 @@ def _matched(node: ast.Call, callee: Function, receiver: ast.expr | None) -> dic
 def _local_functions(body: Sequence[ast.stmt]) -> Mapping[str, Function]:
     """Names that are bound once, to a nested function or a lambda."""
     found: dict[str, Function | None] = {}
-    for statement in (part for one in body for part in _nested(one)):
+    for statement in own_statements(body):
         match statement:
             case ast.FunctionDef(name=name):
                 found[name] = None if name in found else statement
@@ -617,18 +645,6 @@ def _stored(node: ast.AST) -> list[str]:
     return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
 
 
-def _nested(statement: ast.stmt) -> list[ast.stmt]:
-    """A statement and those inside it, without the bodies of nested functions."""
-    found = [statement]
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return found
-    for part in ast.iter_child_nodes(statement):
-        inner = [part] if isinstance(part, ast.stmt) else getattr(part, "body", [])
-        if isinstance(part, ast.stmt | ast.ExceptHandler | ast.match_case):
-            found += [one for each in inner for one in _nested(each)]
-    return found
-
-
 def _class_of(node: Function, module: Module) -> ast.ClassDef | None:
     for statement in module.tree.body:
         if isinstance(statement, ast.ClassDef) and node in statement.body:
@@ -640,10 +656,17 @@ def _is_static(node: ast.FunctionDef) -> bool:
     return any(isinstance(one, ast.Name) and one.id == "staticmethod" for one in node.decorator_list)
 
 
+def _comprehended(body: Sequence[ast.stmt]) -> frozenset[str]:
+    """The variables of comprehensions: taken for variables of the function, which may only say too much."""
+    parts = (part for statement in body for part in ast.walk(statement))
+    return frozenset(name for part in parts if isinstance(part, ast.comprehension) for name in stores(part.target))
+
+
 def _arrays(node: Function) -> frozenset[str]:
-    """Names that are used as only an array is."""
+    """Names that are used as only arrays and numbers are, which hold nothing."""
     found: set[str] = set()
     objects: set[str] = set()
+    copies: list[tuple[str, str]] = []
     for part in ast.walk(node):
         match part:
             case ast.Attribute(value=ast.Name(id=name), ctx=ast.Load(), attr=attribute) if attribute in OF_ARRAYS:
@@ -653,8 +676,23 @@ def _arrays(node: Function) -> frozenset[str]:
                     isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Load) and part.attr in ARRAY_ATTRIBUTES
                 ):
                     objects.add(name)
-            case ast.BinOp(left=left, op=ast.MatMult(), right=right):
+            case ast.BinOp(left=left, op=op, right=right) if isinstance(op, _ARITHMETIC):
                 found |= {one.id for one in (left, right) if isinstance(one, ast.Name)}
+            case ast.AugAssign(target=ast.Name(id=name), op=op) if isinstance(op, _ARITHMETIC):
+                found.add(name)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Name(id=name)):
+                found.add(name)
+            case ast.Compare(left=ast.Name(id=name), ops=[ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()]):
+                found.add(name)
+            case ast.Assign(
+                targets=[ast.Name(id=one)],
+                value=ast.Name(id=other) | ast.Call(func=ast.Attribute(value=ast.Name(id=other), attr="copy")),
+            ):
+                copies.append((one, other))
+    for _ in copies:
+        for one, other in copies:
+            if one in found and one not in objects:
+                found.add(other)
     return frozenset(found - objects)
 
 

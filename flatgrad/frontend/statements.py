@@ -14,7 +14,9 @@ from flatgrad.frontend.calls import CallLowering
 from flatgrad.frontend.environment import (
     Binding,
     Closure,
+    Collected,
     Dictionary,
+    Element,
     Lowered,
     Poison,
     Static,
@@ -75,6 +77,9 @@ class StatementLowering:
         self.rewritten: dict[Stage, Value] = {}
         self.questions: dict[Span, Value] = {}
         self.kept_unnamed: set[Value] = set()
+        # What the loop at hand collects in, and where the values are that it collects.
+        self.collecting: frozenset[str] = frozenset()
+        self.elements: dict[Value, Element] = {}
         self.errors: list[Diagnostic] = []
         self.stage: Stage | None = None
         self.live: frozenset[str] = frozenset()
@@ -118,6 +123,14 @@ class StatementLowering:
                 self.kept_unnamed |= {one for one, count in counts.items() if count > 1 and not one.name}
                 for one, item in zip(targets, items, strict=True):
                     self.bind(one.value if isinstance(one, ast.Starred) else one, item, value)
+            case ast.Subscript(value=ast.Name(id=name)) if isinstance(
+                self.environment.get(name), Collected | Dictionary
+            ):
+                self.stored_at(target, self.environment[name], bound)
+            case ast.Subscript(value=ast.Subscript(value=ast.Name(id=name)) as element, slice=index) if isinstance(
+                self.environment.get(name), Collected | Dictionary
+            ):
+                self.written_inside(target, element, self.environment[name], index, bound)
             case ast.Subscript(value=ast.Name(id=name) as base, slice=index):
                 template = self.expressions.index(index)
                 if template is not None:
@@ -160,6 +173,8 @@ class StatementLowering:
         if isinstance(value, Poison):
             return value
         named = Value(name, value.type)
+        if value in self.expressions.shapes:
+            self.expressions.shapes.add(named)
         for position in range(len(self.body) - 1, -1, -1):
             step = self.body[position]
             if value in bound_values(step):
@@ -230,13 +245,16 @@ class StatementLowering:
 
     def _write(
         self,
-        target: ast.Subscript,
+        target: ast.expr,
         base: ast.Name,
         name: str,
         template: tuple[Attribute, ...],
         bound: Binding,
         span: Span | None = None,
+        mode: str = "",
     ) -> None:
+        """`name[template] = bound`. `mode`: added to what is there (`add`, `subtract`, where an element that the index
+        names twice is changed twice), or put on the `diagonal`."""
         if isinstance(self.environment.get(name), Structure):
             self.error(
                 "FG034", f"{name} is a list or a tuple, not an array", base, "", "make it an array: `np.array(...)`"
@@ -260,8 +278,9 @@ class StatementLowering:
             self.error("FG034", "this cannot be written into an array", target, "", "")
             return
         new = Value(name, Type.open(name))
+        attrs: dict[str, Attribute] = {"index": template, "mode": mode} if mode else {"index": template}
         self.emit(
-            Relation((new,), "write", (old, bound), {"index": template}, None, span or span_of(self.module, target)),
+            Relation((new,), "write", (old, bound), attrs, None, span or span_of(self.module, target)),
             view=False,
         )
         self._changes(base, name, old, new, always_array=True)
@@ -320,6 +339,14 @@ class StatementLowering:
                 )
         self.buffers.written(old, new, self.stage)
         self.rewritten[self.stage] = new
+
+    def stored_at(self, target: ast.Subscript, binding: Binding, bound: Binding) -> None:
+        raise NotImplementedError
+
+    def written_inside(
+        self, target: ast.Subscript, element: ast.Subscript, binding: Binding, index: ast.expr, bound: Binding
+    ) -> None:
+        raise NotImplementedError
 
     # Errors
 

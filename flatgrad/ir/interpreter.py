@@ -311,7 +311,10 @@ def _gate_result(gate: Gate, args: list[Any], attrs: Mapping[str, Any]) -> Any:
     into = bool(attrs.get("into")) and isinstance(args[0], np.ndarray) and not _is_group(gate)
     if into:
         values["_x"] = args[0].copy()
-    code = _code(spelling.text, frozenset(names | given), into, not _is_group(gate))
+    if gate.effect and "shape" in spelling.starred:
+        shape = given.get("shape")
+        values["_shape"] = shape if isinstance(shape, tuple) else () if shape is None else (shape,)
+    code = _code(spelling.text, frozenset(names | given), into, not _is_group(gate), gate.effect)
     scope = dict(_libraries("special." in spelling.text or "scipy." in spelling.text), **values)
     if not into:
         return eval(code, scope)
@@ -338,10 +341,10 @@ def _is_group(gate: Gate) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _code(text: str, given: frozenset[str], into: bool, is_call: bool) -> CodeType:
+def _code(text: str, given: frozenset[str], into: bool, is_call: bool, unpacks: bool = False) -> CodeType:
     """A spelling as code over `_x`, `_y`, ...; where it is one call, what is not given is left to its default."""
     tree = ast.parse(text, mode="eval")
-    body = (_Bound if is_call else _Renamed)(given).visit(tree.body)
+    body = (_Bound(given, unpacks) if is_call else _Renamed(given)).visit(tree.body)
     if not into:
         return compile(ast.fix_missing_locations(ast.Expression(body)), f"<gate {text}>", "eval")
     if not isinstance(body, ast.BinOp) or not isinstance(body.left, ast.Name):
@@ -363,6 +366,10 @@ class _Renamed(ast.NodeTransformer):
 class _Bound(_Renamed):
     """The same for one call, whose other arguments fall away."""
 
+    def __init__(self, given: frozenset[str], unpacks: bool) -> None:
+        super().__init__(given)
+        self.unpacks = unpacks
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         args: list[ast.expr] = []
         for arg in node.args:
@@ -374,8 +381,8 @@ class _Bound(_Renamed):
         return ast.Call(self.visit(node.func), args, keywords)
 
     def _unpacked(self, arg: ast.expr, name: str) -> bool:
-        """`*xs` is unpacked; `*shape` is one tuple, or one number."""
-        return isinstance(arg, ast.Starred) and name == "xs"
+        """`*xs` is unpacked; `*shape` is one tuple, or one number, but for draws: `rand(*shape)`."""
+        return isinstance(arg, ast.Starred) and (name == "xs" or self.unpacks)
 
 
 @lru_cache(maxsize=2)
@@ -405,7 +412,17 @@ def _written(args: list[Any], attrs: Mapping[str, Any]) -> Any:
     base, value = args
     new = copy.copy(base) if isinstance(base, list) else np.array(base)
     index = attrs["index"]
-    new[index[0] if len(index) == 1 else index] = value
+    match attrs.get("mode"):
+        case None:
+            new[index[0] if len(index) == 1 else index] = value
+        case "diagonal":
+            np.fill_diagonal(new, value)
+        case "add":
+            np.add.at(new, index, value)
+        case "subtract":
+            np.subtract.at(new, index, value)
+        case mode:
+            raise CannotEvaluate(f"write knows no mode {mode}")
     return new
 
 

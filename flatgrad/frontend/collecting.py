@@ -1,0 +1,306 @@
+"""Lists and dicts that a loop fills, one element a round: `hs.append(h)`, `hs[t] = h`.
+
+What the next round reads of them is what the last one stored, so that is carried like any other value. What comes after
+the loop reads either the last element, or all of them: a list stands for an array of its elements then.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from flatgrad.frontend.environment import Binding, Collected, Dictionary, Element, Poison, Structure
+from flatgrad.frontend.source import span_of
+from flatgrad.frontend.statements import StatementLowering
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Type, Value
+
+UNBOUND = Literal(None, "None")
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What a loop counts with: the name of its index, and where it begins and ends; None and '' where that is open."""
+
+    index: str | None
+    start: int | None
+    end: str
+
+
+class CollectingLowering(StatementLowering):
+    """Lowers what loops collect."""
+
+    # Before and after a loop
+
+    def collect(self, statements: Sequence[ast.stmt], counting: Counting) -> list[str]:
+        """Make ready for what the rounds of a loop collect; the names that are carried for it."""
+        names: list[str] = []
+        for name, binding in list(self.environment.items()):
+            if not isinstance(binding, Dictionary) and not (isinstance(binding, Structure) and binding.is_list):
+                continue
+            offset = _offset(name, statements, counting, binding)
+            if offset is not None:
+                names += self._begin(name, binding, offset, counting)
+        return names
+
+    def _begin(self, name: str, binding: Structure | Dictionary, offset: int, counting: Counting) -> list[str]:
+        is_list = isinstance(binding, Structure)
+        first = None if counting.start is None else counting.start + offset
+        known: dict[object, Binding] = {}
+        if isinstance(binding, Dictionary):
+            known = dict(binding.items)
+        else:
+            first = len(binding.items)
+            known = dict(enumerate(binding.items))
+        collected = Collected(name, is_list, first, offset, None, counting.end, binding.span)
+        carried = [collected.last, collected.before]
+        for back, entry in enumerate(carried, 1):
+            found = known.get(first - back) if first is not None else None
+            value = (
+                found if isinstance(found, Value) else self.constant(found if isinstance(found, Literal) else UNBOUND)
+            )
+            # Its own identity: an element that has a name is not changed with it.
+            self.environment[entry] = value
+        if is_list and all(isinstance(item, Value | Literal) for item in known.values()):
+            every = Value(name, Type.open(name))
+            items = tuple(item for item in known.values() if isinstance(item, Value | Literal))
+            self.emit(Relation((every,), "collection", items), view=False)
+            self.environment[collected.every] = every
+            carried.append(collected.every)
+        self.environment[name] = collected
+        return carried
+
+    def open_round(self, index: Value) -> None:
+        """The collections at the head of a round."""
+        for name, binding in list(self.environment.items()):
+            if isinstance(binding, Collected) and binding.last in self.collecting:
+                self.environment[name] = replace(binding, index=index)
+                self.environment.pop(binding.stored, None)
+                value = self.environment[binding.last]
+                if isinstance(value, Value) and binding.first is not None:
+                    self.elements[value] = Element(name, index, binding.offset - 1)
+
+    def close_round(self) -> None:
+        """What a round has stored goes to all that the loop collects."""
+        for binding in list(self.environment.values()):
+            if not isinstance(binding, Collected) or binding.index is None or binding.stored not in self.environment:
+                continue
+            every, value = self.environment.get(binding.every), self.environment[binding.last]
+            if not isinstance(every, Value) or not isinstance(value, Value):
+                continue
+            place: Attribute = binding.index
+            if binding.first:
+                place = Value("", Type.open("place"))
+                count = Literal(binding.first, str(binding.first))
+                self.emit(Relation((place,), "add", (binding.index, count)), view=False)
+            new = Value(every.name, Type.open(every.name))
+            self.emit(Relation((new,), "write", (every, value), {"index": (place,), "collects": True}), view=False)
+            self.buffers.joined(new, (every, value))
+            self.environment[binding.every] = new
+
+    # Behind a loop
+
+    def stacked(self, binding: Collected, node: ast.Call, path: str) -> Binding:
+        """`np.stack(hs, axis=1)`, `np.array(hs)`, `sum(losses)`"""
+        every = self.expressions.as_operand(binding, node)
+        if not isinstance(every, Value) or isinstance(every, Poison):
+            return every
+        span = span_of(self.module, node)
+        out = Value("", Type.open(binding.name))
+        if path == "builtins.sum":
+            attrs: dict[str, Attribute] = {"axis": 0, "dtype": None, "keepdims": False}
+            self.emit(Relation((out,), "sum", (every,), attrs, None, span), view=False)
+            return out
+        axes = [self.expressions.static(self.expressions.lower(k.value)) for k in node.keywords if k.arg == "axis"]
+        axis = axes[0].value if axes and axes[0] is not None else 0
+        if len(axes) != len(node.keywords) or not isinstance(axis, int):
+            self.error("FG023", f"this form of {ast.unparse(node.func)} is not understood for a list", node, "", "")
+            return Poison.at()
+        self.emit(Relation((out,), "stacked", (every,), {"axis": axis}, None, span), view=False)
+        return out
+
+    # In a round
+
+    def append(self, statement: ast.Expr) -> bool:
+        """`hs.append(h)`; False for any other call."""
+        match statement.value:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[argument], keywords=[]):
+                binding = self.environment.get(name)
+                if isinstance(binding, Structure) and binding.is_list:
+                    item = self.expressions.lower(argument)
+                    longer = replace(binding, items=(*binding.items, item))
+                    self.kept_unnamed |= {item} if isinstance(item, Value) and not item.name else set()
+                    for other, bound in self.environment.items():
+                        if bound is binding:
+                            self.environment[other] = longer
+                    return True
+                if isinstance(binding, Collected) and binding.is_list and binding.index is not None:
+                    self.store(binding, self.expressions.operand(argument), argument)
+                    return True
+                if isinstance(binding, Collected):
+                    self.error("FG030", f"{name} is appended to again", statement, "", "collect in another list")
+                    return True
+        return False
+
+    def store(self, binding: Collected, value: Operand, node: ast.expr) -> None:
+        if isinstance(value, Poison):
+            self.environment[binding.last] = value
+            return
+        if isinstance(value, Literal):
+            value = self.constant(value, "", span_of(self.module, node))
+        if value in self.elements or binding.stored in self.environment:
+            alias = Value("", Type.open(binding.name))
+            self.emit(Relation((alias,), "alias", (value,), {}, None, span_of(self.module, node)), view=True)
+            self.buffers.alias(alias, value)
+            value = alias
+        self.environment[binding.before] = self.environment[binding.last]
+        self.environment[binding.last] = value
+        self.environment[binding.stored] = Literal(True, "True")
+        if binding.index is not None and binding.first is not None:
+            self.elements[value] = Element(binding.name, binding.index, binding.offset)
+
+    def stored_at(self, target: ast.Subscript, binding: Binding, bound: Binding) -> None:
+        """`hs[t] = h`, `d["W1"] = w`"""
+        if isinstance(binding, Dictionary):
+            self._put(target, binding, bound)
+            return
+        assert isinstance(binding, Collected)
+        value = self.expressions.as_operand(bound, target)
+        if binding.index is None:
+            self.error("FG030", f"{binding.name} is written to again", target, "", "collect in another dict")
+            return
+        self.store(binding, value, target.slice)
+
+    def _put(self, target: ast.Subscript, binding: Dictionary, bound: Binding) -> None:
+        key = self.expressions.static(self.expressions.lower(target.slice))
+        if key is None or isinstance(key.value, complex):
+            self.error(
+                "FG030",
+                "which entry of the dict this is, is known only when the program runs",
+                target,
+                "",
+                "fill it in a loop over a range, under the loop's own index",
+            )
+            return
+        fuller = binding.holding(key.value, bound)
+        self.kept_unnamed |= {bound} if isinstance(bound, Value) and not bound.name else set()
+        for other, one in self.environment.items():
+            if one is binding:
+                self.environment[other] = fuller
+
+    def written_inside(
+        self, target: ast.Subscript, element: ast.Subscript, binding: Binding, index: ast.expr, bound: Binding
+    ) -> None:
+        """`xs[t][i] = 1`: an element that was stored is changed in place."""
+        entry: str | None = None
+        if isinstance(binding, Collected):
+            entry = self._entry(binding, element.slice)
+            old = self.environment.get(entry) if entry is not None else None
+        else:
+            old = self.expressions.lower(element)
+        template = self.expressions.index(index)
+        value = self.expressions.as_operand(bound, target)
+        if template is None or isinstance(value, Poison):
+            return
+        if not isinstance(old, Value) or old.name or (isinstance(binding, Collected) and entry != binding.last):
+            self.error(
+                "FG030",
+                "this element is changed in place, and may have other names",
+                target,
+                "",
+                "change the array under a name of its own, and store it then",
+            )
+            return
+        new = Value("", Type.open("element"))
+        span = span_of(self.module, target)
+        self.emit(Relation((new,), "write", (old, value), {"index": template}, None, span), view=False)
+        assert self.stage is not None
+        self.buffers.written(old, new, self.stage)
+        place = self.elements.pop(old, None)
+        if place is not None:
+            self.elements[new] = place
+        if isinstance(binding, Collected) and entry is not None:
+            self.environment[entry] = new
+        elif isinstance(binding, Dictionary):
+            self._put(element, binding, new)
+
+    def element(self, binding: Collected, index: ast.expr, node: ast.expr) -> Binding:
+        """`hs[t - 1]`, `hs[-1]`: the element that this is, under whatever name it goes."""
+        entry = self._entry(binding, index)
+        found = self.environment.get(entry) if entry is not None else None
+        if isinstance(found, Value):
+            out = Value("", Type.open(binding.name))
+            span = span_of(self.module, node)
+            self.emit(Relation((out,), "alias", (found,), {}, None, span), view=True)
+            self.buffers.alias(out, found)
+            return out
+        every = self.environment.get(binding.every)
+        if isinstance(every, Value) and binding.index is None:
+            template = self.expressions.index(index)
+            return Poison.at() if template is None else self.expressions.read(every, template)
+        self.error(
+            "FG030",
+            f"which element of {binding.name} this is, is not known",
+            node,
+            "in a loop that fills it, the elements of this round and of the one before are understood",
+            "carry what you need in a variable of its own",
+        )
+        return Poison.at()
+
+    def _entry(self, binding: Collected, index: ast.expr) -> str | None:
+        known = self.expressions.static(self.expressions.lower(index))
+        number = known.value if known is not None else None
+        recent = [binding.last, binding.before]
+        if isinstance(number, int) and binding.is_list:
+            return recent[-number - 1] if number in (-1, -2) else None
+        if binding.index is None:
+            ends = (f"{binding.end} - 1",) if binding.offset == 0 or binding.is_list else ()
+            return recent[0] if binding.end and ast.unparse(index) in ends and not binding.is_list else None
+        shift = _shift(index, self._names_of(binding.index))
+        if shift is None or binding.first is None:
+            return None
+        back = binding.offset - shift
+        if binding.stored not in self.environment:
+            back -= 1
+        return recent[back] if back in (0, 1) else None
+
+    def _names_of(self, index: Value) -> set[str]:
+        return {name for name, bound in self.environment.items() if bound is index}
+
+
+def _shift(node: ast.expr, names: set[str]) -> int | None:
+    """c where an index is `t + c`."""
+    match node:
+        case ast.Name(id=name) if name in names:
+            return 0
+        case ast.BinOp(left=ast.Name(id=name), op=ast.Add(), right=ast.Constant(value=int(c))) if name in names:
+            return c
+        case ast.BinOp(left=ast.Name(id=name), op=ast.Sub(), right=ast.Constant(value=int(c))) if name in names:
+            return -c
+    return None
+
+
+def _offset(
+    name: str, statements: Sequence[ast.stmt], counting: Counting, binding: Structure | Dictionary
+) -> int | None:
+    """How far the key of what a round stores is from its index; None where the loop does not collect in this name."""
+    found: list[int] = []
+    changes = 0
+    for statement in statements:
+        for part in ast.walk(statement):
+            match part:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=root), attr=attribute)) if root == name:
+                    changes += attribute not in ("get", "keys", "values", "items", "index", "count", "copy")
+                case ast.Name(id=root, ctx=ast.Store() | ast.Del()) if root == name:
+                    return None
+                case ast.Subscript(value=ast.Name(id=root), ctx=ast.Store() | ast.Del()) if root == name:
+                    changes += 1
+        match statement:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=root), attr="append"))) if root == name:
+                if isinstance(binding, Structure):
+                    found.append(len(binding.items))
+            case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=root), slice=key)]) if root == name:
+                shift = _shift(key, {counting.index} if counting.index else set())
+                if shift is not None and isinstance(binding, Dictionary):
+                    found.append(shift)
+    return found[0] if len(found) == 1 and changes == 1 else None

@@ -1,0 +1,161 @@
+"""The results of a function that are its own backward matter: caches, gradients, displays of intermediates.
+
+They are told by their names, as a reader tells them. Nothing hangs on a wrong guess but what is differentiated: a note
+says what falls away, and a choice of results on the command line overrules it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flatgrad.frontend.library_effects import ARRAY_ATTRIBUTES
+from flatgrad.frontend.liveness import arguments, bound_names, own_statements, reads, root_name, stores
+
+_NAMED = re.compile(r"(\w*_)?caches?|grads?|gradients?")
+_GRADIENT = ("d{0}", "d_{0}", "grad_{0}", "{0}_grad", "dL_d{0}", "dLd{0}")
+
+
+def own_backward(node: ast.FunctionDef) -> dict[ast.expr, str]:
+    """The elements of returned tuples that are the function's own backward matter, and why: 'cache', 'gradient' or
+    'display' (a tuple, dict or list of intermediates). Never the first element, nor what is returned alone.
+    """
+    matter = Matter.of(node)
+    found: dict[ast.expr, str] = {}
+    for statement in own_statements(node.body):
+        match statement:
+            case ast.Return(value=ast.Tuple(elts=[_, *others])):
+                for element in others:
+                    if reason := matter.reason(element):
+                        found[element] = reason
+    return found
+
+
+def own_backward_positions(node: ast.FunctionDef) -> dict[ast.Return, dict[int, str]]:
+    """The same by `return` statement and position in its tuple; every `return` with a value has an entry."""
+    found = own_backward(node)
+    positions: dict[ast.Return, dict[int, str]] = {}
+    for statement in own_statements(node.body):
+        if isinstance(statement, ast.Return) and statement.value is not None:
+            elements = statement.value.elts if isinstance(statement.value, ast.Tuple) else []
+            positions[statement] = {
+                position: found[element] for position, element in enumerate(elements) if element in found
+            }
+    return positions
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """The names that tell what is a gradient, and what is a display.
+
+    Attributes:
+        known: the parameters, their attributes and keys, and the module's variables that are read.
+        parameters: the parameters.
+        displays: names that only ever stand for tuples, dicts and lists.
+        variables: every name that the function binds.
+    """
+
+    known: frozenset[str]
+    parameters: frozenset[str]
+    displays: frozenset[str]
+    variables: frozenset[str]
+
+    @staticmethod
+    def of(node: ast.FunctionDef) -> Matter:
+        parameters = frozenset(argument.arg for argument in arguments(node.args))
+        fields: set[str] = set()
+        for part in ast.walk(node):
+            match part:
+                case ast.Attribute(attr=name, ctx=ast.Load()) | ast.Subscript(slice=ast.Constant(str(name))):
+                    if root_name(part) in parameters:
+                        fields.add(name)
+        bound = parameters | bound_names(node.body)
+        known = parameters | (fields - ARRAY_ATTRIBUTES) | (reads(node) - bound)
+        return Matter(known, parameters, _display_names(node) - parameters, bound)
+
+    def is_gradient(self, name: str, known: frozenset[str]) -> bool:
+        return any(name == pattern.format(one) for one in known for pattern in _GRADIENT)
+
+    def reason(self, element: ast.expr) -> str:
+        """Why a result falls away; '' if it does not."""
+        match element:
+            case ast.Name(id=name) if name in self.parameters:
+                return ""  # a step size dt beside a time t
+            case ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name):
+                if _NAMED.fullmatch(name):
+                    return "cache" if "cache" in name else "gradient"
+                if self.is_gradient(name, self.known):
+                    return "gradient"
+                return "display" if isinstance(element, ast.Name) and name in self.displays else ""
+            case ast.Starred(value=value):
+                return self.reason(value)
+            case ast.Tuple() | ast.Dict() | ast.List() | ast.ListComp() | ast.DictComp():
+                return "display"
+            case ast.Subscript(value=value) | ast.Attribute(value=value) | ast.BinOp(left=value, op=ast.Div()):
+                return self._part(value)
+            case ast.Call(func=ast.Attribute(value=value), args=given):  # `dW.ravel()`, `np.concatenate([dW, db])`
+                if root_name(value) in self.variables:
+                    return self._part(value)
+                names = {name for one in given for name in reads(one) & self.variables}
+                reasons = {self._part(ast.Name(name, ast.Load())) for name in names}
+                return "gradient" if reasons == {"gradient"} else ""
+        return ""
+
+    def _part(self, element: ast.expr) -> str:
+        """A part of a list or of a dict that falls away need not."""
+        reason = self.reason(element)
+        return "" if reason == "display" else reason
+
+
+def _display_names(node: ast.FunctionDef) -> frozenset[str]:
+    found: set[str] = set()
+    others: set[str] = set()
+    for statement in own_statements(node.body):
+        match statement:
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    for name, given in _paired(target, value):
+                        if not (isinstance(given, ast.Constant) and given.value is None):
+                            (found if given is not None and _is_display(given) else others).add(name)
+            case ast.AugAssign(target=ast.Name(id=name), value=value):
+                if not _is_display(value):
+                    others.add(name)
+            case _:
+                heads = [part for part in ast.iter_child_nodes(statement) if not isinstance(part, ast.stmt)]
+                others |= {
+                    part.id
+                    for head in heads
+                    for part in ast.walk(head)
+                    if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+                }
+    return frozenset(found - others)
+
+
+def _paired(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr | None]]:
+    """Each name of a target with what it is given, None where that is a part of something."""
+    match target, value:
+        case ast.Name(id=name), _:
+            yield name, value
+        case ((ast.Tuple(elts=targets) | ast.List(elts=targets)), (ast.Tuple(elts=values) | ast.List(elts=values))):
+            if len(targets) == len(values):
+                for one, given in zip(targets, values, strict=True):
+                    yield from _paired(one, given)
+                return
+            yield from ((name, None) for name in stores(target))
+        case _:
+            yield from ((name, None) for name in stores(target))
+
+
+def _is_display(node: ast.expr) -> bool:
+    match node:
+        case ast.Tuple() | ast.Dict() | ast.List() | ast.ListComp() | ast.DictComp():
+            return True
+        case ast.Call(func=ast.Name(id="dict" | "list" | "tuple" | "OrderedDict")):
+            return True
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):  # `[None] * T`
+            return _is_display(left) or _is_display(right)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _is_display(left) and _is_display(right)
+    return False
