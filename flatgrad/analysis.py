@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from flatgrad.gates.entry import DECLARED, TABLE
-from flatgrad.ir.core import Attribute, Block, Branch, Loop, Operand, Relation, Step, Value, values_in
+from flatgrad.ir.core import (
+    Attribute,
+    Block,
+    Branch,
+    Call,
+    Loop,
+    Operand,
+    Relation,
+    Step,
+    Value,
+    values_in,
+)
 
 PASSING = frozenset({"alias", "read", "write", "let", "copy_of", "item", "collection", "stacked"})
 # The arguments of a draw that are shapes.
@@ -28,6 +39,8 @@ def _vary(block: Block, found: set[Value]) -> None:
                     _vary(step.body, found)
                     _pass(step.handed, step.carried, found)
                 _pass(step.carried, step.outs, found)
+            case Relation(gate="layer"):
+                found.update(step.outs)  # a layer has weights of its own
             case Branch():
                 for arm in step.arms:
                     _vary(arm, found)
@@ -76,11 +89,19 @@ def differentiable_operands(step: Step) -> list[Value]:
 
     A loop or a branch is taken as a whole: all that it begins with and reads may hand one on.
     """
+    if isinstance(step, Call):
+        return [
+            arg
+            for k, arg in enumerate(step.args)
+            if isinstance(arg, Value) and (step.passing is None or k in step.passing)
+        ]
     if not isinstance(step, Relation):
         return list(step.operands())
     arguments = [arg for arg in step.args if isinstance(arg, Value)]
     if step.gate == "item":
         return arguments[:1]
+    if step.gate == "layer":
+        return arguments[1:]
     if step.gate in PASSING:
         return arguments
     gate = TABLE.get(step.gate)

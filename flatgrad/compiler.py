@@ -15,17 +15,23 @@ from dataclasses import dataclass, field, replace
 
 from flatgrad.analysis import useful, varied
 from flatgrad.diagnostics import Diagnostic, Refused
-from flatgrad.differentiate.walk import Backward, Signature, differentiate
+from flatgrad.differentiate.walk import Backward, Memory, Signature, differentiate
 from flatgrad.emit.callee import Callee
 from flatgrad.emit.module import import_names, write_module
 from flatgrad.emit.plan import FunctionPlan, ModulePlan
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.infer import Assumption, infer
+from flatgrad.facts.optional import sure_assumptions
 from flatgrad.facts.usage import default_assumptions, usage_assumptions
 from flatgrad.frontend.calls import defaults_of
+from flatgrad.frontend.classes import with_methods
+from flatgrad.frontend.borrowed import Pair
 from flatgrad.frontend.claims import Claim, check_options, parameter_claims
 from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.imported import unknown
+from flatgrad.frontend.linking import Linked, link
 from flatgrad.frontend.lower import Context, lower
+from flatgrad.frontend.methods import MARK, bare, spoken
 from flatgrad.frontend.source import Module, entry_functions, name_span, python2_source, read_module
 from flatgrad.frontend.staging import one_relation_a_line
 from flatgrad.gates.declared import installed
@@ -67,26 +73,29 @@ class Compiled:
     entries: tuple[Entry, ...]
 
 
-def compile_source(source: str, filename: str, options: Options) -> Compiled:
-    """Compile the functions of a source file.
+def compile_source(source: str, filename: str, options: Options, beside: bool = True) -> Compiled:
+    """Compile the functions of a source file. `beside`: what it imports from its project is read from the files there.
 
     Raises:
         Refused: with everything that is not understood.
     """
     with installed(options.declared), _collector_paused():
-        module = read_module(source, filename)
+        own = read_module(source, filename)
+        linked = link(own) if beside else Linked(own)
+        module = linked.module
         try:
+            module = with_methods(module, options.functions)
             compiled = _Compilation(module, options).run()
         except Refused as refused:
             old = python2_source(module, refused.diagnostics)
-            if old is None:
-                raise
-            raise Refused([old]) from None
-        if options.stages != "relations":
-            return compiled
-        # What there is to say has been said of the user's own text.
-        staged = read_module(one_relation_a_line(module), filename)
-        return replace(_Compilation(staged, options).run(), notes=compiled.notes)
+            found = [one.spoken(spoken) for one in refused.diagnostics] if old is None else [old]
+            raise Refused(linked.placed(found)) from None
+        notes = tuple(linked.placed([one.spoken(spoken) for one in compiled.notes]))
+        if options.stages == "relations":
+            # What there is to say has been said of the user's own text.
+            staged = replace(read_module(spoken(one_relation_a_line(module)), filename), borrowed=module.borrowed)
+            compiled = _Compilation(with_methods(staged, options.functions), options).run()
+        return replace(compiled, notes=notes)
 
 
 @contextmanager
@@ -128,7 +137,8 @@ class _Compilation:
         self._check_names(order)
         plans = {name: self._plan(name) for name in order if self.differentiated[name]}
         written = tuple(plans[name] for name in self.module.functions if name in plans)
-        plan = ModulePlan(self.module, written, self._command(), {name: self._called_as(name) for name in order})
+        called = [*order, *(name for name in self.module.borrowed.pairs if name in self.typed)]
+        plan = ModulePlan(self.module, written, self._command(), {name: self._called_as(name) for name in called})
         text = write_module(plan)
         entries = tuple(
             Entry(
@@ -188,9 +198,9 @@ class _Compilation:
         return chosen
 
     def _check_wrt(self, chosen: list[str], errors: list[Diagnostic]) -> None:
-        known = {value.name for name in chosen for value in self.typed[name].function.block.params}
+        known = {spoken(value.name) for name in chosen for value in self.typed[name].function.block.params}
         for wrt in self.options.wrt:
-            if chosen and wrt not in known:
+            if chosen and wrt not in known and not any(wrt == name.rpartition(".")[2] for name in known):
                 node = self.module.functions[chosen[0]]
                 errors.append(
                     Diagnostic(
@@ -224,7 +234,7 @@ class _Compilation:
         visited: set[str] = set()
 
         def visit(name: str) -> None:
-            if name in visited:
+            if name in visited or name in self.module.borrowed.pairs:
                 return
             visited.add(name)
             for step in every_step(self.function(name).function.block):
@@ -249,14 +259,26 @@ class _Compilation:
                 reaching = self._reaching(callee)
                 for param, arg in zip(callee.function.block.params, step.args, strict=True):
                     if isinstance(arg, Value) and arg in active and param.name in reaching:
+                        self._check_gradient(step, param)
                         self.differentiated.setdefault(step.function, set()).add(param.name)
+
+    def _check_gradient(self, step: Call, param: Value) -> None:
+        """A backward function of the user's must return what is asked of it."""
+        pair = self.module.borrowed.pairs.get(step.function)
+        if pair is not None and param.name not in [one.parameter for one in pair.gradients]:
+            message = f"{pair.backward} returns no gradient of {param.name}"
+            help = "let it return one, zeros for what the results do not depend on"
+            raise Refused((Diagnostic("FG027", message, step.span, "which carries a gradient here", help),))
 
     def _default_parameters(self, lowered: Lowered) -> set[str]:
         params = [value.name for value in lowered.function.block.params]
-        asked = [name for name in self.options.wrt if name in params]
+        asked = {name for name in params if {spoken(name), bare(name)} & set(self.options.wrt)}
         if asked:
-            return set(asked)
+            return asked
         given = set(defaults_of(lowered.node))
+        method = self.module.methods.get(lowered.function.name)
+        if method is not None:
+            given |= {name for name in method.attributes if method.setting(name)}
         reaching = self._reaching(lowered)
         found = {name for name in params if name in reaching and name not in given}
         if not found:
@@ -302,7 +324,8 @@ class _Compilation:
                 )
             self.active.append(name)
             try:
-                self.typed[name] = self._typed(name)
+                pair = self.module.borrowed.pairs.get(name)
+                self.typed[name] = self._typed(name) if pair is None else self._imported(name, pair)
             finally:
                 self.active.remove(name)
         return self.typed[name]
@@ -321,6 +344,7 @@ class _Compilation:
             lowered = lower(node, context)
             if name in entries:
                 assumptions = default_assumptions(lowered, assumptions) | assumptions
+            assumptions = sure_assumptions(lowered, assumptions, self._called)
             typed = infer(lowered, assumptions, self._called)
             while usage := usage_assumptions(typed, assumptions):
                 assumptions |= usage
@@ -333,6 +357,23 @@ class _Compilation:
         self.assumed[name] = assumptions
         self.notes.extend(note for note in lowered.notes if note not in self.notes)
         return with_groups(typed) if self.options.gates == "grouped" else typed
+
+    def _imported(self, name: str, pair: Pair) -> Lowered:
+        """A function that is called as it stands in another file: its types, as far as they can be read off."""
+        node = self.module.functions[name]
+        self.claims[name], self.assumed[name] = (), {}
+        try:
+            lowered = lower(node, Context(self.module, self._callee, frozenset(), {}))
+            results = lowered.results[: pair.results]
+            if [result.position for result in results] != list(range(pair.results)):
+                raise Refused(())
+            block = replace(lowered.function.block, results=tuple(result.value for result in results))
+            function = replace(lowered.function, block=block)
+            self.raw[name] = replace(lowered, function=function, results=results, imported=True)
+            return infer(self.raw[name], {}, self._called)
+        except Refused:
+            self.raw.setdefault(name, unknown(self.module, node, pair.results))
+            return self.raw[name]
 
     def _callee(self, name: str) -> Lowered:
         self.function(name)
@@ -388,6 +429,9 @@ class _Compilation:
 
     def _called_as(self, name: str) -> Callee:
         lowered = self.typed[name]
+        pair = self.module.borrowed.pairs.get(name)
+        if pair is not None:
+            return Callee(pair.forward, pair.backward, pair.forward, tuple(range(pair.results)), pair.results + 1)
         positions, width = tuple(result.position for result in lowered.results), lowered.width
         base = name.removesuffix("_forward")
         plain = name
@@ -425,6 +469,12 @@ class _Compilation:
 
     def _signature(self, name: str) -> Signature:
         lowered = self.typed[name]
+        pair = self.module.borrowed.pairs.get(name)
+        if pair is not None:
+            params = [param.name for param in lowered.function.block.params]
+            places = tuple(params.index(one.parameter) for one in pair.gradients)
+            own = Memory(pair.changes, tuple(one.fresh for one in pair.gradients))
+            return Signature(name, places, tuple(range(pair.results)), own)
         wanted = self.differentiated.get(name, set())
         positions = tuple(k for k, p in enumerate(lowered.function.block.params) if p.name in wanted)
         return Signature(name, positions, self._upstream(lowered))
@@ -459,7 +509,9 @@ def _assumptions(claims: tuple[Claim, ...]) -> dict[str, Assumption]:
         # An np.ndarray may have no dims at all: the word alone proves no array that has some.
         if kind is Kind.ARRAY and claim.shape is None:
             kind = None
-        found[claim.name] = Assumption(known.shape or claim.shape, known.dtype or dtype, known.kind or kind)
+        found[claim.name] = Assumption(
+            known.shape or claim.shape, known.dtype or dtype, known.kind or kind, claim.unless_none
+        )
     return found
 
 

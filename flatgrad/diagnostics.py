@@ -17,8 +17,8 @@ import re
 import sys
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from flatgrad.ir.core import Span
@@ -55,6 +55,8 @@ CATALOGUE: dict[str, str] = {
     "FG041": "a change in place changes another name too",
     "FG042": "a helper changes its argument",
     "FG043": "a change in place of what a helper was given and handed back",
+    "FG044": "a layer that is called twice in one pass",
+    "FG045": "a class whose attributes or methods cannot be followed",
     "FG050": "shapes do not fit together",
     "FG051": "a shape that cannot be read",
     "FG052": "a shape for something that is no parameter",

@@ -224,7 +224,7 @@ class Growth:
             exec(watched(text), self.tools)
 
     def program(self) -> Program:
-        for _ in range(self.rng.randint(3, 12)):
+        for _ in range(self._length()):
             for _attempt in range(20):
                 try:
                     self._statement()
@@ -235,6 +235,9 @@ class Growth:
         if not _moderate_run(program, self.inputs):
             raise Rejected("a kink is near")
         return replace(program, inputs=(self.inputs, *self._other_inputs(program)))
+
+    def _length(self) -> int:
+        return self.rng.randint(3, 12)
 
     def _body(self) -> tuple[str, ...]:
         return tuple(line for statement in self.lines for line in statement.split("\n"))
@@ -507,7 +510,7 @@ def run_source(source: str, inputs: Inputs) -> Any:
 
 def _run_program(program: Program, inputs: Inputs) -> list[Any] | None:
     try:
-        value = run_source(program.source(), inputs)
+        value = run_watched(program.source(), inputs)
     except Exception:
         return None
     return [np.asarray(part).tolist() for part in (value if isinstance(value, tuple) else (value,))]
@@ -524,8 +527,8 @@ def run_watched(source: str, inputs: Inputs) -> Any:
 
 def _moderate_run(program: Program, inputs: Inputs) -> bool:
     try:
-        value = run_source(program.source("locals()"), inputs)
         result = run_watched(program.source(), inputs)
+        value = run_source(program.source("locals()"), inputs)
     except Exception:
         return False
     if isinstance(value, dict) and not all(moderate(part) for part in value.values()):

@@ -95,6 +95,28 @@ class RegionGrowth(Growth):
         self.indices: list[str] = []
         self.early = False
 
+    def _length(self) -> int:
+        return self.rng.randint(2, 6)
+
+    def _fresh(self) -> str:
+        for _ in range(10):
+            name = super()._fresh()
+            if name not in self.indices and is_number(self.names.get(name, 0.0)):
+                return name
+        raise Rejected("no name")
+
+    def _one_result(self) -> str:
+        """Often of much of what there is: little should be of no account."""
+        rng = self.rng
+        if rng.random() < 0.3:
+            return super()._one_result()
+        numbers = [name for name, value in self.names.items() if is_number(value)]
+        changed = [name for name in numbers if self.names[name] is not self.inputs.get(name)][-6:]
+        picked = rng.sample(changed, min(len(changed), rng.choice((1, 2, 3))))
+        text = " + ".join(rng.choice(("np.sum({0})", "np.sum({0} ** 2)", "np.sum(np.sin({0}))")).format(n) for n in picked)
+        self._evaluate(text)
+        return text
+
     def _draw_parameters(self) -> list[Parameter]:
         rng = self.rng
         found = super()._draw_parameters()
@@ -121,14 +143,14 @@ class RegionGrowth(Growth):
 
     def _statement(self) -> None:
         kind = self.rng.random()
-        deepest = self.depth >= 3
+        deepest = self.depth >= 2 or (self.depth == 1 and kind < 0.18)
         if kind < 0.30 and not deepest:
             self._loop()
         elif kind < 0.36 and not deepest:
             self._while()
         elif kind < 0.50 and not deepest:
             self._branch()
-        elif kind < 0.53:
+        elif kind < 0.51:
             self._ternary()
         elif kind < 0.55 and not self.depth:
             self._early_return()
@@ -165,19 +187,27 @@ class RegionGrowth(Growth):
         """What one does in a loop: read by the index, carry on, write by the index, leave."""
         rng = self.rng
         kind = rng.random()
-        if kind < 0.3:
-            self._run(self._filled(rng.choice(READS)))
-        elif kind < 0.62:
-            line = self._filled(rng.choice(ROUNDS))
-            self._owned_only(line)
-            self._run(line)
-        elif kind < 0.92:
-            line = self._filled(rng.choice(INDEXED))
-            self._owned_only(line)
-            self._run(line)
-        else:
+        if kind < 0.1:
             word = rng.choice(("continue", "continue", "break"))
             self.lines.append(f"if {self._test()}:\n    {word}")
+            return
+        templates = READS if kind < 0.35 else ROUNDS if kind < 0.68 else INDEXED
+        for _ in range(10):
+            try:
+                line = self._filled(rng.choice(templates))
+                self._owned_only(line)
+                target = line.split()[0]
+                before = self.names
+                self._run(line)
+            except Rejected:
+                continue
+            # What changes its shape seldom runs a second time.
+            shapes = [np.shape(names.get(target)) for names in (before, self.names)]
+            if templates is not ROUNDS or shapes[0] == shapes[1] or rng.random() < 0.2:
+                return
+            self.lines.pop()
+            self.names = before
+        raise Rejected("nothing of a round")
 
     def _owned_only(self, line: str) -> None:
         """In a tame program no line changes in place what others see."""
@@ -238,7 +268,6 @@ class RegionGrowth(Growth):
         try:
             for line in before:
                 self._run(line)
-            inner = dict(self.names)
             self.lines = []
             if self.rng.random() < 0.7:
                 index = self._index()
@@ -253,10 +282,9 @@ class RegionGrowth(Growth):
             else:
                 head = self._over_rows()
             self.in_loop = True
-            body = self._block(4)
+            body = self._block(3)
         finally:
             self.names, self.in_loop, self.indices, self.lines = names, in_loop, indices, lines
-        del inner
         self._run(*before, _indented(head, body))
 
     def _before(self) -> list[str]:
@@ -291,7 +319,7 @@ class RegionGrowth(Growth):
             self.in_loop = True
             if first.startswith(words["t"]):
                 self.indices.append(words["t"])
-            body = self._block(3)
+            body = self._block(2)
         finally:
             self.names, self.in_loop, self.indices, self.lines = names, in_loop, indices, lines
         if any("continue" in line for line in body) or self.rng.random() < 0.3:
@@ -311,7 +339,7 @@ class RegionGrowth(Growth):
             else:
                 head = f"{word} {self._test()}:"
             try:
-                arms.append(_indented(head, self._block(3)))
+                arms.append(_indented(head, self._block(2)))
             finally:
                 self.names = dict(names)
         self._run("\n".join(arms))
@@ -322,10 +350,9 @@ class RegionGrowth(Growth):
         if not self.in_loop or not any(word in whole for word in ("continue", "break")):
             super()._run(*lines)
             return
-        before, names = len(self.lines), dict(self.names)
+        before = len(self.lines)
         body = [line.replace("continue", "pass").replace("break", "pass") for line in lines]
         super()._run(*body)
-        del names
         self.lines[before:] = lines
 
     def _ternary(self) -> None:

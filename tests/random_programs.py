@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import sys
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from flatgrad.diagnostics import Refused
-from tests.program_generator import Inputs, Program, generate, run_source
+from tests.program_generator import Inputs, Program, generate, run_source, run_watched
 from tests.support import (
     Guarded,
     Inconclusive,
@@ -41,6 +43,8 @@ MOST_GUARDED = 0.10
 MOST_INCONCLUSIVE = 0.05
 # black is what takes the time: the text is looked at once in so many programs.
 TEXT_EVERY = 10
+# For one program, and for one step of its shrinking.
+SECONDS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ def _is_float32_throughout(program: Program) -> bool:
 
     Names can be looked at; a nameless float64 would show in its result, unless it is written into a float32 array.
     """
-    if any("= " in line.replace(" = ", " ", 1) or "] =" in line for line in program.body):
+    if any("= " in line.replace(" = ", " ", 1) or "] =" in line or line.endswith(":") for line in program.body):
         return False
     names = run_source(program.source("locals()"), _narrow(program))
     values = [np.asarray(v) for v in names.values() if not isinstance(v, float) or isinstance(v, np.floating)]
@@ -148,6 +152,10 @@ def shrink(program: Program, detail: str) -> Program:
 
 def _simpler(program: Program) -> Iterator[Program]:
     body = program.body
+    for start, end in _blocks(body):
+        yield replace(program, body=body[:start] + body[end:])
+        inner = tuple(line[4:] for line in body[start + 1 : end])
+        yield replace(program, body=body[:start] + inner + body[end:])
     for width in (4, 2, 1):
         for start in range(0, len(body) - width + 1):
             yield replace(program, body=body[:start] + body[start + width :])
@@ -165,16 +173,29 @@ def _simpler(program: Program) -> Iterator[Program]:
     if ", " in program.result:
         for part in _parts(program.result):
             yield replace(program, result=part)
-    names = sorted({line.split(" ")[0] for line in body if line.split(" ")[0].isidentifier()})
+    names = sorted({line.split()[0] for line in body if line.split()[0].isidentifier()} - {"for", "while", "if", "return"})
     for name in names:
         if len(name) < len(program.result) and name != "cache":
             yield replace(program, result=name)
     for k, line in enumerate(body):
         for target, sign, value in [line.partition(" = ")]:
-            if sign and target.isidentifier():
+            if sign and target.strip().isidentifier():
                 for shorter in (*names, *(p.name for p in program.parameters)):
-                    if len(shorter) < len(value) and shorter != target:
+                    if len(shorter) < len(value) and shorter != target.strip():
                         yield replace(program, body=(*body[:k], f"{target} = {shorter}", *body[k + 1 :]))
+
+
+def _blocks(body: Sequence[str]) -> list[tuple[int, int]]:
+    """The first line and the end of each block, the larger ones first."""
+    found = []
+    for start, line in enumerate(body):
+        if line.endswith(":"):
+            depth = len(line) - len(line.lstrip())
+            end = start + 1
+            while end < len(body) and len(body[end]) - len(body[end].lstrip()) > depth:
+                end += 1
+            found.append((start, end))
+    return sorted(found, key=lambda block: block[0] - block[1])
 
 
 def _parts(result: str) -> list[str]:
@@ -190,7 +211,7 @@ def _parts(result: str) -> list[str]:
 def _still_valid(program: Program) -> bool:
     try:
         for given in program.inputs:
-            value = run_source(program.source(), given)
+            value = run_watched(program.source(), given)
             parts = value if isinstance(value, tuple) else (value,)
             if not all(np.asarray(p).dtype.kind == "f" and np.all(np.isfinite(p)) for p in parts):
                 return False
@@ -202,6 +223,22 @@ def _still_valid(program: Program) -> bool:
 # --- the long run
 
 
+@contextmanager
+def _at_most(seconds: int) -> Iterator[None]:
+    """Raises TimeoutError: a wrong module may not come to its end."""
+
+    def expired(*_: object) -> None:
+        raise TimeoutError(f"more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     seed: int
@@ -210,7 +247,7 @@ class Finding:
 
 def examine(seed: int) -> Finding:
     """The verdict on the program of this seed."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _at_most(SECONDS):
         warnings.simplefilter("ignore")
         with np.errstate(all="ignore"):
             try:

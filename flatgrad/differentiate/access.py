@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flatgrad.differentiate.contributions import Contributions, bare, gradient_name, type_of
+from flatgrad.differentiate.contributions import Contributions, bare, gradient_name, gradient_type, type_of
 from flatgrad.differentiate.rules import refusal
 from flatgrad.differentiate.unbroadcast import summed_to
 from flatgrad.facts.indexing import Style, index_style
@@ -89,6 +89,17 @@ class AccessWalk(Contributions):
             self.visited(base)
         if isinstance(value, Value) and value in self.active:
             self.visited(value)
+
+    def reverse_layer(self, step: Relation) -> None:
+        """`x = layer.forward(x)`: a call of the layer's own backward pass, even where nobody asks for the gradient of x."""
+        layer, operand = step.args
+        gradient = Value("", gradient_type(self.build.type(operand)))
+        relation = Relation((gradient,), "layer_backward", (layer, self.adjoint(step.out)), {}, step.stage)
+        self.build.body.append(relation)
+        self.build.definitions[gradient] = relation
+        if isinstance(operand, Value) and operand in self.active:
+            self.contribute(operand, gradient)
+            self.visited(operand)
 
     # Lists that loops fill
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flatgrad.analysis import differentiable_operands
 from flatgrad.differentiate.access import AccessWalk
 from flatgrad.differentiate.contributions import Scope, gradient_name, gradient_type
+from flatgrad.differentiate.rules import refusal_at
 from flatgrad.ir.core import (
     Block,
     Branch,
@@ -78,7 +79,7 @@ class RegionWalk(AccessWalk):
         leaving: dict[int, Value] = {}
         for k in carried:
             found = inner.adjoints.get(loop.carried[k])
-            leaving[k] = self._value(found, loop.carried[k])
+            leaving[k] = self._unread(loop, k, entering[k]) if found is None else self._value(found, loop.carried[k])
         accumulated = {value: self._value(inner.adjoints[value], value) for value in inner.accumulated}
         body = self.build.body
         self.scope, self.build.body = outer, outer_body
@@ -124,6 +125,22 @@ class RegionWalk(AccessWalk):
                 self.visited(value)
         for value in accumulated:
             self.visited(value)
+
+    def _unread(self, loop: Loop, position: int, entering: Value) -> Value:
+        """The gradient of what a round does not read: zeros of the shape that it hands on, where that is the same."""
+        carried, handed = loop.carried[position], loop.handed[position]
+        if carried.type.shape == handed.type.shape:
+            found = self.scope.adjoints.get(handed)
+            like = found if isinstance(found, Value) else entering
+            dtype = (like,) if like.type.kind is Kind.ARRAY else ()
+            return self.build.value("zeros_for", like, *dtype, name=gradient_name(carried))
+        if loop.inits[position].type.kind is Kind.OTHER:
+            raise refusal_at(
+                f"{carried.name or 'this'} has one shape in one round and another in the next",
+                loop.span,
+                "bind it before the loop",
+            )
+        return self.zeros(carried)
 
     def _value(self, gradient: Operand | None, value: Value) -> Value:
         """An adjoint as a value: zeros where there is none."""
@@ -201,7 +218,7 @@ class RegionWalk(AccessWalk):
         for reader in every_step(other):
             elsewhere |= {value for value in differentiable_operands(reader) if self._sends_back(reader, value)}
         for step in reversed(block.body[: block.body.index(branch)]):
-            if not isinstance(step, Relation) or step in self.done or len(step.outs) != 1:
+            if not isinstance(step, Relation) or step in self.done or len(step.outs) != 1 or step.gate == "layer":
                 continue
             value = step.out
             if value not in scope.adjoints or value in elsewhere or (scope.parent and value in scope.parent.adjoints):

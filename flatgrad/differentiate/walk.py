@@ -20,6 +20,7 @@ from flatgrad.frontend.environment import Binding, Lowered, Structure
 from flatgrad.gates.entry import TABLE, Site
 from flatgrad.groups.apply import GROUP_BACKWARD
 from flatgrad.ir.core import (
+    Attribute,
     Block,
     Branch,
     Call,
@@ -37,12 +38,23 @@ from flatgrad.ir.core import (
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What a backward function that is not flatgrad's does with memory: whether it may write into the upstream
+    gradients, and for each gradient, whether that is in memory of its own."""
+
+    changes: bool
+    fresh: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
-    """What a caller needs to know of another function's backward pass: the parameters that it gives gradients for."""
+    """What a caller needs to know of another function's backward pass: the parameters that it gives gradients for, in
+    the order in which it returns them. Without `memory` it is one that flatgrad writes."""
 
     name: str
     differentiated: tuple[int, ...]
     results: tuple[int, ...]
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +163,8 @@ class _Walk(RegionWalk):
                 self.reverse_stacked(step)
             case Relation(gate="item"):
                 self.reverse_item(step)
+            case Relation(gate="layer"):
+                self.reverse_layer(step)
             case Relation():
                 self._reverse_gate(step)
 
@@ -278,6 +292,13 @@ class _Walk(RegionWalk):
         # A result that nothing differentiable reads: None means zero.
         nothing = Literal(None, "None")
         upstream = tuple(self.adjoints.get(step.outs[position], nothing) for position in signature.results)
+        attrs: dict[str, Attribute] = {"function": step.function}
+        if signature.memory is not None:
+            upstream = tuple(
+                self._handed_over(step.outs[position], one, signature.memory)
+                for position, one in zip(signature.results, upstream, strict=True)
+            )
+            attrs["fresh"] = signature.memory.fresh
         names = []
         for position in signature.differentiated:
             arg = step.args[position]
@@ -289,7 +310,7 @@ class _Walk(RegionWalk):
             Value(name, gradient_type(self.build.type(step.args[position])))
             for position, name in zip(signature.differentiated, names, strict=True)
         )
-        relation = Relation(outs, "call_backward", upstream, {"function": step.function}, step.stage)
+        relation = Relation(outs, "call_backward", upstream, attrs, step.stage)
         self.build.body.append(relation)
         for out in outs:
             self.build.definitions[out] = relation
@@ -303,6 +324,14 @@ class _Walk(RegionWalk):
                     visited.append(arg)
         for arg in visited:
             self.visited(arg)
+
+
+    def _handed_over(self, out: Value, gradient: Operand, memory: Memory) -> Operand:
+        """An upstream gradient as a backward function of the user's takes it: never None, and a copy where it may
+        write into it."""
+        if not isinstance(gradient, Value):
+            return self.build.value("zeros_for", out)
+        return self.build.add("copy", gradient) if memory.changes else gradient
 
 
 def _named_operands(step: Relation) -> list[tuple[str, Operand]]:

@@ -129,7 +129,9 @@ class _Writer:
                 case Loop():
                     items.extend(self._loop(line, position))
                 case Branch():
-                    items.append(self._branch(line, position))
+                    branch = self._branch(line, position)
+                    if branch.parts:
+                        items.append(branch)
                 case Relation():
                     if line in self.apart and line.gate in ("scatter", "write"):
                         apart, line = line, self._copied_base(line, position, items)
@@ -169,7 +171,8 @@ class _Writer:
             self.holders[name] = out
         head = ast.For(index, rounds, [], [])
         heads: list[Item] = [(None, line) for line in self.residuals.heads_of(loop.index)]
-        items.append(Nested(loop.stage, head, ((*heads, *_continued(body)),)))
+        if heads or body:
+            items.append(Nested(loop.stage, head, ((*heads, *_continued(body)),)))
         return items
 
     def _branch(self, branch: Branch, position: int) -> Nested:
@@ -292,6 +295,8 @@ class _Writer:
                 return self._assign(line, value, position)
             case "call_backward":
                 return self._call(line, position)
+            case "layer_backward" if not self.order.uses.get(line.out):
+                return ast.Expr(self._expression(line))
             case _:
                 return self._assign(line, self._expression(line), position)
 

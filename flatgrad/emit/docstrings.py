@@ -10,6 +10,7 @@ from flatgrad import __version__
 from flatgrad.emit.backward import BackwardText
 from flatgrad.emit.forward import ForwardText
 from flatgrad.emit.plan import FunctionPlan, FunctionText, ModulePlan
+from flatgrad.frontend.borrowed import Pair
 from flatgrad.frontend.claims import Claim
 from flatgrad.ir.dims import Shape
 
@@ -96,6 +97,11 @@ def table(functions: Iterable[FunctionText]) -> list[str]:
     return [f"{call.ljust(width)} -> {gives}" for call, gives in rows]
 
 
-def notes(functions: tuple[FunctionText, ...]) -> list[str]:
-    notes = ["Between forward and backward the caller leaves arguments and results as they are."]
-    return notes
+def notes(functions: tuple[FunctionText, ...], pairs: Iterable[Pair]) -> list[str]:
+    found = ["Between forward and backward the caller leaves arguments and results as they are."]
+    lines = "\n".join(line for one in functions for line in one.backward_lines)
+    called = [pair.backward for pair in pairs if f"{pair.backward}(" in lines]
+    if called:
+        several = ", ".join(called[:-1]) + " and " if called[1:] else ""
+        found.append(f"Relies on the gradients of {several}{called[-1]}, which are imported as they are.")
+    return found

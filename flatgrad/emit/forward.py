@@ -138,13 +138,14 @@ def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
     current = {param.name: param.name for param in params}
     kept_under: set[str] = {param.name for param in params if param in residuals.kept}
     in_place = {value: stage for stage, value in lowered.rewritten.items()}
-    nested = {
-        value.name
-        for step in lowered.function.block.body
-        for block in inner_blocks(step)
-        for inner in every_step(block)
-        for value in bound_values(inner)
-    }
+    nested: dict[str, list[Value]] = {}
+    bound_at: dict[Value, int] = {}
+    for position, step in enumerate(lowered.function.block.body):
+        bound_at |= dict.fromkeys(bound_values(step), position)
+        for inner in (one for block in inner_blocks(step) for one in every_step(block)):
+            for value in bound_values(inner):
+                nested.setdefault(value.name, []).append(value)
+                bound_at[value] = position
     kept_aside: dict[Value, str] = {}
     origin = _origins(lowered, residuals)
     bearers: dict[str, list[Value]] = {param.name: [param] for param in params}
@@ -165,9 +166,12 @@ def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
             found[out] = label
             if out in residuals.kept:
                 kept_under.add(label)
-    for name in nested & bearers.keys():
-        for value in bearers[name][:-1]:
-            if value in residuals.kept and any(origin(later) is not origin(value) for later in bearers[name]):
+    for name in nested.keys() & bearers.keys():
+        for value in bearers[name]:
+            # What a loop binds for its own rounds alone is bound for what comes after it all the same.
+            again = [one for one in nested[name] if bound_at[one] > bound_at.get(value, -1)]
+            others = again if value is bearers[name][-1] else [*bearers[name], *again]
+            if value in residuals.kept and any(origin(later) is not origin(value) for later in others):
                 kept_aside[value] = scope.take(f"{name}_in" if value in params else f"{name}_first")
     return Labels(found, previous, kept_aside)
 
@@ -328,8 +332,8 @@ class _ForwardWriter:
         assert step.stage is not None
         if step in self.plan.plain_calls:
             self._rename_call(step.span, self.plan.plain_calls[step])
-            names = self.residuals.lifted | self.residuals.hoisted
-            (name,) = [names.get(out) for out in step.outs] if len(step.outs) == 1 else [None]
+            own = self.residuals.lifted | self.residuals.hoisted
+            (name,) = [own.get(out) for out in step.outs] if len(step.outs) == 1 else [None]
             if name is not None:
                 self.before.setdefault(step.stage, []).append(
                     f"{name} = {self._on_one_line(self.edits.rendered(step.span))}"
@@ -528,8 +532,11 @@ class _ForwardWriter:
         lines: list[str] = []
         for statement in statements:
             span = span_of(self.module, statement)
-            lines.extend(self._between(first, span.line))
-            lines.extend(self._statement_lines(statement, span, self.stages.get(span)))
+            stage = self.stages.get(span)
+            if stage is not None or isinstance(statement, ast.Raise):
+                # What is said above the user's own backward code goes with it.
+                lines.extend(self._between(first, span.line))
+            lines.extend(self._statement_lines(statement, span, stage))
             first = span.end_line + 1
         return lines
 
@@ -596,6 +603,8 @@ class _ForwardWriter:
         lines.extend(self.before.get(stage, []))
         if isinstance(statement, ast.AugAssign) and (change := self._renaming(statement, stage)) is not None:
             lines.append(self._out_of_place(statement, *change) + trailing)
+        elif stage in self.lowered.asides:
+            lines.extend(self._aside(statement, span))
         elif isinstance(statement, ast.For | ast.While | ast.If) and not _is_check(statement):
             lines.extend(self._compound(statement, stage))
         else:
@@ -609,6 +618,16 @@ class _ForwardWriter:
         names = [self.edits.rendered(span_of(self.module, target)) for target in statement.targets]
         free = [name for name in names if name not in self.plan.cache]
         return [f"del {', '.join(free)}{trailing}"] if free else []
+
+    def _aside(self, statement: ast.stmt, span: Span) -> list[str]:
+        """A branch that returns something else: in place of the other results and of the cache stands None."""
+        nothing = ", ".join(["None"] * len(self.plan.results))
+        for part in ast.walk(statement):
+            if isinstance(part, ast.Return) and part.value is not None:
+                place = span_of(self.module, part.value)
+                self.edits.replace(place, f"{self.edits.rendered(place)}, {nothing}")
+        lines = textwrap.dedent(" " * span.column + self.edits.rendered(span)).split("\n")
+        return lines
 
     def _is_unread(self, statement: ast.stmt) -> bool:
         match statement:
@@ -638,13 +657,16 @@ class _ForwardWriter:
         statement = self._statement(stage)
         several = self.lowered.width > 1 and isinstance(statement, ast.Return) and isinstance(statement.value, ast.Call)
         together: dict[Span, None] = {}
+        values: dict[str, str] = {}
         for result, name in self.plan.results:
             span = here.get(result.position, result).span
             if several:  # `return affine(x, w)`
                 together[span] = None
                 continue
             text = self.edits.rendered(span)
-            if text != name:
+            if text != name and self._keeps_other(result, name):
+                values[name] = f"({text})"
+            elif text != name:
                 text = f"({text})" if "\n" in text else text
                 lines.extend(f"{name} = {text}{trailing}".split("\n"))
         for span in together:
@@ -656,8 +678,13 @@ class _ForwardWriter:
             cached = tuple(
                 name if (at := self.plan.bound_at.get(name)) is None or at in before else "None" for name in cached
             )
-        lines.append(f"return {', '.join([name for _, name in self.plan.results])}, {_tuple_text(cached)}")
+        returned = ", ".join([values.get(name, name) for _, name in self.plan.results])
+        lines.append(f"return {returned}, {_tuple_text(cached)}{trailing if values else ''}")
         return lines
+
+    def _keeps_other(self, result: Result, name: str) -> bool:
+        """Whether the cache has something else under the name of a result, which one of several returns must leave."""
+        return len(self.lowered.returns) > 1 and name in self.plan.cache and result.value not in self.residuals.kept
 
     def _unpacked(self, span: Span, trailing: str) -> list[str]:
         """What a call gives at once, under the names of the results; `_` for one that falls away."""

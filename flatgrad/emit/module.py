@@ -42,7 +42,7 @@ def write_module(plan: ModulePlan) -> str:
     context = {
         "title": title(plan),
         "table": table(functions),
-        "notes": notes(functions),
+        "notes": notes(functions, plan.module.borrowed.pairs.values()),
         "functions": functions,
         "helpers": helpers,
         "unbroadcasts": any(one.unbroadcasts for one in functions),
@@ -102,10 +102,23 @@ def _imports(module: Module, used: frozenset[str], names: Names) -> tuple[str, .
             plain = statement.split()[-1]
             extra.append(statement if name == plain else f"{statement.removesuffix(' as np')} as {name}")
     extra += [statement for name, statement in names.functions.imports.items() if name in used]
+    extra += _pair_imports(module, used)
     lines = list(dict.fromkeys([*kept, *extra]))
     standard = [line for line in lines if line.split()[1].partition(".")[0] in sys.stdlib_module_names]
     others = [line for line in lines if line not in standard]
     return (*standard, *([""] if standard and others else []), *others)
+
+
+def _pair_imports(module: Module, used: frozenset[str]) -> list[str]:
+    """The functions that come from other files with their backward functions."""
+    names: dict[str, dict[str, str]] = {}
+    for pair in module.borrowed.pairs.values():
+        names.setdefault(pair.origin, {}).update((called, name) for name, called in pair.names if called in used)
+    return [
+        f"from {origin} import {', '.join(n if n == called else f'{n} as {called}' for called, n in chosen.items())}"
+        for origin, chosen in names.items()
+        if chosen
+    ]
 
 
 def _constants(module: Module, used: frozenset[str]) -> tuple[str, ...]:
@@ -134,7 +147,7 @@ def _helpers(module: Module, functions: tuple[FunctionText, ...]) -> tuple[str, 
         called = _read_names("\n".join(line for one in functions for line in one.backward_lines))
         pending += [f"{name}()" for name in declared if name in called]
     while pending:
-        for name in sorted(_read_names(pending.pop()) & set(module.functions) - set(wanted)):
+        for name in sorted(_read_names(pending.pop()) & set(module.functions) - {*wanted, *module.borrowed.pairs}):
             wanted.append(name)
             pending.append(_plain_text(module, name))
     written = {one.forward_name for one in functions}
@@ -260,10 +273,35 @@ def _user_caches(one: FunctionPlan, plan: ModulePlan) -> Iterator[tuple[Span, st
 
 
 def _own_names(one: FunctionPlan) -> set[str]:
-    """Every name that the user's function uses, as a variable or otherwise."""
-    names = {part.id for part in ast.walk(one.lowered.node) if isinstance(part, ast.Name)}
-    names |= {part.arg for part in ast.walk(one.lowered.node) if isinstance(part, ast.arg)}
-    return names - unread_names(one.lowered)
+    """Every name that the user's function uses, as a variable or otherwise; not those of its own backward code."""
+    names = {part.arg for part in ast.walk(one.lowered.node) if isinstance(part, ast.arg)}
+    pending: list[ast.AST] = [one.lowered.node]
+    while pending:
+        part = pending.pop()
+        if part in one.lowered.dropped:
+            continue
+        if isinstance(part, ast.Name):
+            names.add(part.id)
+        pending.extend(ast.iter_child_nodes(part))
+    return names - unread_names(one.lowered) - _fallen_away(one)
+
+
+def _fallen_away(one: FunctionPlan) -> set[str]:
+    """Names that only the results that fall away still bear."""
+    loads = [part.id for part in ast.walk(one.lowered.node) if isinstance(part, ast.Name)]
+    inside = [part.id for gone in one.lowered.dropped for part in ast.walk(gone) if isinstance(part, ast.Name)]
+    returned = [
+        element.id
+        for part in ast.walk(one.lowered.node)
+        if isinstance(part, ast.Return) and isinstance(part.value, ast.Tuple)
+        for element in part.value.elts[1:]
+        if isinstance(element, ast.Name)
+    ]
+    return {
+        name
+        for name in returned
+        if inside.count(name) and inside.count(name) + returned.count(name) == loads.count(name)
+    }
 
 
 def _result_names(one: FunctionPlan, scope: Scope) -> tuple[tuple[Result, str], ...]:

@@ -251,32 +251,40 @@ class _Sharing:
         elif line.gate == "let":
             self.origin[line.out] = line.out
             self.bound.add(line.out)
-        for out in line.outs:
-            # Gradients that another function returns are the caller's own, each for itself.
+        fresh = line.attrs.get("fresh")
+        for position, out in enumerate(line.outs):
+            # Gradients that another function returns are the caller's own, each for itself; one of the user's may hand
+            # out what it was given.
             roots = frozenset((out,)) if line.gate == "call_backward" else found
+            if isinstance(fresh, tuple) and not fresh[position]:
+                given = (self._of(arg) for arg in line.args if isinstance(arg, Value))
+                roots = frozenset((EXTERNAL,)).union(*given)
             self._share(out, frozenset((EXTERNAL,)) if line.gate == "or_zeros" else roots)
 
     def _made(self, line: Relation) -> Roots:
         """The buffers that the result of a line may share; none for a number, which nobody can write into."""
         inner = line
+        # Read-only views are nobody's to write to, whoever owns the memory.
+        locked: Roots = frozenset()
         while True:
-            if inner.gate in READ_ONLY:
-                return frozenset((EXTERNAL,))
-            shares = inner.gate in ("let", "alias", "read", *WRITES) or (inner.gate in TABLE and TABLE[inner.gate].view)
-            if (
+            spread = (
                 inner.gate == "spread"
                 and inner.args
                 and isinstance(inner.args[0], Value)
-                and inner.args[0].type.kind is Kind.ARRAY
+                and inner.args[0].type.kind is Kind.ARRAY  # np.broadcast_to
+            )
+            if spread or inner.gate in READ_ONLY:
+                locked = frozenset((EXTERNAL,))
+            elif not (
+                inner.gate in ("let", "alias", "read", *WRITES) or (inner.gate in TABLE and TABLE[inner.gate].view)
             ):
-                # np.broadcast_to: read-only, and of the gradient's own memory
-                return frozenset((EXTERNAL,))
-            if not shares:
+                if locked:
+                    return locked
                 return frozenset() if line.out.type.kind is Kind.SCALAR else frozenset((line.out,))
             source = inner.args[0]
             if not isinstance(source, Value):
-                return frozenset()
+                return locked
             if source in self.schedule.folded:
                 inner = self.schedule.folded[source]
                 continue
-            return self.roots.get(source, frozenset((EXTERNAL,)))
+            return locked | self.roots.get(source, frozenset((EXTERNAL,)))

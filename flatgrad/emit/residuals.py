@@ -324,7 +324,7 @@ class Residuals:
             producer.gate in CHEAP
             or (producer.gate == "opaque" and not _has_call(producer))
             or (producer.gate == "power" and isinstance(producer.args[1], Literal) and producer.args[1].value == 2)
-            or producer.out.type.dtype is DType.BOOL
+            or (producer.out.type.dtype is DType.BOOL and producer.gate != "opaque")
         )
         small = value.type.kind is Kind.SCALAR
         if not free and not (cheap and depth < DEPTH and (self.uses.get(value, 0) <= 1 or small)):

@@ -51,7 +51,7 @@ def live_block(block: Block) -> Block:
     needed = set(block.results)
     kept: list[Step] = []
     for step in reversed(block.body):
-        if not any(out in needed for out in bound_values(step)):
+        if not any(out in needed for out in bound_values(step)) and not _calls_layer(step):
             continue
         match step:
             case Loop():
@@ -64,6 +64,13 @@ def live_block(block: Block) -> Block:
         kept.append(step)
         needed.update(step.operands())
     return replace(block, body=tuple(kept[::-1]))
+
+
+def _calls_layer(step: Step) -> bool:
+    """Whether a step runs the backward pass of a layer, which sets the gradients of its weights."""
+    if isinstance(step, Relation):
+        return step.gate == "layer_backward"
+    return any(_calls_layer(inner) for block in inner_blocks(step) for inner in every_step(block))
 
 
 def schedule(block: Block) -> Schedule:

@@ -80,6 +80,9 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
             return ast.Subscript(shape, _index(relation.attrs["index"], operand), ast.Load())
         case "dtype":
             return ast.Attribute(operand(relation.args[0]), "dtype", ast.Load())
+        case "layer_backward":
+            layer, gradient = relation.args
+            return ast.Call(ast.Attribute(operand(layer), "backward", ast.Load()), [operand(gradient)], [])
         case "opaque":
             filled = _Filled(relation.args, operand).visit(ast.parse(str(relation.attrs["text"]), mode="eval").body)
             assert isinstance(filled, ast.expr)

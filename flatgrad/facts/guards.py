@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flatgrad.facts.infer import Assumption, Callee, given_values, infer, parameter_types
 from flatgrad.frontend.environment import Lowered
@@ -43,7 +43,7 @@ def guard_lines(
     found = _conditions(lowered, relied, proven, parameter_types(infer(lowered, ranks, callee)), texts)
     # What the whole shapes among them say may make others needless: `h @ W2` after `b1.shape != W1.shape[1:]`.
     sharper = ranks | {
-        name: Assumption(shape, ranks[name].dtype, ranks[name].kind) for name, (_, shape) in found.items() if shape
+        name: replace(ranks[name], shape=shape) for name, (_, shape) in found.items() if shape
     }
     again = _conditions(lowered, relied, proven, parameter_types(infer(lowered, sharper, callee)), texts)
     kept = {name: found[name] for name in found if name in again or found[name][1] is not None}
@@ -87,10 +87,16 @@ def _conditions(
     """For each parameter that needs one its condition, and, where that compares the whole shape, what it says."""
     given = given_values(lowered).values()
     claims = {name: shape for name in given if name in relied and (shape := relied[name].shape) is not None}
-    places = _places(claims)
+    # What may be None is compared with what never is.
+    sure = [name for name in claims if not relied[name].unless_none]
+    everywhere = _places({name: claims[name] for name in sure})
     found: dict[str, tuple[str, Shape | None]] = {}
     for name, claim in claims.items():
+        places = everywhere if name in sure else {**_places({name: claim}), **everywhere}
         condition, whole = _condition(name, claim, proven[name], ranked, relied, places, texts)
+        if condition and name not in sure:
+            one = f"({condition})" if " or " in condition else condition
+            condition = f"{name} is not None and {one}"
         if condition:
             said = [places[dim] for dim in claim.front if dim in places]
             shape = Shape(tuple(Dim.symbol(f"{other}[{axis}]") for other, axis in said)) if whole else None
@@ -120,7 +126,7 @@ def _is_read(lowered: Lowered, name: str) -> bool:
 
 
 def _without_shape(one: Assumption) -> Assumption:
-    return Assumption(None, one.dtype, None)
+    return Assumption(None, one.dtype, None, one.unless_none)
 
 
 def _with_rank(one: Assumption, name: str) -> Assumption:
@@ -130,7 +136,7 @@ def _with_rank(one: Assumption, name: str) -> Assumption:
     front = tuple(Dim.symbol(f"{name}[{axis}]") for axis in range(len(one.shape.front)))
     back = tuple(Dim.symbol(f"{name}[{axis - len(one.shape.back)}]") for axis in range(len(one.shape.back)))
     middle = None if one.shape.middle is None else f"{name}[...]"
-    return Assumption(Shape(front, middle, back), one.dtype, one.kind)
+    return Assumption(Shape(front, middle, back), one.dtype, one.kind, one.unless_none)
 
 
 def _condition(

@@ -40,11 +40,12 @@ MOST_ROUNDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """What is taken to hold of a parameter on entry."""
+    """What is taken to hold of a parameter on entry; `unless_none`: wherever it is not None."""
 
     shape: Shape | None = None
     dtype: DType | None = None
     kind: Kind | None = None
+    unless_none: bool = False
 
 
 Callee = Callable[[str], tuple[Lowered, Mapping[str, Assumption]]]
@@ -249,6 +250,8 @@ class _Inference:
         """An index is an integer or a mask, whatever else is known of it; what has entries by name is a dict."""
         if step.gate == "item" and isinstance(step.args[0], Value) and self.types[step.args[0]].kind is not Kind.DICT:
             self.types[step.args[0]] = replace(self.types[step.args[0]], kind=Kind.DICT)
+        if step.gate == "layer" and isinstance(step.args[0], Value):
+            self.types[step.args[0]] = Type(Kind.OTHER, DType.NONE, SCALAR)
         if step.gate not in ("read", "write"):
             return
         index = step.attrs["index"]
@@ -277,14 +280,25 @@ class _Inference:
         for param, arg in zip(lowered.function.block.params, step.args, strict=True):
             given = literal_type(arg) if isinstance(arg, Literal) else self.type_of(arg)
             claimed = assumptions.get(param.name)
-            if claimed is not None and claimed.shape is not None:
+            if claimed is not None and claimed.shape is not None and claimed.unless_none:
+                # What is None has no shape that could be learnt from.
+                if given.dtype is not DType.NONE:
+                    inner.types[param] = replace(inner.types[param], dtype=given.dtype)
+                    continue
+            elif claimed is not None and claimed.shape is not None:
                 # The callee's own guard holds it to its claims.
                 self.solver.same_shape(given.shape, inner.types[param].shape)
             inner.types[param] = given
         if depth > 20:
             raise Refused((Diagnostic("FG036", f"calls of {step.function} are nested too deeply", step.span),))
-        for position, one in enumerate(lowered.function.block.body):
-            inner._forward(one, f"{label}:{position}", depth + 1)
+        try:
+            for position, one in enumerate(lowered.function.block.body):
+                inner._forward(one, f"{label}:{position}", depth + 1)
+        except Refused:
+            if not lowered.imported:
+                raise
+            # It is not compiled, and need not be understood.
+            return [Type.open(f"{label}.{position}") for position in range(len(step.outs))]
         self.types = outer
         return [inner.type_of(result.value) for result in lowered.results]
 

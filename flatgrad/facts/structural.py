@@ -27,6 +27,11 @@ def _alias(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> T
     return operand_type(relation.args[0], type_of)
 
 
+def _imported(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """Of what a function of another file computes nothing is known but that it carries a gradient."""
+    return Type.open(label)
+
+
 def _constant(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
     literal = relation.args[0]
     assert isinstance(literal, Literal)
@@ -205,10 +210,18 @@ def _dict_of(relation: Relation, type_of: TypeOf, solver: Solver, label: str) ->
     return Type(Kind.DICT, DType.OPEN, Shape.unknown(label))
 
 
+def _layer(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """`layer.forward(x)`: of what a layer computes nothing is known but that it carries a gradient."""
+    return Type.open(label)
+
+
 _RULES: dict[str, Callable[[Relation, TypeOf, Solver, str], Type]] = {
     "alias": _alias,
     "opaque": _opaque,
+    "imported": _imported,
     "item": _item,
+    "layer": _layer,
+    "layer_backward": _layer,
     "collection": _collection,
     "stacked": _stacked,
     "dict_of": _dict_of,

@@ -195,6 +195,8 @@ def _other_bindings(node: ast.AST) -> Iterator[_Binding]:
 
 # Constants
 
+# What makes a logger, which is as good as a constant: nothing is read from it.
+LOGGER = "logging.getLogger"
 _LIBRARIES = frozenset({"numpy", "math", "scipy"})
 _BUILTINS = frozenset({"abs", "float", "int", "max", "min", "round", "bool", "len", "sum", "pow"})
 _IMPURE = ("random", "load", "from", "gen", "memmap", "save", "set")  # beginnings of names in NumPy that do not compute
@@ -239,6 +241,10 @@ def _is_constant(
             return all(key is not None and constant(key) for key in keys) and all(constant(part) for part in parts)
         case ast.Attribute():
             return _library_path(node, imports) is not None
+        case ast.Call(func=function, args=[ast.Name(id="__name__") | ast.Constant()], keywords=[]) if (
+            _imported_path(function, imports) == LOGGER
+        ):
+            return True
         case ast.Call(func=function, args=args, keywords=keywords):
             called = _library_path(function, imports) is not None or (
                 isinstance(function, ast.Name) and function.id in _BUILTINS - bound
@@ -254,15 +260,23 @@ def _is_constant(
 
 def _library_path(node: ast.expr, imports: Mapping[str, str]) -> str | None:
     """`numpy.pi` for `np.pi`; None for what is not in NumPy, SciPy or math, and for what draws at random or reads."""
+    path = _imported_path(node, imports)
+    if path is None:
+        return None
+    parts = path.split(".")
+    pure = not any(part.startswith(_IMPURE) for part in parts)
+    return ".".join(parts) if parts[0] in _LIBRARIES and len(parts) > 1 and pure else None
+
+
+def _imported_path(node: ast.expr, imports: Mapping[str, str]) -> str | None:
+    """`numpy.pi` for `np.pi`, of whatever package."""
     names: list[str] = []
     while isinstance(node, ast.Attribute):
         names.append(node.attr)
         node = node.value
     if not isinstance(node, ast.Name) or node.id not in imports:
         return None
-    parts = [*imports[node.id].split("."), *reversed(names)]
-    pure = not any(part.startswith(_IMPURE) for part in parts)
-    return ".".join(parts) if parts[0] in _LIBRARIES and len(parts) > 1 and pure else None
+    return ".".join([imports[node.id], *reversed(names)])
 
 
 def _is_immutable(node: ast.expr) -> bool:

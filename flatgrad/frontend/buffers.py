@@ -62,6 +62,9 @@ class Buffers:
             sources = step.args if step.gate.startswith("builtins.") or step.gate in ("and", "or") else step.args[:1]
             shared = shared.union(*(self.of(value) for value in sources if isinstance(value, Value)))
         for out in step.outs:
+            if step.gate == "layer":
+                # What a layer hands back may be what it was given, or what it keeps.
+                shared = frozenset((out, *self.of(step.args[1]))) if isinstance(step.args[1], Value) else shared
             self._share(out, shared or frozenset((out,)))
 
     def call(self, step: Call, callee: Lowered) -> None:

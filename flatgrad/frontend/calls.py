@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 
+from flatgrad.analysis import useful
 from flatgrad.frontend.closures import Argument, ClosureLowering
 from flatgrad.frontend.closures import defaults_of as defaults_of
 from flatgrad.frontend.constants import CONSTANTS, FOLDED, folded_call
-from flatgrad.frontend.environment import Binding, Closure, Dictionary, Lowered, Poison, Static, Structure
+from flatgrad.frontend.environment import Binding, Closure, Dictionary, Lowered, Poison, Static, Structure, values_of
 from flatgrad.frontend.source import dotted_path
 from flatgrad.frontend.strings import method_result
 from flatgrad.gates.binding import Bound, Unbindable, bind
@@ -37,6 +38,12 @@ _SPECIAL_CALLS = {
 }
 
 
+_AS_A_PAIR = (
+    "let forward return its results and a cache, and backward take their gradients and the cache, and return\n"
+    "gradients named after the parameters: `return dx, dw`"
+)
+
+
 class CallLowering(ClosureLowering):
     """Lowers expressions with the calls in them. `callee` gives another function of the file, lowered; a function of
     `inlined` is a gate under a name of its own, and its relations stand in the place of the call."""
@@ -50,6 +57,12 @@ class CallLowering(ClosureLowering):
                     return self._with_arguments(
                         node, lambda given, named: self._local_call(node, name, given, named)
                     )  # fmt: skip
+        if path is not None and path not in BY_PATH:
+            nowhere = self.leads_nowhere(path.replace(".__init__", ""), node.func)
+            if nowhere is not None:
+                return nowhere
+            if (name := self.module.borrowed.called.get(path)) is not None:
+                return self._with_arguments(node, lambda given, named: self._local_call(node, name, given, named))
         if path is not None:
             return self._gate_call(node, path)
         if isinstance(node.func, ast.Attribute):
@@ -283,10 +296,18 @@ class CallLowering(ClosureLowering):
         the place of the call.
         """
         place = self.place(node)
+        borrowed = self.module.borrowed
+        if name in borrowed.unmatched:
+            reason = borrowed.unmatched[name]
+            if name.endswith("_forward"):
+                return self.error("FG027", f"the backward function of {name} cannot be called", node, reason, _AS_A_PAIR)
+            self.note("FG027", f"the backward function of {name} is not called, it is derived here", node, reason)
+        if name in borrowed.pairs:
+            given, named = self._as_given(given), dict(zip(named, self._as_given(list(named.values())), strict=True))
         arguments = [bound for bound, _ in (*given, *named.values())]
         written = place is None or self.inside or "(" in ast.unparse(node.func)
         if any(not self._is_plain(bound) for bound in arguments) or (written and name not in self.inlined):
-            if name.endswith("_forward"):
+            if name.endswith("_forward") or name in borrowed.pairs:
                 return self.error(
                     "FG039",
                     f"{name} cannot be called here",
@@ -336,7 +357,9 @@ class CallLowering(ClosureLowering):
                     "a helper that writes into what it is given is not understood yet",
                     "let it write into a copy",
                 )
-            self.emit(Call(outs, name, ordered, None, place, callee.effects), view=shares)
+            reaching = useful(callee.function.block, frozenset(result.value for result in callee.results))
+            passing = frozenset(position for position, param in enumerate(params) if param in reaching)
+            self.emit(Call(outs, name, ordered, None, place, callee.effects, passing), view=shares)
         if callee.width == 1:
             return outs[0]
         # What is left out of the results is the callee's own backward matter: a thing that can only be handed on.
@@ -344,6 +367,14 @@ class CallLowering(ClosureLowering):
         for result, out in zip(callee.results, outs, strict=True):
             items[result.position] = out
         return Structure(tuple(items), False, self._span(node))
+
+    def _as_given(self, arguments: Sequence[Argument]) -> list[Argument]:
+        """Arguments of a function that is not looked into: what holds no value of the program is a setting."""
+        settings = (Dictionary, Structure, Closure, Static)
+        return [
+            (Literal(None, "None"), node) if isinstance(bound, settings) and not any(values_of(bound)) else (bound, node)
+            for bound, node in arguments
+        ]
 
     def _is_plain(self, bound: Binding) -> bool:
         """Whether an argument is a number, an array, or a display of constants, which is read as an array."""

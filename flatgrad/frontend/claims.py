@@ -36,6 +36,7 @@ class Claim:
         span: the place of the words that say it; of an option, the parameter.
         text: those words, for messages.
         statement: the assignment that a claim about a local variable stands at.
+        unless_none: it holds where the parameter is given; its default is None.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Claim:
     origin: Origin
     text: str
     statement: ast.stmt | None = None
+    unless_none: bool = False
 
 
 def parameter_claims(
@@ -54,8 +56,8 @@ def parameter_claims(
     """What is said of a function's parameters, in their order; of one parameter annotations come first, then the
     docstring, comments in the signature and `shapes` (`--shape X=N,D` is `("X", "N,D")`).
 
-    A parameter whose default is None has no claim but an option's. `shapes` for other names are left alone:
-    `check_options` knows the parameters of all entries.
+    A parameter whose default is None has claims about its shape only, which hold where it is not None. `shapes` for
+    other names are left alone: `check_options` knows the parameters of all entries.
 
     Raises:
         Refused: FG050 for each parameter of which two claims contradict each other, FG051 for a shape that is
@@ -82,6 +84,8 @@ def parameter_claims(
                     found.append(_option(name, text, span_of(module, parameter)))
                 except Unreadable as error:
                     malformed.append(_malformed_option(name, text, error))
+        if _is_none(defaults.get(parameter.arg)):
+            found = [replace(claim, unless_none=True) for claim in found]
         claims += _distinct(found)
     contradictions = list(_contradictions(claims))
     if malformed or contradictions:
@@ -162,11 +166,15 @@ def _defaults(function: ast.FunctionDef) -> dict[str, ast.expr]:
     return found
 
 
+def _is_none(default: ast.expr | None) -> bool:
+    return isinstance(default, ast.Constant) and default.value is None
+
+
 def _allows(default: ast.expr | None, claim: Claim) -> bool:
     """Whether a call that leaves the parameter out would keep to the claim, by the look of its default."""
     match default:
         case ast.Constant(value=None):
-            return False
+            return claim.shape is not None and not claim.shape.is_scalar
         case ast.Constant(value=bool() | int() | float()) | ast.UnaryOp(operand=ast.Constant()):
             return claim.shape in (None, SCALAR) and claim.kind in (None, "scalar")
         case _:

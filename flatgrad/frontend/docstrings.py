@@ -372,7 +372,8 @@ _BEFORE_TERSE = re.compile(r"(?:^|[,;:.(]|\b(?:and|from|inputs?|takes|given|with
 
 
 def _sentences(paragraph: Text, parameters: frozenset[str]) -> Iterator[Mention]:
-    """`x has shape (N, D)`, `x and y are of shape (N,)`, and the terse `x (N, D), w: (D, M), reg ()`."""
+    """`x has shape (N, D)`, `x is an array of inputs, of shape (N, D)`, `x and y are N x D arrays`, and the terse
+    `x (N, D), w: (D, M), reg ()`."""
     if not parameters:
         return
     characters = paragraph.characters
@@ -380,12 +381,19 @@ def _sentences(paragraph: Text, parameters: frozenset[str]) -> Iterator[Mention]
         return
     one = rf"[`*]{{0,2}}(?:{'|'.join(sorted(parameters, key=len, reverse=True))})[`*]{{0,2}}"
     names = rf"(?<![\w.\])])(?P<names>{one}(?:\s*(?:,|and|, and)\s+{one})*)"
-    said = rf"{names}\s+(?:has|have|is|are)\s+(?:both\s+)?(?:an?\s+[\w ]+\s+)?(?:of\s+)?shapes?\s+(?:of\s+)?{GROUP}"
+    noun = r"(?P<noun>an?\s+[\w ]+,?\s+)?"
+    said = rf"{names}\s+(?:has|have|is|are)\s+(?:both\s+)?{noun}(?:of\s+)?shapes?\s+(?:of\s+)?{GROUP}"
+    product = rf"{names}\s+(?:is|are)\s+(?:an?\s+)?{_PRODUCT.pattern}"
     terse = rf"{names}(?:\s+|:\s*|\s+is\s+){GROUP}(?P<dtype>\s+(?:int|bool)\b)?"
     in_shapes = re.match(r"\s*shapes?\s*:", characters, re.IGNORECASE) is not None
-    for pattern in (said, terse):
+    for pattern in (said, product, terse):
         for match in re.finditer(pattern, characters):
             before, inner = characters[: match.start()], match["inner"]
+            noun_words = match.groupdict().get("noun") or ""
+            if _NOT_BEFORE.search(noun_words) or _UNLESS.search(noun_words):
+                continue
+            if pattern is product and not is_shape_like(inner):
+                continue
             sentence = re.split(r"[.!?]\s", re.sub(r"^\s*Gradients? from\b", "", before))[-1]
             if _UNLESS.search(sentence) or _NOT_AFTER.match(characters[match.end() :]):
                 continue

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from flatgrad.diagnostics import Refused
+from flatgrad.frontend.bindings import LOGGER
 from flatgrad.frontend.environment import Binding, Poison
 from flatgrad.frontend.regions import RegionLowering
 from flatgrad.frontend.source import dotted_path, span_of
@@ -96,7 +97,7 @@ class EffectLowering(RegionLowering):
             case _ if writes_out(call):
                 self.write_out(call, None)
             case _ if self._is_kept(call, path):
-                if self._changes_nothing(call):
+                if self._arguments_change_nothing(call):
                     self.says = True
                     self._reads(call)
             case _:
@@ -124,13 +125,26 @@ class EffectLowering(RegionLowering):
         made = self.module.constants.get(name)
         if name in self.environment or not isinstance(made, ast.Call):
             return False
-        return dotted_path(self.module, made.func, frozenset()) == "logging.getLogger"
+        return dotted_path(self.module, made.func, frozenset()) == LOGGER
 
-    def _changes_nothing(self, call: ast.Call) -> bool:
-        """Whether working out the arguments of a call changes nothing; what may change something is refused."""
-        for part in ast.walk(call):
+    def _arguments_change_nothing(self, call: ast.Call) -> bool:
+        return all(self.changes_nothing(one) for one in (*call.args, *(keyword.value for keyword in call.keywords)))
+
+    def has_effects(self, node: ast.expr) -> bool:
+        return any(isinstance(part, ast.Call) and self._has_effect(part) for part in ast.walk(node))
+
+    def _has_effect(self, call: ast.Call) -> bool:
+        path = self._called(call)
+        if any(gate.effect for gate, _ in BY_PATH.get(path, [])) or self._is_kept(call, path):
+            return True
+        if isinstance(call.func, ast.Name) and call.func.id in self.module.functions and not path:
+            return self.context.callee(call.func.id).effects
+        return False
+
+    def changes_nothing(self, node: ast.expr) -> bool:
+        for part in ast.walk(node):
             match part:
-                case ast.Call() if part is not call and not self._is_pure(part):
+                case ast.Call() if not self._is_pure(part):
                     self.error(
                         "FG030",
                         f"what {ast.unparse(part.func)} does here is not known to flatgrad",

@@ -16,7 +16,8 @@ from flatgrad.frontend.constants import static_number
 from flatgrad.frontend.environment import Binding, Poison
 from flatgrad.frontend.source import span_of
 from flatgrad.frontend.statements import Surroundings
-from flatgrad.ir.core import Relation, Span, Step, Type, Value
+from flatgrad.frontend.methods import FORWARD
+from flatgrad.ir.core import Literal, Relation, Span, Step, Type, Value
 
 
 class Surrounding(Protocol):
@@ -28,6 +29,7 @@ class Surrounding(Protocol):
     errors: list[Diagnostic]
     body: list[Step]
     texts: set[Value]
+    layers: frozenset[str]
 
     def emit(self, step: Step, view: bool) -> None: ...
     def at_head(self, step: Relation) -> None: ...
@@ -61,7 +63,40 @@ class EntryLowering(CallLowering):
                 return self._entry(node, base, index)
         return super()._subscript(node, value, index)
 
+    def call(self, node: ast.Call) -> Binding:
+        match node.func:
+            case ast.Name(id=name) if name in self.statements.layers:
+                base = self.environment.get(name)
+                if isinstance(base, Value):
+                    self.read_name(node.func, base)
+                    return self._layer(node, base, node.func)
+        return super().call(node)
+
+    def _layer(self, node: ast.Call, layer: Value, place: ast.expr) -> Binding:
+        """A call of a layer: an object with `forward` and `backward` of its own."""
+        if len(node.args) != 1 or isinstance(node.args[0], ast.Starred) or node.keywords:
+            return self.error(
+                "FG023",
+                f"a call of {ast.unparse(place)} is understood with one argument",
+                node,
+                "its backward pass gives one gradient",
+                "give the layer its settings when it is made",
+            )
+        operand = self.operand(node.args[0])
+        if not isinstance(operand, Value) or isinstance(operand, Poison):
+            return self.error("FG034", "a layer is given an array", node.args[0]) if isinstance(operand, Literal) else operand
+        text = ast.unparse(node.func.value if isinstance(node.func, ast.Attribute) else node.func)
+        out = Value("", Type.open("layer"))
+        self.emit(Relation((out,), "layer", (layer, operand), {"text": text}, None, self.place(node)), view=False)
+        return out
+
     def _method_call(self, node: ast.Call, function: ast.Attribute) -> Binding:
+        if function.attr in FORWARD:
+            base = self.lower(function.value)
+            if isinstance(base, Poison):
+                return base
+            if isinstance(base, Value):
+                return self._layer(node, base, function)
         match node:
             case ast.Call(func=ast.Attribute(attr="get"), args=[key, *default], keywords=[]) if len(default) < 2:
                 base = self.lower(function.value)

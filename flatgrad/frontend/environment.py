@@ -186,10 +186,13 @@ class Lowered:
         overwritten: for each value whose buffer is written to later, the first stage that does so.
         rewritten: for each stage that changes a buffer in place, the new value of that buffer.
         questions: for each in-place statement's target whose meaning hangs on scalar or array, the value before it.
+        dropped: the user's own backward code.
+        asides: branches that return something else than what is differentiated.
         elements: for each value that a loop collects, where.
         returns: for each return statement, the results as they stand there.
         covers: for the last statement of each group that is written over several, the groups that end there.
         width: how many things the function returns, its own cache and gradients among them.
+        imported: it is called as it stands in another file, and its claims are held to by no guard.
         effects: running it does something besides: it draws at random, prints, or calls a function that does.
     """
 
@@ -205,9 +208,12 @@ class Lowered:
     notes: tuple[Diagnostic, ...]
     returns: Mapping[Stage, tuple[Result, ...]] = field(default_factory=dict)
     elements: Mapping[Value, Element] = field(default_factory=dict)
+    asides: frozenset[Stage] = frozenset()
+    dropped: frozenset[ast.stmt] = frozenset()
     covers: Mapping[Stage, tuple[Cover, ...]] = field(default_factory=dict)
     effects: bool = False
     width: int = 1
+    imported: bool = False
 
 
 class Emit(Protocol):

@@ -175,6 +175,9 @@ class ExpressionLowering(ABC):
             if constant is not None:
                 return constant
         path = dotted_path(self.module, node, frozenset(self.environment))
+        nowhere = self.leads_nowhere(self.module.imports.get(node.id, node.id), node)
+        if nowhere is not None:
+            return nowhere
         if path is not None or node.id in self.module.functions:
             return Static(path or node.id, node.id)
         old = python2_name(self.module, node)
@@ -199,6 +202,16 @@ class ExpressionLowering(ABC):
             "bound nowhere in the function or at the head of the module" if not near else "",
             f"did you mean {near[0]}?" if near else "pass it as a parameter",
         )
+
+    def leads_nowhere(self, path: str, node: ast.expr) -> Poison | None:
+        """The error for an import that is not found in the project, if it is one."""
+        absent = self.module.borrowed.absent.get(path)
+        if absent is None:
+            return None
+        if absent.found:
+            self.errors.extend(absent.found)
+            return Poison.at()
+        return self.error(absent.code, absent.message, node, absent.label, absent.help)
 
     def read_name(self, node: ast.Name, bound: Value) -> None:
         """Take down which value a name in the text denotes."""
@@ -499,7 +512,7 @@ class ExpressionLowering(ABC):
     def _attribute(self, node: ast.Attribute) -> Binding:
         path = dotted_path(self.module, node, frozenset(self.environment))
         if path is not None:
-            return Static(path)
+            return self.leads_nowhere(path, node) or Static(self.module.borrowed.called.get(path, path))
         match node.value:
             case ast.Call(func=function, args=[kind], keywords=[]) if self._path(function) == "numpy.finfo":
                 number = FINFO.get(FLOATS.get(self._path(kind) or "", ""), {}).get(node.attr)

@@ -24,6 +24,8 @@ LIBRARIES = _words(
     """numpy scipy math cmath time itertools functools operator collections copy string re typing warnings logging
     datetime enum numbers fractions decimal statistics"""
 )
+# Beginnings of the paths of functions that only show or check something.
+SHOWING = ("pprint.", "logging.", "warnings.", "matplotlib.", "sys.stdout.", "sys.stderr.", "numpy.testing.assert_")
 # Methods of loggers, streams and debuggers.
 LOGGING = _words("debug info warning warn error critical exception log write flush set_trace")
 # Functions that change a state that is no argument.

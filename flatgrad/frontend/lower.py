@@ -14,7 +14,12 @@ from dataclasses import dataclass, field, replace
 from flatgrad.diagnostics import Refused
 from flatgrad.frontend.effects import EffectLowering, writes_out
 from flatgrad.frontend.environment import Dictionary, Lowered, Poison, Result, Static, Structure
-from flatgrad.frontend.liveness import live_after
+from flatgrad.frontend.liveness import live_after, own_statements
+from flatgrad.frontend.own_backward import own_backward
+from flatgrad.frontend.sharing import Known
+from flatgrad.frontend.slicing import slice_function
+from flatgrad.frontend.layers import layer_problems
+from flatgrad.frontend.methods import Role
 from flatgrad.frontend.source import Module, span_of
 from flatgrad.gates.entry import has_effect
 from flatgrad.ir.core import Block, Function, Literal, Span, Stage, Type, Value, every_step
@@ -44,8 +49,18 @@ def lower(node: ast.FunctionDef, context: Context) -> Lowered:
 
 class _FunctionLowering(EffectLowering):
     def __init__(self, node: ast.FunctionDef, context: Context) -> None:
-        super().__init__(context, live_after(node))
         self.node = node
+        self.matter = own_backward(node)
+        ignored = frozenset(self.matter)
+        sliced = slice_function(node, Known(context.module), ignored) if ignored else None
+        dropped = sliced.backward if sliced is not None else frozenset()
+        super().__init__(context, live_after(node, dropped, ignored), dropped)
+        self.method = context.module.methods.get(node.name)
+        if self.method is not None:
+            reads = self.method.helper_reads
+            self.live_after = {statement: names | reads for statement, names in self.live_after.items()}
+            self.layers = frozenset(n for n, role in self.method.attributes.items() if role is Role.LAYERS)
+        self.asides: set[Stage] = set()
         self.returns: dict[Stage, tuple[Result, ...]] = {}
         self.width = 1
 
@@ -66,6 +81,8 @@ class _FunctionLowering(EffectLowering):
         assert found is not None
         results = self._results(found)
         block = Block(params, (*self.heads, *self.body), tuple(result.value for result in results))
+        if problems := layer_problems(block, self.buffers.overwritten):
+            raise Refused(tuple(dict.fromkeys(problems)))
         return Lowered(
             function=Function(self.node.name, block),
             node=self.node,
@@ -79,6 +96,8 @@ class _FunctionLowering(EffectLowering):
             questions=self.questions,
             notes=tuple(self.expressions.notes),
             elements=self.elements,
+            asides=frozenset(self.asides),
+            dropped=self.dropped,
             width=self.width,
             effects=self.says or any(has_effect(step) for step in every_step(block)),
         )
@@ -104,8 +123,8 @@ class _FunctionLowering(EffectLowering):
             case ast.If(test=test) | ast.Assert(test=test):
                 # A check of the user's own stays where it is, and changes no value.
                 self._read_names(test)
-            case ast.Assign(targets=[ast.Name() as target], value=ast.Call() as call) if writes_out(call):
-                self.write_out(call, target)
+            case ast.Assign(targets=[ast.Name() as same], value=ast.Call() as call) if writes_out(call):
+                self.write_out(call, same)
             case ast.Assign(targets=targets, value=value):
                 bound = self.expressions.lower(value)
                 for target in targets:
@@ -183,6 +202,10 @@ class _FunctionLowering(EffectLowering):
             self.environment[argument.arg] = value
             self.buffers.own(value)
             self.expressions.given.add(value)
+        if self.method is not None:
+            self.errors.extend(self.method.problems)
+            for name, helper in self.method.helpers.items():
+                self.environment[name] = self.expressions.define(helper)
         return tuple(params)
 
     # Results
@@ -200,7 +223,7 @@ class _FunctionLowering(EffectLowering):
         self.width = len(elements)
         results: list[Result] = []
         for position, element in enumerate(elements):
-            if several and self._is_own_backward_matter(element):
+            if several and (element in self.matter or self._is_own_backward_matter(element)):
                 self.expressions.note(
                     "FG065",
                     f"{ast.unparse(element)} is not differentiated",
@@ -234,10 +257,42 @@ class _FunctionLowering(EffectLowering):
             )
         return tuple(results)
 
+    def aside(self, statement: ast.If) -> bool:
+        """Whether an `if` only returns something else early: `if y is None: return scores`, where the loss is asked for.
+
+        It stays where it is, and has no gradient.
+        """
+        match statement:
+            case ast.If(body=[*_, ast.Return(value=ast.expr() as early)], orelse=[]):
+                returns = [part for part in own_statements(self.node.body) if isinstance(part, ast.Return)]
+                last = returns[-1].value if returns else None
+                if last is None or last is early:
+                    return False
+                asks = isinstance(statement.test, ast.Compare) and isinstance(statement.test.ops[0], ast.Is)
+                elements = last.elts if isinstance(last, ast.Tuple) else [last]
+                own = any(element in self.matter for element in elements)
+                if not (own or asks) or ast.unparse(_first(early)) == ast.unparse(elements[0]):
+                    return False
+                for part in ast.walk(statement):
+                    if isinstance(part, ast.expr):
+                        self._read_names(part)
+                assert self.stage is not None
+                self.asides.add(self.stage)
+                self.expressions.note(
+                    "FG065",
+                    f"{ast.unparse(early)} is not differentiated",
+                    early,
+                    "returned early, in place of what is differentiated: backward has no cache for it",
+                )
+                return True
+        return False
+
     def _hands_on(self, stage: Stage) -> bool:
         """Whether a `return` hands on what a call gives at once."""
         return any(
-            isinstance(part, ast.Return) and isinstance(part.value, ast.Call) and span_of(self.module, part) == stage.span
+            isinstance(part, ast.Return)
+            and isinstance(part.value, ast.Call)
+            and span_of(self.module, part) == stage.span
             for part in ast.walk(self.node)
         )
 
@@ -293,6 +348,10 @@ _STATEMENTS: dict[type[ast.stmt], str] = {
     ast.Global: "a global statement",
     ast.Nonlocal: "a nonlocal statement",
 }
+
+
+def _first(node: ast.expr) -> ast.expr:
+    return node.elts[0] if isinstance(node, ast.Tuple) and node.elts else node
 
 
 def _is_docstring(statement: ast.stmt) -> bool:

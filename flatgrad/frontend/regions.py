@@ -21,7 +21,7 @@ from flatgrad.frontend.liveness import assigned_names, read_before_bound
 from flatgrad.frontend.source import dotted_path, span_of, stage_text
 from flatgrad.frontend.statements import Surroundings
 from flatgrad.frontend.trees import is_poisoned, leaves, rebuilt, same_form
-from flatgrad.ir.core import Block, Branch, Literal, Loop, Operand, Relation, Span, Stage, Step, Type, Value
+from flatgrad.ir.core import Attribute, Block, Branch, Literal, Loop, Operand, Relation, Span, Stage, Step, Type, Value
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -51,12 +51,18 @@ class _Rounds:
 class RegionLowering(CollectingLowering):
     """Lowers statements with their control flow; `statement` and `returned` are the function's own business."""
 
-    def __init__(self, context: Surroundings, live: Mapping[ast.stmt, frozenset[str]]) -> None:
+    def __init__(
+        self, context: Surroundings, live: Mapping[ast.stmt, frozenset[str]], dropped: frozenset[ast.stmt]
+    ) -> None:
         super().__init__(context)
+        # What only the user's own backward code needs.
+        self.dropped = dropped
         self.live_after = live
         self.heads: list[Relation] = []
         # Values that are strings.
         self.texts: set[Value] = set()
+        # The names of layers that are called by themselves: `self.fc1(x)`.
+        self.layers: frozenset[str] = frozenset()
         # Of the loops around the statement at hand: what each hands on, and whether it can be left by `break`.
         self.loops: list[tuple[tuple[str, ...], bool]] = []
 
@@ -74,12 +80,15 @@ class RegionLowering(CollectingLowering):
 
     def block(self, statements: Sequence[ast.stmt]) -> tuple[Value, ...] | None:
         """Lower statements; the results of the block around them if they leave it, None if they run to their end."""
+        statements = [statement for statement in statements if statement not in self.dropped]
         for position, statement in enumerate(statements):
             rest = statements[position + 1 :]
             self.stage = Stage(span_of(self.module, statement), stage_text(self.module, statement))
             self.stages.append(self.stage)
             self.live = self.live_after.get(statement, frozenset())
             match statement:
+                case ast.If() if self.aside(statement):
+                    pass
                 case ast.If() if not is_check(statement):
                     left = self._if(statement, rest)
                     if left is not None:
@@ -104,7 +113,18 @@ class RegionLowering(CollectingLowering):
     def statement(self, statement: ast.stmt) -> None:
         raise NotImplementedError
 
+    def aside(self, statement: ast.If) -> bool:
+        raise NotImplementedError
+
     def returned(self, statement: ast.Return) -> tuple[Value, ...]:
+        raise NotImplementedError
+
+    def changes_nothing(self, node: ast.expr) -> bool:
+        """Whether working out an expression changes no value; what may change one is refused."""
+        raise NotImplementedError
+
+    def has_effects(self, node: ast.expr) -> bool:
+        """Whether working out an expression draws at random or says something."""
         raise NotImplementedError
 
     def _nothing_after(self, rest: Sequence[ast.stmt]) -> None:
@@ -321,8 +341,11 @@ class RegionLowering(CollectingLowering):
         text = _Placeholders(self, args).text(node)
         if text is None:
             return Poison.at()
+        if not self.changes_nothing(node):
+            return Poison.at()
         out = Value("", Type.open("opaque"))
-        self.emit(Relation((out,), "opaque", tuple(args), {"text": text}, None, span_of(self.module, node)), view=False)
+        attrs: dict[str, Attribute] = {"text": text, "effect": True} if self.has_effects(node) else {"text": text}
+        self.emit(Relation((out,), "opaque", tuple(args), attrs, None, span_of(self.module, node)), view=False)
         return out
 
     # Loops

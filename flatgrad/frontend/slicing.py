@@ -38,8 +38,9 @@ from flatgrad.frontend.liveness import (
     statements_inside,
     stores,
 )
+from flatgrad.frontend.memory import Effects, Known, Memory
 from flatgrad.frontend.own_backward import Matter
-from flatgrad.frontend.sharing import Effects, Known, Memory, Sharing
+from flatgrad.frontend.sharing import Sharing
 
 Statements = frozenset[ast.stmt]
 
@@ -77,21 +78,33 @@ class _Slicing:
         self.node = node
         self.ignored = ignored
         self.matter = Matter.of(node)
-        self.sharing = Sharing(node, known)
+        self.known = known
         self.statements = list(own_statements(node.body))
-        self.effects: dict[ast.stmt, Effects] = {one: self.sharing.effects(one) for one in self.statements}
         self.position = {statement: position for position, statement in enumerate(self.statements)}
         self.parent = dict(_parents(self.statements))
         self.jumps = {one: self._loop_of(one) for one in self.statements if isinstance(one, ast.Continue | ast.Break)}
         self.bound = {one: _binds(one) for one in self.statements}
+        self._read(frozenset())
         self.sinks = self._sinks()
+        self._read(frozenset(self.sinks))
+
+    def _read(self, without: Statements) -> None:
+        """Who shares memory with whom, leaving some statements out."""
+        whole = Sharing(self.node, self.known)
+        self.sharing = Sharing(self.node, self.known, without=without) if without else whole
+        self.effects: dict[ast.stmt, Effects] = {
+            one: (whole if one in without else self.sharing).effects(one) for one in self.statements
+        }
         self.reached = {name: self.sharing.reach(name) for name in self.sharing.names}
+        self.escaped = self.sharing.escaped
 
     def run(self) -> Slice:
         acting = frozenset(one for one in self.statements if self._acts(one))
         needed = self._closure(acting - self.sinks.keys(), self.ignored)
         while read := {one for one, name in self.sinks.items() if self._mentions(needed, name)}:
             self.sinks = {one: name for one, name in self.sinks.items() if one not in read}
+            self._read(frozenset(self.sinks))
+            acting = frozenset(one for one in self.statements if self._acts(one))
             needed = self._closure(acting - self.sinks.keys(), self.ignored)
         everything = self._closure(acting, frozenset())
         for report in [one for one in self.statements if self.effects[one].report and one not in needed]:
@@ -107,8 +120,7 @@ class _Slicing:
     def _acts(self, statement: ast.stmt) -> bool:
         """Whether a statement does something that is seen outside, whatever the results are."""
         effects = self.effects[statement]
-        changes_argument = any(isinstance(piece, str) for piece in effects.changed)
-        return isinstance(statement, ast.Return) or effects.outside or changes_argument
+        return isinstance(statement, ast.Return) or effects.outside or not effects.changed.isdisjoint(self.escaped)
 
     def _sinks(self) -> dict[ast.stmt, str]:
         """Statements that put the user's own gradients into an argument (`self.grads["W1"] = ...`), with its name."""

@@ -13,13 +13,15 @@ import io
 import re
 import tokenize
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import MappingProxyType
 
 from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.frontend.borrowed import Borrowed
 from flatgrad.frontend.bindings import BUILTIN, ImportStatement, Names, module_names
+from flatgrad.frontend.methods import FORWARD, Method
 from flatgrad.gates.entry import BY_PATH, OWN
 from flatgrad.ir.core import Span
 
@@ -67,6 +69,8 @@ class Module:
         functions: the functions at the top level, in order; of two with one name the later.
         bound: every name that the module binds in any way, the above included.
         import_texts: the import statements, in order. Those from `__future__` are left out.
+        borrowed: what stands in the text that is not the model's own.
+        methods: the methods among the functions, by their names there, `Linear.forward`: see `frontend.classes`.
     """
 
     text: str
@@ -75,6 +79,8 @@ class Module:
     tree: ast.Module
     comments: Mapping[int, Comment]
     names: Names
+    borrowed: Borrowed = Borrowed()
+    methods: Mapping[str, Method] = field(default_factory=dict)
 
     @property
     def imports(self) -> Mapping[str, str]:
@@ -140,10 +146,14 @@ def dotted_path(module: Module, node: ast.expr, shadowed: frozenset[str]) -> str
             if name in shadowed:
                 return None
             if name in module.imports:
-                return module.imports[name]
+                path = module.imports[name]
+                # `.sum` is a method: what `from . import sum` binds is a thing of the package.
+                return f".__init__{path}" if path.rpartition(".")[0] == "" and path.startswith(".") else path
             if name in module.bound or not hasattr(builtins, name) or star_import(module) is not None:
                 return None
             return f"{BUILTIN}.{name}"
+        case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in module.imports and name not in shadowed:
+            return f"{module.imports[name]}.{attribute}"
         case ast.Attribute(value=value, attr=attribute):
             base = dotted_path(module, value, shadowed)
             return None if base is None else f"{base}.{attribute}"
@@ -197,28 +207,42 @@ def entry_functions(module: Module, names: tuple[str, ...]) -> tuple[str, ...]:
     Those in `names` if there are any (a base name stands for its `_forward`); else those called `*_forward`; else the
     functions that have a `return` with a value, a `_backward` beside its forward function apart. Functions whose names
     begin with an underscore, or for which the user declares a gate, are left to those that call them, unless they are
-    asked for.
+    asked for. Of a class it is its forward method, where it has no backward one; the functions that such a class calls
+    are left to it.
 
     Raises:
         Refused: FG060 for each of `names` that is no function of the file.
     """
-    functions = module.functions
+    functions = {name: node for name, node in module.functions.items() if name not in module.borrowed.functions}
     if names:
-        chosen = {name if name in functions else f"{name}_forward" for name in names}
-        missing = [name for name in dict.fromkeys(names) if not {name, f"{name}_forward"} & functions.keys()]
+        spellings = {name: (name, f"{name}_forward", *(f"{name}.{one}" for one in FORWARD)) for name in names}
+        chosen = {next((one for one in spellings[name] if one in functions), "") for name in names}
+        missing = [name for name in dict.fromkeys(names) if not functions.keys() & spellings[name]]
         if missing:
             raise Refused([_no_function(module, name) for name in missing])
         return tuple(name for name in functions if name in chosen)
-    public = [name for name in functions if not name.startswith("_") and f"{OWN}.{name}" not in BY_PATH]
+    methods = tuple(name for name, method in module.methods.items() if method.is_entry)
+    called = _called_by(method.owner for method in module.methods.values() if method.is_entry)
+    public = [
+        name
+        for name in functions
+        if not name.startswith("_") and f"{OWN}.{name}" not in BY_PATH and name not in module.methods
+    ]
     forward = tuple(name for name in public if name.endswith("_forward"))
     if forward:
-        return forward
-    return tuple(
+        return forward + methods
+    return methods + tuple(
         name
         for name in public
-        if _returns_value(functions[name])
+        if name not in called
+        and _returns_value(functions[name])
         and not (name.endswith("_backward") and name.removesuffix("_backward") in functions)
     )
+
+
+def _called_by(classes: Iterable[ast.ClassDef]) -> set[str]:
+    """The names that classes read."""
+    return {part.id for one in classes for part in ast.walk(one) if isinstance(part, ast.Name)}
 
 
 def span_of(module: Module, node: ast.AST) -> Span:
@@ -241,9 +265,10 @@ def name_span(module: Module, function: ast.FunctionDef) -> Span:
     span = span_of(module, function)
     text = module.lines[span.line - 1]
     found = re.compile(r"def\s+").match(text, span.column)
-    if found is None or not text.startswith(function.name, found.end()):  # `def \` and the name on the next line
+    name = function.name.rpartition(".")[2]
+    if found is None or not text.startswith(name, found.end()):  # `def \` and the name on the next line
         return Span(span.line, span.column, span.line, max(span.column, len(text.rstrip())))
-    return Span(span.line, found.end(), span.line, found.end() + len(function.name))
+    return Span(span.line, found.end(), span.line, found.end() + len(name))
 
 
 def text_at(module: Module, span: Span) -> str:
@@ -371,11 +396,12 @@ def _no_function(module: Module, name: str) -> Diagnostic:
     for statement in module.tree.body:
         if isinstance(statement, ast.ClassDef) and statement.name == name:
             what = f"{name} is a class, not a function"
-    near = difflib.get_close_matches(name, module.functions, 1)
+    own = [one for one in module.functions if one not in module.borrowed.functions]
+    near = difflib.get_close_matches(name, own, 1)
     if near:
         help = f"did you mean {near[0]}?"
-    elif module.functions:
-        help = f"its functions: {', '.join(module.functions)}"
+    elif own:
+        help = f"its functions: {', '.join(own)}"
     else:
         help = "it has no function at its top level"
     return Diagnostic("FG060", what, None, help=help)

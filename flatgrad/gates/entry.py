@@ -120,8 +120,10 @@ TABLE: dict[str, Gate] = {}
 def has_effect(step: Step) -> bool:
     """Whether a step draws at random, or calls a function that does or that says something."""
     match step:
+        case Relation(gate="opaque", attrs=attrs):
+            return "effect" in attrs
         case Relation(gate=gate):
-            return gate in TABLE and TABLE[gate].effect
+            return gate == "layer" or (gate in TABLE and TABLE[gate].effect)
         case Call(effect=effect):
             return effect
     return False

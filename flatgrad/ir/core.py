@@ -144,7 +144,9 @@ class Relation:
 class Call:
     """`outs = function(args)`: another function of the same file, with a backward pass of its own.
 
-    `effect`: running it does something besides: it draws at random, or prints.
+    Attributes:
+        effect: running it does something besides: it draws at random, or prints.
+        passing: the arguments, by position, that its results depend on by a floating path; None for all.
     """
 
     outs: tuple[Value, ...]
@@ -153,6 +155,7 @@ class Call:
     stage: Stage | None = None
     span: Span | None = None
     effect: bool = False
+    passing: frozenset[int] | None = None
 
     def operands(self) -> Iterator[Value]:
         for arg in self.args:

@@ -410,7 +410,7 @@ def _item(args: list[Any], attrs: Mapping[str, Any]) -> Any:
 
 def _written(args: list[Any], attrs: Mapping[str, Any]) -> Any:
     base, value = args
-    new = copy.copy(base) if isinstance(base, list) else np.array(base)
+    new: Any = copy.copy(base) if isinstance(base, list) else np.array(base)
     index = attrs["index"]
     match attrs.get("mode"):
         case None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from flatgrad.ir.core import Block, Branch, Call, Loop, Operand, Relation, Step, Value, with_values
 
@@ -32,7 +33,7 @@ def mapped(step: Step, of: Replacement) -> Step:
             return Relation(several(step.outs), step.gate, args, attrs, step.stage, step.span)
         case Call():
             args = tuple(operand(arg) for arg in step.args)
-            return Call(several(step.outs), step.function, args, step.stage, step.span)
+            return replace(step, outs=several(step.outs), args=args)
         case Loop():
             return Loop(
                 several(step.outs),

@@ -22,6 +22,20 @@ def keep(u):
     cache = (u, out)
     return out, cache
 
+def put(D, u):
+    D["put"] = u
+
+def made(D):
+    z = np.ones(3)
+    D["made"] = z
+    return z
+
+TRACE = []
+
+def traced(u):
+    TRACE.append(u)
+    return u * 1
+
 class Box:
     def __init__(self, u):
         self.u = u
@@ -51,6 +65,10 @@ FRESH = [
     "keep({v})[0]",
 ]
 SHARED = [
+    "hs[:2][-1]",
+    "list(map(same, hs))[0]",
+    "(hs * 2)[0]",
+    "sorted(hs, key=lambda q: q[0])[0]",
     "{v}",
     "{v}[::-1]",
     "{v}.T",
@@ -86,6 +104,15 @@ SHARED = [
     "np.exp({v} * 0.1, out={v})",
 ]
 WRITES = [
+    "h2 = hs[1:]\nh2.append({v})\nh2[-1][0] = 0.6",
+    "list(map(bump, hs))",
+    "{v} = list(map(bump, hs))[0]",
+    "traced({v})",
+    "hs = hs[::-1]",
+    "put(P, {v})",
+    "put(g, {v})",
+    "{v} = made(g)",
+    "{v} = made(P)",
     "{v}[{i}] = 0.25",
     "{v}[{i}] = {w}[{j}]",
     "{v} += {w} * 0.1",
@@ -180,7 +207,7 @@ def _block(chance: random.Random, size: int, depth: int, looped: bool) -> list[s
             if chance.random() < 0.1:
                 lines.append(_filled(chance, "if {v}[0] > 0.4: return {v} * 1, {w}"))
         else:
-            heads = ["for i in range(2):", "for i in range(3):", "for c in hs[:2]:", "for _ in g:"]
+            heads = ["for i in range(2):", "for i in range(3):", "for c in hs[:2]:", "for _ in list(g):"]
             lines.append(chance.choice(heads))
             lines.extend("    " + line for line in _block(chance, chance.randint(1, 4), depth + 1, True))
             if chance.random() < 0.2:

@@ -1,0 +1,182 @@
+"""Layers: objects with `forward` and `backward` of their own. A call of one is a step of which nothing is known but that
+its reverse is a call of its `backward`, which takes the gradient of the result and gives that of the input.
+
+A layer keeps what its last forward call left on it: used twice in one pass, its backward would be wrong for the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from flatgrad.diagnostics import Diagnostic
+from flatgrad.frontend.methods import spoken
+from flatgrad.ir.core import (
+    Block,
+    Branch,
+    Kind,
+    Literal,
+    Loop,
+    Relation,
+    Span,
+    Stage,
+    Step,
+    Value,
+    bound_values,
+    every_step,
+    inner_blocks,
+)
+
+# One use: the object, and which element of it where it is a list; None for the element of a loop over it.
+Use = tuple[Value, int | None]
+
+
+def layer_calls(block: Block) -> Iterator[Relation]:
+    """The calls of layers, those inside loops and branches included."""
+    for step in every_step(block):
+        if isinstance(step, Relation) and step.gate == "layer":
+            yield step
+
+
+def layer_problems(block: Block, overwritten: Mapping[Value, Stage]) -> list[Diagnostic]:
+    """What forbids to take the layers of a function apart again: one that is used twice, one whose input or result is
+    changed in place."""
+    found = [
+        _changed(step, value, overwritten[value])
+        for step in layer_calls(block)
+        for value in (*step.args[1:], *step.outs)
+        if isinstance(value, Value) and value in overwritten and value.type.kind is not Kind.SCALAR
+    ]
+    uses = _Uses(block)
+    uses.visit(block, {}, ())
+    return [*found, *uses.problems]
+
+
+def lists_of_layers(block: Block) -> list[Value]:
+    """The parameters that are lists of layers, in the order of their use: an object may stand in one twice."""
+    uses = _Uses(block)
+    found = [source for step in layer_calls(block) if (source := uses.source(step)) is not None]
+    return list(dict.fromkeys(base for base, element in found if element != -1))
+
+
+def single_layers(block: Block) -> list[Value]:
+    """The parameters that are layers themselves, in the order of their use."""
+    uses = _Uses(block)
+    found = [source for step in layer_calls(block) if (source := uses.source(step)) is not None]
+    return list(dict.fromkeys(base for base, element in found if element == -1))
+
+
+def _changed(step: Relation, value: Value, stage: Stage) -> Diagnostic:
+    name = spoken(str(step.attrs["text"]))
+    what = "handed back" if value in step.outs else "was given"
+    return Diagnostic(
+        "FG043",
+        f"this changes what {name} {what}",
+        stage.span,
+        f"the backward pass of {name} may need it as it was",
+        "compute a new array instead",
+        labels=((step.span or stage.span, f"{name} is called here"),),
+    )
+
+
+class _Uses:
+    """Where the layers of a function come from, and whether one is used twice in a pass."""
+
+    def __init__(self, block: Block) -> None:
+        self.params = frozenset(block.params)
+        self.producers: dict[Value, Step] = {out: step for step in every_step(block) for out in bound_values(step)}
+        self.problems: list[Diagnostic] = []
+
+    def source(self, call: Relation) -> Use | None:
+        """The parameter that a layer is or stands in, with its place there; -1 where it is the parameter itself."""
+        layer = call.args[0]
+        assert isinstance(layer, Value)
+        element: int | None = -1
+        while True:
+            step = self.producers.get(layer)
+            match step:
+                case None:
+                    return (layer, element) if layer in self.params else None
+                case Relation(gate="alias", args=(Value() as inner,)):
+                    layer = inner
+                case Relation(gate="item", args=(Value(),)):
+                    return layer, element
+                case Relation(gate="read", args=(Value() as inner,)) if element == -1:
+                    index = step.attrs["index"]
+                    assert isinstance(index, tuple)
+                    if len(index) != 1:
+                        return None
+                    element = index[0] if isinstance(index[0], int) and index[0] >= 0 else None
+                    if element is None and not isinstance(index[0], Value):
+                        return None
+                    layer = inner
+                case _:
+                    return None
+
+    def _round(self, call: Relation) -> Value | None:
+        """The index by which a loop goes through a list of layers."""
+        layer = call.args[0]
+        while isinstance(layer, Value):
+            step = self.producers.get(layer)
+            if not isinstance(step, Relation) or step.gate not in ("alias", "read"):
+                return None
+            if step.gate == "read":
+                index = step.attrs["index"]
+                assert isinstance(index, tuple)
+                return index[0] if isinstance(index[0], Value) else None
+            inner = step.args[0]
+            layer = inner if isinstance(inner, Value) else layer
+        return None
+
+    def visit(self, block: Block, used: dict[Use, Span | None], loops: tuple[Loop, ...]) -> None:
+        """Take down the uses of a block; `used` are those before it on the same way, and then its own as well."""
+        for step in block.body:
+            match step:
+                case Relation(gate="layer"):
+                    self._use(step, used, loops)
+                case Branch():
+                    arms = [dict(used), dict(used)]
+                    for arm, found in zip(step.arms, arms, strict=True):
+                        self.visit(arm, found, loops)
+                    used |= arms[0] | arms[1]
+                case Loop():
+                    for inner in inner_blocks(step):
+                        self.visit(inner, used, (*loops, step))
+
+    def _use(self, call: Relation, used: dict[Use, Span | None], loops: tuple[Loop, ...]) -> None:
+        name = spoken(str(call.attrs["text"]))
+        source = self.source(call)
+        if source is None:
+            self._problem(call, f"which object {name} is cannot be told", "", "read it off a list that is given")
+            return
+        base, element = source
+        index = self._round(call)
+        if loops and (index is None or len(loops) > 1 or index is not loops[0].index or _repeats(loops[0])):
+            self._problem(
+                call,
+                f"{name} is called in a loop",
+                "each round would overwrite what its backward pass needs of the round before",
+                "use one layer object for each round, in a list",
+            )
+        elif not loops and element is None:
+            self._problem(call, f"which object {name} is cannot be told", "", "run over the list of layers")
+        else:
+            for (other, place), where in used.items():
+                if other is base and (place == element or None in (place, element)):
+                    self._problem(
+                        call,
+                        f"{name} is called twice in one pass",
+                        "the second call overwrites what its backward pass needs of the first",
+                        "use another layer object",
+                        where,
+                    )
+                    break
+        used[source] = call.span
+
+    def _problem(self, call: Relation, message: str, label: str, help: str, other: Span | None = None) -> None:
+        labels = ((other, "it is called here first"),) if other is not None else ()
+        self.problems.append(Diagnostic("FG044", message, call.span, label, help, labels=labels))
+
+
+def _repeats(loop: Loop) -> bool:
+    """Whether the index of a loop may take a value twice: the rounds of a range never do."""
+    return not loop.bounds or any(isinstance(one, Literal) and one.value == 0 for one in loop.bounds[2:])
