@@ -109,6 +109,11 @@ class Diagnostic:
     labels: tuple[tuple[Span, str], ...] = ()
     file: SourceFile | None = None
 
+    def spoken(self, text: Callable[[str], str]) -> Diagnostic:
+        """The same finding with its words in another spelling."""
+        labels = tuple((span, text(label)) for span, label in self.labels)
+        return replace(self, message=text(self.message), label=text(self.label), help=text(self.help), labels=labels)
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:

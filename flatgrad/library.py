@@ -320,7 +320,8 @@ def _build(captured: Captured, options: Options, cells: tuple[Cell, ...] = ()) -
     from flatgrad.compiler import compile_source
 
     try:
-        compiled = compile_source(captured.source, captured.filename, options)
+        # A function object has been captured with its helpers as they are when the program runs.
+        compiled = compile_source(captured.source, captured.filename, options, beside=not captured.name)
     except Refused as refused:
         # With the source, so that the message shows the places; without the compiler's own frames.
         raise Refused(refused.diagnostics, captured.source, captured.filename, cells) from None

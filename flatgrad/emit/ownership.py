@@ -17,6 +17,8 @@ from flatgrad.ir.core import Block, Branch, Kind, Loop, Relation, Step, Value
 from flatgrad.ir.rewrite import with_operands
 
 EXTERNAL = Value("<external>", None)  # type: ignore[arg-type]
+# What a layer hands back is not to be written to, as the layer may keep it; it is handed on as it is.
+FOREIGN = Value("<of a layer>", None)  # type: ignore[arg-type]
 # Views that NumPy hands out read-only.
 READ_ONLY = frozenset({"diag", "diagonal", "broadcast_to"})
 MOST_ROUNDS = 50
@@ -145,7 +147,7 @@ class _Sharing:
         seen: set[Value] = set()
         # What owns its buffer keeps it; what only shares it gets a copy.
         for result in sorted(block.results, key=lambda value: value not in self.roots.get(value, ())):
-            owners = self.roots.get(result, frozenset((EXTERNAL,)))
+            owners = self.roots.get(result, frozenset((EXTERNAL,))) - {FOREIGN}
             if EXTERNAL in owners or owners & seen:
                 self._copy(self.origin.get(result, result))
             seen |= owners
@@ -204,7 +206,9 @@ class _Sharing:
                         if not again:
                             break
                     for out, param, result in zip(step.outs, step.carried, step.body.results, strict=True):
-                        self._share(out, self.roots[param] | self._of(result))
+                        found = self.roots[param] | self._of(result)
+                        # Without any layers the upstream gradient comes through as it is, as a layer may hand it on.
+                        self._share(out, found - {EXTERNAL} if FOREIGN in self._of(result) else found)
                         self.origin[out] = out
                 case Branch():
                     for arm in step.arms:
@@ -235,7 +239,7 @@ class _Sharing:
             if kept or (EXTERNAL in found and line.gate == "update" and origin in params):
                 self.apart.add(line)
                 found = frozenset() if line.out.type.kind is Kind.SCALAR else frozenset((line.out,))
-            elif EXTERNAL in found:
+            elif EXTERNAL in found or FOREIGN in found:
                 self._copy(origin if origin is not None else base)
             else:
                 for value in read_later:
@@ -267,6 +271,10 @@ class _Sharing:
         # Read-only views are nobody's to write to, whoever owns the memory.
         locked: Roots = frozenset()
         while True:
+            if inner.gate == "layer_backward":
+                given = inner.args[1]
+                through = self._of(given) - {EXTERNAL} if isinstance(given, Value) else frozenset()
+                return frozenset((FOREIGN, line.out)) | through
             spread = (
                 inner.gate == "spread"
                 and inner.args

@@ -322,7 +322,7 @@ class Residuals:
         )
         cheap = (
             producer.gate in CHEAP
-            or (producer.gate == "opaque" and not _has_call(producer))
+            or (producer.gate == "opaque" and not _has_call(producer) and not self._reads_changed(producer))
             or (producer.gate == "power" and isinstance(producer.args[1], Literal) and producer.args[1].value == 2)
             or (producer.out.type.dtype is DType.BOOL and producer.gate != "opaque")
         )
@@ -387,6 +387,10 @@ class Residuals:
             return _one_of(producer, value, spell(producer, self.like_operand, self.names))
         assert producer is not None
         return self._extra(self._hoist(value, producer))
+
+    def _reads_changed(self, producer: Relation) -> bool:
+        """Whether an opaque expression reads a dict that the pass writes to: it may not give the same again."""
+        return any(arg in self.lowered.changed_dicts for arg in producer.args)
 
     def _is_entry(self, value: Value) -> bool:
         producer = self._producers.get(value)

@@ -349,6 +349,10 @@ class CallLowering(ClosureLowering):
             params = callee.function.block.params
             shares = any(callee.roots[result.value] & set(params) for result in callee.results)
             changed = [p.name for p in params if p in callee.overwritten]
+            for param, operand in zip(params, ordered, strict=True):
+                for dict_, key in callee.written:
+                    if dict_ is param and isinstance(operand, Value):
+                        self.entry_changed(operand, key)
             if changed:
                 return self.error(
                     "FG042",
@@ -386,6 +390,9 @@ class CallLowering(ClosureLowering):
             case Static(path=path):
                 return path in CONSTANTS
         return False
+
+    def entry_changed(self, base: Value, key: str) -> None:
+        """What a call that is about to be made writes into a dict that it is given."""
 
     def _inline(
         self, callee: Lowered, operands: tuple[Operand, ...], outs: tuple[Value, ...], span: Span | None

@@ -17,7 +17,15 @@ from flatgrad.frontend.environment import Binding, Poison
 from flatgrad.frontend.source import span_of
 from flatgrad.frontend.statements import Surroundings
 from flatgrad.frontend.methods import FORWARD
-from flatgrad.ir.core import Literal, Relation, Span, Step, Type, Value
+from flatgrad.ir.core import (
+    Literal,
+    Relation,
+    Span,
+    Stage,
+    Step,
+    Type,
+    Value,
+)
 
 
 class Surrounding(Protocol):
@@ -29,11 +37,17 @@ class Surrounding(Protocol):
     errors: list[Diagnostic]
     body: list[Step]
     texts: set[Value]
+    stage: Stage | None
+    changed_dicts: set[Value]
     layers: frozenset[str]
 
     def emit(self, step: Step, view: bool) -> None: ...
     def at_head(self, step: Relation) -> None: ...
     def opaque(self, node: ast.expr) -> Value: ...
+
+
+def entry_name(base: Value, key: str) -> str:
+    return f"{base.name}[{key!r}]"
 
 
 class EntryLowering(CallLowering):
@@ -55,6 +69,8 @@ class EntryLowering(CallLowering):
         self.entries: dict[tuple[Value, str], Value] = {}
         # Parameters and their entries: what may be a dict that the caller made.
         self.given: set[Value] = set()
+        # Entries that the function writes.
+        self.written: dict[tuple[Value, str], bool] = {}
 
     def _subscript(self, node: ast.Subscript, value: ast.expr, index: ast.expr) -> Binding:
         if self.given and self._is_text(index):
@@ -84,7 +100,11 @@ class EntryLowering(CallLowering):
             )
         operand = self.operand(node.args[0])
         if not isinstance(operand, Value) or isinstance(operand, Poison):
-            return self.error("FG034", "a layer is given an array", node.args[0]) if isinstance(operand, Literal) else operand
+            return (
+                self.error("FG034", "a layer is given an array", node.args[0])
+                if isinstance(operand, Literal)
+                else operand
+            )
         text = ast.unparse(node.func.value if isinstance(node.func, ast.Attribute) else node.func)
         out = Value("", Type.open("layer"))
         self.emit(Relation((out,), "layer", (layer, operand), {"text": text}, None, self.place(node)), view=False)
@@ -143,6 +163,20 @@ class EntryLowering(CallLowering):
 
     def entry(self, base: Value, key: str) -> Value:
         """The entry of a dict under a constant key."""
+        if (base, key) in self.written:
+            now = self.environment.get(entry_name(base, key))
+            if isinstance(now, Value):
+                return now
+            self.errors.append(
+                Diagnostic(
+                    "FG030",
+                    f"{entry_name(base, key)} is read after it may have been written",
+                    None if self.statements.stage is None else self.statements.stage.span,
+                    "whether it has been hangs on how the program runs",
+                    "keep what was written in a variable, and read that",
+                )
+            )
+            return Poison.at()
         if (base, key) not in self.entries:
             name = key if key.isidentifier() else ""
             out = Value(name, Type.open(f"{base.name}[{key}]"))
@@ -150,6 +184,21 @@ class EntryLowering(CallLowering):
             self.entries[base, key] = out
             self.given.add(out)
         return self.entries[base, key]
+
+    def entry_changed(self, base: Value, key: str) -> None:
+        self.write_entry(base, key, Poison.at(), False)
+        self.statements.changed_dicts.add(base)
+
+    def write_entry(self, base: Value, key: str, bound: Binding, for_sure: bool) -> bool:
+        """`bn_param["running_mean"] = m`; False where a round may have read the entry before."""
+        if not for_sure and (base, key) in self.entries:
+            return False
+        self.written[base, key] = True
+        name = entry_name(base, key)
+        self.statements.environment.pop(name, None)
+        if for_sure and isinstance(bound, Value):
+            self.statements.environment[name] = bound
+        return True
 
     def _looked_up(self, node: ast.Call, default: list[ast.expr]) -> Binding:
         """`d.get(key, default)`: a setting, through which no gradient goes; one number where its default is one."""

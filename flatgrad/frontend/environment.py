@@ -186,6 +186,7 @@ class Lowered:
         overwritten: for each value whose buffer is written to later, the first stage that does so.
         rewritten: for each stage that changes a buffer in place, the new value of that buffer.
         questions: for each in-place statement's target whose meaning hangs on scalar or array, the value before it.
+        changed_dicts: parameters that are dicts and are written to; `written` has the entries.
         dropped: the user's own backward code.
         asides: branches that return something else than what is differentiated.
         elements: for each value that a loop collects, where.
@@ -210,6 +211,8 @@ class Lowered:
     elements: Mapping[Value, Element] = field(default_factory=dict)
     asides: frozenset[Stage] = frozenset()
     dropped: frozenset[ast.stmt] = frozenset()
+    changed_dicts: frozenset[Value] = frozenset()
+    written: frozenset[tuple[Value, str]] = frozenset()
     covers: Mapping[Stage, tuple[Cover, ...]] = field(default_factory=dict)
     effects: bool = False
     width: int = 1

@@ -6,7 +6,8 @@ import ast
 
 from flatgrad.frontend.environment import Lowered, Result
 from flatgrad.frontend.liveness import arguments, own_statements
-from flatgrad.frontend.sharing import Known, Sharing
+from flatgrad.frontend.memory import Known
+from flatgrad.frontend.sharing import Sharing
 from flatgrad.frontend.source import Module, span_of
 from flatgrad.ir.core import Block, Function, Relation, Stage, Step, Type, Value
 

@@ -192,9 +192,7 @@ class _Linker:
                     self.unmatched[thing] = matched
         else:
             node = next(
-                s
-                for s in module.tree.body
-                if isinstance(s, ast.Assign | ast.AnnAssign) and thing.name in _targets(s)
+                s for s in module.tree.body if isinstance(s, ast.Assign | ast.AnnAssign) and thing.name in _targets(s)
             )
         found: References = references([node])
         part = _Part(thing.file, module, node, thing, locals=found.locals)
@@ -221,7 +219,9 @@ class _Linker:
             for length in range(1, len(chain) + 1):
                 whole = ".".join((path, *chain[1:length]))
                 if whole in BY_PATH:  # a declaration of the user's
-                    self._add(part, _inner(node, 1), Thing(What.LIBRARY, file if path.startswith(".") else None, path), root)
+                    self._add(
+                        part, _inner(node, 1), Thing(What.LIBRARY, file if path.startswith(".") else None, path), root
+                    )
                     return
                 thing = self.project.resolve(file, whole)
                 if thing.what is not What.MODULE:

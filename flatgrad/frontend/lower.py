@@ -15,8 +15,8 @@ from flatgrad.diagnostics import Refused
 from flatgrad.frontend.effects import EffectLowering, writes_out
 from flatgrad.frontend.environment import Dictionary, Lowered, Poison, Result, Static, Structure
 from flatgrad.frontend.liveness import live_after, own_statements
+from flatgrad.frontend.memory import Known
 from flatgrad.frontend.own_backward import own_backward
-from flatgrad.frontend.sharing import Known
 from flatgrad.frontend.slicing import slice_function
 from flatgrad.frontend.layers import layer_problems
 from flatgrad.frontend.methods import Role
@@ -98,6 +98,8 @@ class _FunctionLowering(EffectLowering):
             elements=self.elements,
             asides=frozenset(self.asides),
             dropped=self.dropped,
+            changed_dicts=frozenset(self.changed_dicts),
+            written=frozenset(self.expressions.written),
             width=self.width,
             effects=self.says or any(has_effect(step) for step in every_step(block)),
         )

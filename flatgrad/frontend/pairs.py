@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from flatgrad.frontend.borrowed import Returned
 from flatgrad.frontend.liveness import arguments, own_statements
-from flatgrad.frontend.sharing import Known, Sharing
+from flatgrad.frontend.memory import Known
+from flatgrad.frontend.sharing import Sharing
 from flatgrad.frontend.source import Module
 
 Imported = Callable[[str], tuple[ast.FunctionDef, Module] | None]
@@ -97,7 +98,9 @@ def _gradients(backward: ast.FunctionDef, parameters: list[str]) -> tuple[str, .
                 matched[missing[0]] = parameters[missing[0]]
         if not row or not all(matched) or len(set(matched)) < len(matched):
             shown = ", ".join(ast.unparse(part) for part in row)
-            return f"{backward.name} returns `{shown}`, which are not named after the parameters {', '.join(parameters)}"
+            return (
+                f"{backward.name} returns `{shown}`, which are not named after the parameters {', '.join(parameters)}"
+            )
         found.add(tuple(matched))
     if len(found) != 1:
         return f"{backward.name} does not return the same gradients on every way"
@@ -110,9 +113,7 @@ def _parameter(name: str, parameters: list[str]) -> str:
     return alike[0] if len(alike) == 1 else ""
 
 
-def _with_memory(
-    backward: ast.FunctionDef, known: Known, results: int, gradients: tuple[str, ...]
-) -> Matched | str:
+def _with_memory(backward: ast.FunctionDef, known: Known, results: int, gradients: tuple[str, ...]) -> Matched | str:
     sharing = Sharing(backward, known)
     *upstream, cache = [argument.arg for argument in arguments(backward.args)]
     changed: set[object] = set()

@@ -81,9 +81,7 @@ class _Visitor(ast.NodeVisitor):
                 self.visit(part)
 
     def _comprehension(self, node: Comprehension) -> None:
-        targets = {
-            part.id for one in node.generators for part in ast.walk(one.target) if isinstance(part, ast.Name)
-        }
+        targets = {part.id for one in node.generators for part in ast.walk(one.target) if isinstance(part, ast.Name)}
         self._within(targets, ast.iter_child_nodes(node))
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension

@@ -59,6 +59,9 @@ class RegionLowering(CollectingLowering):
         self.dropped = dropped
         self.live_after = live
         self.heads: list[Relation] = []
+        # How many loops and branches are around, and the dicts that are written to.
+        self.nested = 0
+        self.changed_dicts: set[Value] = set()
         # Values that are strings.
         self.texts: set[Value] = set()
         # The names of layers that are called by themselves: `self.fc1(x)`.
@@ -70,6 +73,25 @@ class RegionLowering(CollectingLowering):
 
     def reader(self) -> EntryLowering:
         return _Branching(self)
+
+    def written_entry(self, target: ast.Subscript, base: ast.Name, index: ast.expr, bound: Binding) -> bool:
+        """`bn_param["running_mean"] = m` stays where it is, and carries no gradient; False for writes into arrays."""
+        given = self.environment.get(base.id)
+        key = self.expressions.static(self.expressions.lower(index)) if isinstance(index, ast.Constant) else None
+        if not isinstance(given, Value) or given not in self.expressions.given or key is None:
+            return False
+        if not isinstance(key.value, str):
+            return False
+        if not self.expressions.write_entry(given, key.value, bound, not self.nested):
+            self.error(
+                "FG030",
+                f"{ast.unparse(target)} is read and then written in a loop or a branch",
+                target,
+                "",
+                "keep it in a variable, and write it once behind",
+            )
+        self.changed_dicts.add(given)
+        return True
 
     def at_head(self, step: Relation) -> None:
         """A step that comes before all others."""
@@ -150,9 +172,11 @@ class RegionLowering(CollectingLowering):
         """A block of its own; what its names stand for is forgotten at its end."""
         outer_body, outer_names = self.body, dict(self.environment)
         self.body = []
+        self.nested += 1
         try:
             yield self.body
         finally:
+            self.nested -= 1
             self.body = outer_body
             self.environment.clear()
             self.environment.update(outer_names)
@@ -172,6 +196,7 @@ class RegionLowering(CollectingLowering):
         for arm, other in (arms, arms[::-1]):
             if raises(arm):
                 # Whoever comes past it has taken the other way.
+                self.kept_as_written(arm)
                 return self.block([*other, *rest] if leaves_block(statement) else other)
         if not leaves_block(statement):
             self._merge(statement, test, arms, stage, live)
@@ -206,6 +231,15 @@ class RegionLowering(CollectingLowering):
                 blocks.append(Block((), tuple(body), left))
                 ends.append(dict(self.environment))
         return self._branched(test, blocks[0], blocks[1], stage, ("",) * len(blocks[0].results))
+
+    def kept_as_written(self, statements: Sequence[ast.stmt]) -> None:
+        """Statements that stay in forward as they are, as no gradient comes through them."""
+        for statement in statements:
+            self.stages.append(Stage(span_of(self.module, statement), stage_text(self.module, statement)))
+            for part in ast.walk(statement):
+                bound = self.environment.get(part.id) if isinstance(part, ast.Name) else None
+                if isinstance(bound, Value) and not isinstance(bound, Poison):
+                    self.names[span_of(self.module, part)] = bound
 
     def _branched(
         self,

@@ -81,8 +81,6 @@ class Sharing(Memories):
         """The methods of the class that the function stands in."""
         return [] if self._class is None else [one for one in self._class.body if isinstance(one, ast.FunctionDef)]
 
-
-
     def results(self, node: ast.Call, seen: Seen) -> list[Pieces]:
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
         for keyword in node.keywords:

@@ -1,12 +1,13 @@
 """What a function's differentiated results depend on, and the user's own backward code, which falls away.
 
 Real code computes a loss and, in the same function, its own gradients (`return loss, grads`). These results and all
-that only they need are neither differentiated nor kept. `own_backward` says
-which results they are, by their names; `slice_function` says which statements then have nothing left to do.
+that only they need are neither differentiated nor kept. `own_backward` (in its own file)
+says which results they are, by their names; `slice_function` says which statements then have nothing left to do.
 
 A statement is needed
 
-- if it returns, changes an argument (`bn_param["running_mean"] = m`), draws random numbers, or calls what is unknown;
+- if it returns, changes an argument (`bn_param["running_mean"] = m`, but not `self.grads["W"] = dW` where nothing else
+  reads that), draws random numbers, or calls what is unknown;
 - if it binds a name that a needed statement may read afterwards;
 - if it changes memory in place that such a name may share: `dscores = probs; dscores[rows, y] -= 1` is dropped where
   probs is not needed any more, and kept where it is, whatever it is called. Dropping a write is right only if nobody

@@ -131,6 +131,8 @@ class StatementLowering:
                 self.environment.get(name), Collected | Dictionary
             ):
                 self.written_inside(target, element, self.environment[name], index, bound)
+            case ast.Subscript(value=ast.Name() as base, slice=index) if self.written_entry(target, base, index, bound):
+                pass
             case ast.Subscript(value=ast.Name(id=name) as base, slice=index):
                 template = self.expressions.index(index)
                 if template is not None:
@@ -341,6 +343,9 @@ class StatementLowering:
         self.rewritten[self.stage] = new
 
     def stored_at(self, target: ast.Subscript, binding: Binding, bound: Binding) -> None:
+        raise NotImplementedError
+
+    def written_entry(self, target: ast.Subscript, base: ast.Name, index: ast.expr, bound: Binding) -> bool:
         raise NotImplementedError
 
     def written_inside(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from flatgrad.analysis import useful
 from flatgrad.frontend.environment import Cover, Lowered
 from flatgrad.groups.cross_entropy import cross_entropy_groups, losses
 from flatgrad.groups.elementwise import SEEDS, elementwise_groups, forms
@@ -46,19 +47,24 @@ Recogniser = Callable[[Relation], list[Found]]
 def with_groups(lowered: Lowered) -> Lowered:
     """The same function with every group that it holds as one relation, those inside loops and branches as well."""
     covers: dict[Stage, tuple[Cover, ...]] = {}
-    block = _grouped_block(lowered, lowered.function.block, covers)
+    whole = lowered.function.block
+    needed = useful(whole, frozenset(value for value in whole.results if value.type.dtype.differentiable))
+    block = _grouped_block(lowered, whole, covers, needed)
     if block is lowered.function.block:
         return lowered
     return replace(lowered, function=Function(lowered.function.name, block), covers=covers)
 
 
-def _grouped_block(lowered: Lowered, block: Block, covers: dict[Stage, tuple[Cover, ...]]) -> Block:
-    """A block by itself: what it reads of its outside are parameters, what it hands out are results."""
-    body = tuple(_grouped_inside(lowered, step, covers) for step in block.body)
+def _grouped_block(
+    lowered: Lowered, block: Block, covers: dict[Stage, tuple[Cover, ...]], needed: frozenset[Value]
+) -> Block:
+    """A block by itself: what it reads of its outside are parameters, what it hands out are results; not what no
+    gradient comes back through."""
+    body = tuple(_grouped_inside(lowered, step, covers, needed) for step in block.body)
     if any(new is not old for new, old in zip(body, block.body, strict=True)):
         block = replace(block, body=body)
     outside = tuple(dict.fromkeys(free_values(block)))
-    alone = Block((*block.params, *outside), block.body, block.results)
+    alone = Block((*block.params, *outside), block.body, tuple(r for r in block.results if r in needed))
     found = grouped(replace(lowered, function=Function(lowered.function.name, alone)))
     if found.function.block is alone:
         return block
@@ -66,13 +72,15 @@ def _grouped_block(lowered: Lowered, block: Block, covers: dict[Stage, tuple[Cov
     return replace(block, body=found.function.block.body)
 
 
-def _grouped_inside(lowered: Lowered, step: Step, covers: dict[Stage, tuple[Cover, ...]]) -> Step:
+def _grouped_inside(
+    lowered: Lowered, step: Step, covers: dict[Stage, tuple[Cover, ...]], needed: frozenset[Value]
+) -> Step:
     match step:
         case Loop():
-            body = _grouped_block(lowered, step.body, covers)
+            body = _grouped_block(lowered, step.body, covers, needed)
             return step if body is step.body else replace(step, body=body)
         case Branch():
-            arms = [_grouped_block(lowered, arm, covers) for arm in step.arms]
+            arms = [_grouped_block(lowered, arm, covers, needed) for arm in step.arms]
             same = arms[0] is step.then and arms[1] is step.orelse
             return step if same else replace(step, then=arms[0], orelse=arms[1])
         case _:
