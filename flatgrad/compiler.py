@@ -21,10 +21,11 @@ from flatgrad.emit.module import import_names, write_module
 from flatgrad.emit.plan import FunctionPlan, ModulePlan
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.infer import Assumption, infer
+from flatgrad.facts.keyed import with_claimed_entries
 from flatgrad.facts.optional import sure_assumptions
 from flatgrad.facts.usage import default_assumptions, usage_assumptions
 from flatgrad.frontend.calls import defaults_of
-from flatgrad.frontend.classes import with_methods
+from flatgrad.frontend.classes import marked_shapes, method_claims, with_methods
 from flatgrad.frontend.borrowed import Pair
 from flatgrad.frontend.claims import Claim, check_options, parameter_claims
 from flatgrad.frontend.environment import Lowered
@@ -128,7 +129,7 @@ class _Compilation:
 
     def run(self) -> Compiled:
         names = entry_functions(self.module, self.options.functions)
-        check_options([self.module.functions[name] for name in names], self.options.shapes)
+        check_options([self.module.functions[name] for name in names], marked_shapes(self.options.shapes))
         chosen = self._entries(names)
         self.chosen.update(chosen)
         order = self._call_order(chosen)
@@ -333,7 +334,12 @@ class _Compilation:
     def _typed(self, name: str) -> Lowered:
         node = self.module.functions[name]
         entries = entry_functions(self.module, self.options.functions)
-        claims = parameter_claims(self.module, node, self.options.shapes if name in entries else ())
+        shapes = self.options.shapes if name in entries else ()
+        method = self.module.methods.get(name)
+        if method is not None:
+            claims = method_claims(self.module, method, shapes)
+        else:
+            claims = parameter_claims(self.module, node, shapes)
         self.claims[name] = claims
         assumptions = _assumptions(claims)
         called = [n for n in _called_names(self.module, name) if n != name and f"{OWN}.{n}" not in BY_PATH]
@@ -349,6 +355,8 @@ class _Compilation:
             while usage := usage_assumptions(typed, assumptions):
                 assumptions |= usage
                 typed = infer(lowered, assumptions, self._called)
+            while (claimed := with_claimed_entries(lowered, typed)) is not lowered:
+                lowered, typed = claimed, infer(claimed, assumptions, self._called)
             answers = {span: value.type for span, value in typed.questions.items()}
             if answers == kinds:
                 break

@@ -22,7 +22,7 @@ def forward_docstring(one: FunctionPlan, forward: ForwardText) -> str:
         own = f"\n{own}"
     said: dict[str, Claim] = {}
     for claim in one.claims:
-        if claim.origin in ("annotation", "option") and claim.shape is not None and _is_spoken(claim.shape):
+        if claim.origin in ("annotation", "option") and claim.shape is not None and is_spoken(claim.shape):
             said.setdefault(claim.name, claim)
     shapes = ", ".join(
         f"{claim.name} {claim.shape}" + (" int" if claim.dtype is not None and claim.dtype.value == "int" else "")
@@ -52,10 +52,10 @@ def _begins_below(node: ast.FunctionDef) -> bool:
 
 def backward_docstring(one: FunctionPlan, text: BackwardText) -> str:
     shapes = [value.type.shape for value in one.backward.wrt]
-    if not any(shape.rank is not None and _is_spoken(shape) for shape in shapes):
+    if not any(shape.rank is not None and is_spoken(shape) for shape in shapes):
         return ""
     gradients = ", ".join(
-        f"d{v.name} {v.type.shape}" if _is_spoken(v.type.shape) else f"d{v.name} like {v.name}"
+        f"d{v.name} {v.type.shape}" if is_spoken(v.type.shape) else f"d{v.name} like {v.name}"
         for v in one.backward.wrt
     )
     upstream = [
@@ -66,11 +66,11 @@ def backward_docstring(one: FunctionPlan, text: BackwardText) -> str:
     if len(upstream) == 1 and upstream[0][1].is_scalar:
         result = one.lowered.results[one.backward.upstream[0]]
         return f"{head} of {result.name or 'out'}: {gradients}."
-    source = ", ".join(f"{name} {shape}" if _is_spoken(shape) else name for name, shape in upstream)
+    source = ", ".join(f"{name} {shape}" if is_spoken(shape) else name for name, shape in upstream)
     return f"{head} from {source}: {gradients}."
 
 
-def _is_spoken(shape: Shape) -> bool:
+def is_spoken(shape: Shape) -> bool:
     """Whether every dim has a name that the user gave, or is a number."""
     return shape.dims is not None and all(name.isidentifier() for dim in shape.dims for name in dim.symbols())
 

@@ -243,6 +243,7 @@ class _ForwardWriter:
                 self.edits.replace(span, self.names[value])
         self._edit_strings()
         self._edit_steps()
+        self._check_entries()
         for hoist in self.residuals.hoists:
             if hoist.mask is not None:
                 self.after.setdefault(hoist.stage, []).append(f"{hoist.name} = {self._mask_text(hoist.mask)}")
@@ -315,6 +316,35 @@ class _ForwardWriter:
                     self.before.setdefault(step.stage, []).append(f"{hoist.name} = {text}")
                     if place:
                         self.edits.replace(self._with_parentheses(step.span), place)
+
+    def _check_entries(self) -> None:
+        """What is claimed of entries under keys that are put together is checked where they are read."""
+        numpy = self.residuals.names.numpy
+        claimed: dict[Stage, list[tuple[Relation, str]]] = {}
+        texts: dict[Value, str] = {}
+        for step in every_step(self.lowered.function.block):
+            if not isinstance(step, Relation) or step.gate != "item" or not step.attrs.keys() & {"rank", "columns"}:
+                continue
+            assert step.stage is not None and step.span is not None
+            text = self.names.get(step.out, step.out.name) or self._on_one_line(self.edits.rendered(step.span))
+            texts[step.out] = text
+            weights = step.attrs.get("columns")
+            if isinstance(weights, Value):
+                columns = f"{texts[weights]}.shape[1:]" if weights.name else f"{numpy}.shape({texts[weights]})[1:]"
+                test = f"{numpy}.shape({text}) != {columns}"
+            else:
+                test = f"{numpy}.ndim({text}) != {step.attrs['rank']}"
+            claimed.setdefault(step.stage, []).append((step, test))
+        for stage, found in claimed.items():
+            said = [
+                f"{_entry(texts[step.out])} must be a matrix"
+                if "rank" in step.attrs
+                else f"{_entry(texts[step.out])} must have a number for each of its columns"
+                for step, _ in found
+            ]
+            test = " or ".join(test for _, test in found)
+            where = self.after if all(step.out.name for step, _ in found) else self.before
+            where.setdefault(stage, []).extend((f"if {test}:", f"    raise ValueError({', and '.join(said)!r})"))
 
     def _with_parentheses(self, span: Span) -> Span:
         """The span with the parentheses around it, which a name does not need; those of a call are not around it."""
@@ -775,6 +805,11 @@ def _is_called(before: str) -> bool:
     """Whether a parenthesis behind this text opens the arguments of a call."""
     word = re.search(r"(\w+|[)\]])\s*$", before)
     return word is not None and not keyword.iskeyword(word[1])
+
+
+def _entry(text: str) -> str:
+    """How a message calls an entry."""
+    return text.replace('"', "'")
 
 
 def _floating_guard(name: str) -> tuple[str, str]:

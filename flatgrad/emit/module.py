@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from flatgrad.emit.classes import class_rows, class_texts, unmarked
 from flatgrad.emit.backward import BackwardText, Group, NestedText, backward_text, draft_backward
 from flatgrad.emit.docstrings import backward_docstring, forward_docstring, notes, table, title
 from flatgrad.emit.forward import ForwardPlan, ForwardText, Labels, labels, numbered, unread_names, write_forward
@@ -33,29 +35,32 @@ def write_module(plan: ModulePlan) -> str:
     from flatgrad.resources import template
 
     names = import_names(plan.module, [one.name for one in plan.functions])
-    functions = tuple(_function(plan, one, names) for one in plan.functions)
-    helpers = _helpers(plan.module, functions)
+    everything = {one.name: _function(plan, one, names) for one in plan.functions}
+    functions = tuple(one for name, one in everything.items() if name not in plan.module.methods)
+    classes = class_texts(plan, everything)
+    helpers = _helpers(plan.module, tuple(everything.values()), [one.plain for one in classes])
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(template), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     layout = environment.get_template("module.py.jinja")
     context = {
         "title": title(plan),
-        "table": table(functions),
+        "table": [*table(functions), *class_rows(plan, classes)],
         "notes": notes(functions, plan.module.borrowed.pairs.values()),
         "functions": functions,
+        "classes": classes,
         "helpers": helpers,
-        "unbroadcasts": any(one.unbroadcasts for one in functions),
+        "unbroadcasts": any(one.unbroadcasts for one in everything.values()),
         "numpy": names.numpy,
         "unbroadcast": names.unbroadcast,
         "imports": (),
         "constants": (),
     }
-    body = layout.render(context)
+    body = unmarked(layout.render(context))
     used = _used_names(body)
     constants = _constants(plan.module, used)
     used |= _used_names("\n".join(constants))
-    text = layout.render(context | {"imports": _imports(plan.module, used, names), "constants": constants})
+    text = unmarked(layout.render(context | {"imports": _imports(plan.module, used, names), "constants": constants}))
     return black.format_str(text, mode=black.Mode(line_length=100))
 
 
@@ -136,10 +141,13 @@ def _used_names(text: str) -> frozenset[str]:
     return frozenset(part.id for part in ast.walk(ast.parse(text)) if isinstance(part, ast.Name))
 
 
-def _helpers(module: Module, functions: tuple[FunctionText, ...]) -> tuple[str, ...]:
-    """The functions that forward calls as they are: those that stand for a gate, those that carry no gradient."""
+def _helpers(module: Module, functions: tuple[FunctionText, ...], plain: Sequence[str]) -> tuple[str, ...]:
+    """The functions that forward, or a `plain` text, calls as they are: those that stand for a gate, those that carry
+    no gradient."""
     wanted: list[str] = []
+    plain_names = frozenset(name for text in plain for name in _read_names(text))
     pending = [f"def header({one.forward.signature}): pass" for one in functions]
+    pending += [f"{name}()" for name in sorted(plain_names)]
     pending += ["\n".join(line for one in functions for line in one.forward.lines if not line.startswith("return "))]
     # Backward calls its own pairs, and of the user's functions only those with a declared gate.
     declared = [path.removeprefix(f"{OWN}.") for path in declared_paths() if path.startswith(f"{OWN}.")]
@@ -209,7 +217,7 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
     text = backward_text(draft, residuals)
     bound_at = _cached_names(one, residuals, text, versions)
     cached = tuple(bound_at)
-    prepared = _prepared(one, residuals, bound_at, versions.aside, found, text.calls)
+    prepared = _prepared(plan, one, residuals, bound_at, versions.aside, found, text.calls)
     reversed_calls = dict(text.calls)
     calls = {
         step: (plan.callees[step.function], reversed_calls[step])
@@ -240,7 +248,7 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
             bound_at,
         ),
     )
-    cache = Scope(own | set(text.upstream)).take("cache")
+    cache = Scope(_backward_names(text) | set(cached)).take("cache")
     return _texts(one, forward, text, cached, cache)
 
 
@@ -361,7 +369,40 @@ def _cached_names(
     return names
 
 
+def _backward_names(text: BackwardText) -> set[str]:
+    """Every name in the lines of a backward pass."""
+
+    def lines(groups: tuple[Group, ...]) -> Iterator[str]:
+        for group in groups:
+            if isinstance(group, NestedText):
+                yield group.head
+                yield from lines(group.groups)
+            else:
+                yield from group[1]
+
+    words = re.findall(r"[A-Za-z_]\w*", "\n".join([*lines(text.groups), *text.preludes]))
+    return {*words, *text.upstream}
+
+
+def _binds_always(statements: Sequence[ast.stmt], name: str) -> bool:
+    """Whether every way through statements binds a name, or ends in an error."""
+    for statement in statements:
+        if isinstance(statement, ast.If):
+            if _binds_always(statement.body, name) and _binds_always(statement.orelse, name):
+                return True
+            continue
+        if isinstance(statement, ast.Raise):
+            return True
+        if isinstance(statement, ast.For | ast.While):
+            continue
+        parts = ast.walk(statement)
+        if any(isinstance(p, ast.Name) and isinstance(p.ctx, ast.Store) and p.id == name for p in parts):
+            return True
+    return False
+
+
 def _prepared(
+    plan: ModulePlan,
     one: FunctionPlan,
     residuals: Residuals,
     cached: Mapping[str, Stage | None],
@@ -391,7 +432,12 @@ def _prepared(
                 branch = residuals.steps.conditional.get(step.outs[0]) if step.outs else None
                 if store.loops[0] is step and branch is not None and branch.stage is not None:
                     last[store.name] = branch.stage
+    statements = {
+        span_of(plan.module, part): part for part in ast.walk(one.lowered.node) if isinstance(part, ast.stmt)
+    }
     for name, stage in last.items():
+        if _binds_always([statements[stage.span]], name):
+            continue
         prepared.setdefault(stage, []).append(name)
     return {stage: tuple(names) for stage, names in prepared.items()}
 

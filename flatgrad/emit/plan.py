@@ -40,6 +40,29 @@ class ModulePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class MethodText:
+    """What the template needs of one method; `decorator` is a line of its own, or nothing."""
+
+    decorator: str
+    name: str
+    signature: str
+    docstring: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassText:
+    """A class: its head, and what stands in it, as it is or as a method with its backward pass. `rows` are those of the
+    table, `plain` all that stays as it is."""
+
+    head: str
+    parts: tuple[str | tuple[MethodText, MethodText], ...]
+    rows: tuple[tuple[str, str], ...]
+    unbroadcasts: bool
+    plain: str
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionText:
     """What the template needs of one function."""
 

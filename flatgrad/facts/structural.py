@@ -176,7 +176,15 @@ def _opaque(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> 
 
 
 def _item(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
-    """`params["W1"]`: of what is in a dict nothing is known but what comes of its use."""
+    """`params["W1"]`: of what is in a dict nothing is known but what comes of its use.
+
+    An entry under a key that is put together may be claimed a matrix, or to be as long as another has columns.
+    """
+    rank, weights = relation.attrs.get("rank"), relation.attrs.get("columns")
+    if isinstance(rank, int):
+        return Type(Kind.ARRAY, DType.OPEN, Shape(tuple(Dim.symbol(f"{label}.{axis}") for axis in range(rank))))
+    if isinstance(weights, Value) and (columns := solver.resolve(type_of(weights).shape).dim(1)) is not None:
+        return Type(Kind.ARRAY, DType.OPEN, Shape((columns,)))
     return Type.open(label)
 
 

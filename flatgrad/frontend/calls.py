@@ -264,7 +264,9 @@ class CallLowering(ClosureLowering):
                 attrs[name] = bound.spelling.defaults.get(name, gate.attributes[name])
         if gate.name in _SEVERAL:
             return self._several(gate.name, tuple(operands), attrs, node, span, gate.view)
-        return self._relation(gate.name, tuple(operands), attrs, span, gate.view)
+        # `x.astype(dtype, copy=False)` may be x itself.
+        shares = gate.view or (gate.name == "astype" and attrs.get("copy") is False)
+        return self._relation(gate.name, tuple(operands), attrs, span, shares)
 
     def _several(
         self,

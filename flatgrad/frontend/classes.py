@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.frontend.claims import Claim, parameter_claims
 from flatgrad.frontend.liveness import read_before_bound
 from flatgrad.frontend.methods import FORWARD, MARK, Method, Role, bare, spoken
 from flatgrad.frontend.source import Module, dotted_path, read_module, span_of
@@ -544,3 +545,26 @@ def _targets(statement: ast.stmt) -> list[str]:
 def _class_names(lineage: Iterable[ast.ClassDef]) -> set[str]:
     """The names that class bodies bind to something else than methods."""
     return {name for owner in lineage for statement in owner.body for name in _targets(statement)}
+
+
+def method_claims(module: Module, method: Method, shapes: tuple[tuple[str, str], ...]) -> tuple[Claim, ...]:
+    """What is said of the parameters of a method and of the attributes that it reads: where `__init__` assigns them,
+    and of the parameters of `__init__` that they hold.
+
+    Raises:
+        Refused: FG050 and FG051, as for the parameters of a function.
+    """
+    own = parameter_claims(module, method.node, marked_shapes(shapes))
+    known = {claim.name for claim in own}
+    found = [
+        replace(claim, name=attributes[claim.name])
+        for node, attributes in method.claims
+        for claim in parameter_claims(module, node)
+        if claim.name in attributes and attributes[claim.name] in method.attributes
+    ]
+    return (*own, *(claim for claim in found if claim.name not in known))
+
+
+def marked_shapes(shapes: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """`--shape self.W=N,D` for the name that the attribute has here."""
+    return tuple((name.replace(".", MARK), text) for name, text in shapes)

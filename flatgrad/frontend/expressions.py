@@ -205,7 +205,10 @@ class ExpressionLowering(ABC):
 
     def leads_nowhere(self, path: str, node: ast.expr) -> Poison | None:
         """The error for an import that is not found in the project, if it is one."""
-        absent = self.module.borrowed.absent.get(path)
+        absent = None
+        while path and absent is None:
+            absent = self.module.borrowed.absent.get(path)
+            path = path.rpartition(".")[0]
         if absent is None:
             return None
         if absent.found:

@@ -218,7 +218,7 @@ class _Linker:
                 return
             for length in range(1, len(chain) + 1):
                 whole = ".".join((path, *chain[1:length]))
-                if whole in BY_PATH:  # a declaration of the user's
+                if whole in BY_PATH and whole.lstrip(".").count("."):  # not a method, but a declaration of the user's
                     self._add(
                         part, _inner(node, 1), Thing(What.LIBRARY, file if path.startswith(".") else None, path), root
                     )

@@ -94,7 +94,7 @@ class _Visitor(ast.NodeVisitor):
             self.found.chains.append((node, parts))
 
     def visit_Name(self, node: ast.Name) -> None:
-        if not any(node.id in scope for scope in self.scopes):
+        if isinstance(node.ctx, ast.Load) and not any(node.id in scope for scope in self.scopes):
             self.found.chains.append((node, (node.id,)))
 
     def visit_arg(self, node: ast.arg) -> None:

@@ -1,8 +1,8 @@
 """What a function's differentiated results depend on, and the user's own backward code, which falls away.
 
 Real code computes a loss and, in the same function, its own gradients (`return loss, grads`). These results and all
-that only they need are neither differentiated nor kept. `own_backward` (in its own file)
-says which results they are, by their names; `slice_function` says which statements then have nothing left to do.
+that only they need are neither differentiated nor kept. `own_backward.py` says which results they are, by their names;
+`slice_function` says which statements then have nothing left to do.
 
 A statement is needed
 
@@ -11,7 +11,7 @@ A statement is needed
 - if it binds a name that a needed statement may read afterwards;
 - if it changes memory in place that such a name may share: `dscores = probs; dscores[rows, y] -= 1` is dropped where
   probs is not needed any more, and kept where it is, whatever it is called. Dropping a write is right only if nobody
-  can see it, so what may share memory is taken to do so (see `sharing`);
+  can see it, so what may share memory is taken to do so (see `memory.py`);
 - if it holds a needed statement, or is a `continue` or a `break` that decides whether one runs;
 - if it prints, logs, asserts or raises, unless that would keep some of the user's own gradients alive.
 

@@ -1,0 +1,457 @@
+"""Classes with a backward pass: the user's own, their methods as they are, what backward needs kept on the object.
+
+The pair of functions that a method would be becomes two methods: what stands in the cache is assigned to attributes
+where it is bound, and read from them again.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.emit.docstrings import is_spoken
+from flatgrad.emit.edits import Edits
+from flatgrad.emit.names import Scope
+from flatgrad.emit.plan import ClassText, FunctionPlan, FunctionText, MethodText, ModulePlan
+from flatgrad.frontend.annotations import read_annotation
+from flatgrad.frontend.methods import MARK, Method, bare, spoken
+from flatgrad.frontend.shapetext import Unreadable
+from flatgrad.frontend.source import Module, header_end, span_of
+from flatgrad.ir.core import Span
+
+# One row of the table at the head of the module.
+Row = tuple[str, str]
+
+
+def class_texts(plan: ModulePlan, functions: Mapping[str, FunctionText]) -> tuple[ClassText, ...]:
+    """The classes that are written, in the order of the file: those of the methods, and those that they need.
+
+    Raises:
+        Refused: FG045 where a method that is kept reads a name that no module would define.
+    """
+    module = plan.module
+    plans = {one.name: one for one in plan.functions if one.name in module.methods}
+    found = {statement.name: statement for statement in module.tree.body if isinstance(statement, ast.ClassDef)}
+    wanted = {module.methods[name].owner.name for name in plans}
+    pending = list(wanted)
+    while pending:
+        owner = found[pending.pop()]
+        for name in _free_names(owner):
+            if name in found and name not in wanted:
+                wanted.add(name)
+                pending.append(name)
+    texts = []
+    for name, owner in found.items():
+        if name in wanted:
+            pairs = {
+                module.methods[key].name: (plans[key], module.methods[key], functions[key])
+                for key in plans
+                if module.methods[key].owner is owner
+            }
+            texts.append(_ClassWriter(module, owner, pairs, found).text())
+    return tuple(texts)
+
+
+def class_rows(plan: ModulePlan, classes: Iterable[ClassText]) -> list[str]:
+    """The rows of the table: each method with its backward pass."""
+    rows = [row for one in classes for row in one.rows]
+    width = max((len(first) for first, _ in rows), default=0)
+    return [f"{first.ljust(width)}  {second}" for first, second in rows]
+
+
+def _free_names(node: ast.AST) -> list[str]:
+    return list(dict.fromkeys(part.id for part in ast.walk(node) if isinstance(part, ast.Name)))
+
+
+@dataclass(frozen=True, slots=True)
+class _ClassWriter:
+    """One class: `pairs` are the methods that are written anew."""
+
+    module: Module
+    owner: ast.ClassDef
+    pairs: Mapping[str, tuple[FunctionPlan, Method, FunctionText]]
+    classes: Mapping[str, ast.ClassDef]
+
+    def text(self) -> ClassText:
+        parts: list[str | tuple[MethodText, MethodText]] = []
+        rows: list[Row] = []
+        line = header_end(self.module, self.owner)[0] + 1
+        dropped = {"backward" if method.is_forward else f"{name}_backward" for name, (_, method, _) in self.pairs.items()}
+        simple: list[str] = []
+        for statement in self.owner.body:
+            if not isinstance(statement, ast.FunctionDef):
+                simple += self._plain(statement, line)
+            else:
+                parts += ["\n".join(simple)] if simple else []
+                simple = []
+                if statement.name in self.pairs:
+                    pair, row = _method_pair(*self.pairs[statement.name])
+                    parts.append(pair)
+                    rows.append(row)
+                elif statement.name not in dropped:
+                    self._check(statement)
+                    parts.append("\n".join(self._plain(statement, line)))
+            line = (statement.end_lineno or statement.lineno) + 1
+        parts += ["\n".join(simple)] if simple else []
+        plain = "\n".join(part for part in parts if isinstance(part, str))
+        return ClassText(self._head(), tuple(parts), tuple(rows), any(f.unbroadcasts for _, _, f in self.pairs.values()), plain)
+
+    def _head(self) -> str:
+        line, column = header_end(self.module, self.owner)
+        span = span_of(self.module, self.owner)
+        first = min([span.line, *(one.lineno for one in self.owner.decorator_list)])
+        return "\n".join([*self.module.lines[first - 1 : line - 1], self.module.lines[line - 1][:column]])
+
+    def _plain(self, statement: ast.stmt, first: int) -> list[str]:
+        """A statement as it stands, with the comments above it and without annotations of shapes."""
+        decorators = statement.decorator_list if isinstance(statement, ast.FunctionDef) else []
+        begin = min([statement.lineno, *(one.lineno for one in decorators)])
+        edits = Edits(self.module.text)
+        for part in ast.walk(statement):
+            if isinstance(part, ast.arg) and part.annotation is not None and self._is_shape(part):
+                edits.replace(span_of(self.module, part), part.arg)
+        above = [line for line in self.module.lines[first - 1 : begin - 1] if line.strip()]
+        end = span_of(self.module, statement)
+        last = len(self.module.lines[end.end_line - 1])
+        text = edits.rendered(Span(begin, 0, end.end_line, last))
+        lines = textwrap.dedent("\n".join([*above, text])).split("\n")
+        if lines[0][:1].isspace():  # a string that reaches further left than the code
+            return ast.unparse(statement).split("\n")
+        return lines
+
+    def _is_shape(self, argument: ast.arg) -> bool:
+        assert argument.annotation is not None
+        if isinstance(argument.annotation, ast.Constant):
+            return isinstance(argument.annotation.value, str)
+        try:
+            said = read_annotation(self.module, argument.arg, argument.annotation)
+        except Unreadable:
+            return False
+        return said is not None and said.shape is not None and isinstance(argument.annotation, ast.Subscript)
+
+    def _check(self, method: ast.FunctionDef) -> None:
+        """Whether the module will define all that a method which is kept reads."""
+        module = self.module
+        known = {*module.imports, *module.functions, *module.constants, *self.classes, *dir(builtins)}
+        bound = {part.id for part in ast.walk(method) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
+        bound |= {part.arg for part in ast.walk(method) if isinstance(part, ast.arg)}
+        bound |= {part.name for part in ast.walk(method) if isinstance(part, ast.FunctionDef | ast.ClassDef)}
+        bound |= {p.name for p in ast.walk(method) if isinstance(p, ast.ExceptHandler) and p.name}
+        for part in ast.walk(method):
+            match part:
+                case ast.Import(names=names) | ast.ImportFrom(names=names):
+                    bound |= {(one.asname or one.name).partition(".")[0] for one in names}
+        for part in ast.walk(method):
+            if isinstance(part, ast.Name) and MARK not in part.id and part.id not in known | bound:
+                message = f"{self.owner.name}.{method.name} reads {part.id}, which the module would not define"
+                help = "bind it to a constant at the head of the file, or import it"
+                raise Refused((Diagnostic("FG045", message, span_of(module, part), "", help),))
+
+
+# One method
+
+
+def _method_pair(plan: FunctionPlan, method: Method, text: FunctionText) -> tuple[tuple[MethodText, MethodText], Row]:
+    backward_name = "backward" if method.is_forward else f"{method.name}_backward"
+    owner = method.owner.name
+    results = ", ".join(text.results)
+    if not method.receiver:
+        forward = MethodText("@staticmethod", method.name, text.forward.signature, text.docstring, text.forward.lines)
+        lines = (*text.backward_lines, f"return {text.backward_results}")
+        backward = MethodText(
+            "@staticmethod", backward_name, text.backward_parameters, text.backward_docstring, lines
+        )
+        gradients = ", ".join(text.gradients)
+        row = (
+            f"{owner}.{method.name}({text.arguments}) -> {results}, cache;",
+            f"{owner}.{backward_name}({text.backward_parameters}) -> {gradients}",
+        )
+        return (forward, backward), row
+    writer = _Pair(plan, method, text)
+    forward_lines = writer.forward_lines()
+    lines, returned, assigned = writer.backward_lines()
+    parameters = text.backward_parameters.rpartition(", ")[0]
+    upstream = [one for one in parameters.split(", ") if one]
+    said = _backward_docstring(plan, upstream, method)
+    own = _own_signature(method, text.forward.signature)
+    signature = f"{method.receiver}, {own}" if own else method.receiver
+    forward = MethodText("", method.name, signature, text.docstring.replace(method.receiver + MARK, ""), forward_lines)
+    renamed = [writer.local(name) for name in upstream]
+    backward = MethodText("", backward_name, ", ".join([method.receiver, *renamed]), said, lines)
+    arguments = ", ".join(name for name in text.arguments.split(", ") if name and MARK not in name)
+    gives = f" -> {', '.join(returned)}" if returned else ""
+    sets = f"{',' if returned else ''} sets {', '.join(assigned)}" if assigned else ""
+    row = (
+        f"{owner}.{method.name}({arguments}) -> {', '.join(bare(name) for name in text.results)};",
+        f"{owner}.{backward_name}({', '.join(renamed)}){gives}{sets}",
+    )
+    return (forward, backward), row
+
+
+def _own_signature(method: Method, signature: str) -> str:
+    """The parameters without the attributes, which stand at the end."""
+    if not method.attributes:
+        return signature
+    added = ", ".join(method.attributes)
+    rest = signature.removesuffix(added).rstrip(", ")
+    return rest.removesuffix("*").rstrip(", ") if rest.endswith("*") else rest
+
+
+def _backward_docstring(plan: FunctionPlan, upstream: Sequence[str], method: Method) -> str:
+    """`Gradients from dout (N, M): returns dx (N, D); sets dW (D, M), db (M,).`"""
+    wrt = plan.backward.wrt
+    if not any(is_spoken(value.type.shape) for value in wrt):
+        return ""
+
+    def said(attributes: bool) -> str:
+        chosen = [value for value in wrt if (MARK in value.name and method.is_forward) is attributes]
+        return ", ".join(
+            f"d{bare(value.name)} {value.type.shape}"
+            if is_spoken(value.type.shape)
+            else f"d{bare(value.name)} like {bare(value.name)}"
+            for value in chosen
+        )
+
+    results = [plan.lowered.results[position] for position in plan.backward.upstream]
+    head = "Gradient" if len(wrt) == 1 else "Gradients"
+    if len(results) == 1 and results[0].value.type.shape.is_scalar:
+        source = f"{head} of {bare(results[0].name) or 'out'}"
+    else:
+        parts = [
+            f"d{bare(name[1:])} {result.value.type.shape}" if is_spoken(result.value.type.shape) else f"d{bare(name[1:])}"
+            for name, result in zip(upstream, results, strict=True)
+        ]
+        source = f"{head} from {', '.join(parts)}"
+    returned, assigned = said(False), said(True)
+    parts = ([f"returns {returned}"] if returned else []) + ([f"sets {assigned}"] if assigned else [])
+    return f"{source}: {'; '.join(parts)}."
+
+
+class _Pair:
+    """The two functions of a method on their way to two methods."""
+
+    def __init__(self, plan: FunctionPlan, method: Method, text: FunctionText) -> None:
+        self.plan = plan
+        self.method = method
+        self.text = text
+        self.receiver = method.receiver + MARK
+        self.cached = text.forward.returned
+        self.lines = "\n".join(text.forward.lines).split("\n")
+        self.tree = ast.parse("\n".join(self.lines))
+        self.users = {part.id for part in ast.walk(method.original) if isinstance(part, ast.Name)}
+        self.users |= {part.arg for part in ast.walk(method.original) if isinstance(part, ast.arg)}
+        back = "\n".join(text.backward_lines).split("\n")
+        self.back = back[1:] if self.cached else back
+        self.back_tree = ast.parse("\n".join(self.back))
+        gradients = [f"d{bare(value.name)}" for value in plan.backward.wrt if MARK in value.name]
+        self.scope = Scope((method.taken - set(gradients)) | set(gradients))
+        locals_ = {part.id for tree in (self.tree, self.back_tree) for part in ast.walk(tree) if isinstance(part, ast.Name)}
+        self.locals = Scope({*locals_, *self.users, *(name for name in text.forward.results)})
+        self._local: dict[str, str] = {}
+        # How the object is called, for the lines that are written here.
+        self.kept: dict[str, str] = {}
+        self.inserted: set[str] = set()
+        for name in self.cached:
+            self._keep(name)
+
+    def _keep(self, name: str) -> None:
+        """Decide on which attribute a name of the cache is kept."""
+        if name.startswith(self.receiver):
+            return
+        held = self._held(name)
+        if held is not None:
+            self.kept[name] = held
+            return
+        self.kept[name] = self.receiver + self.scope.take(name.replace(self.receiver, ""))
+        if name in self.users:
+            self.inserted.add(name)
+
+    def _held(self, name: str) -> str | None:
+        """An attribute that holds what the name does from where it is bound to the end: `self.x = x`."""
+        stores = [part for part in ast.walk(self.tree) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)]
+        count: dict[str, int] = {}
+        for part in stores:
+            count[part.id] = count.get(part.id, 0) + 1
+        parameters = {value.name for value in self.plan.lowered.function.block.params}
+        if count.get(name, 0) + (name in parameters) != 1:
+            return None
+        for statement in self.tree.body:
+            if any(isinstance(part, ast.Return) for part in ast.walk(statement)):
+                return None
+            match statement:
+                case ast.Assign(targets=targets, value=value):
+                    names = [target.id for target in targets if isinstance(target, ast.Name)]
+                    held = [one for one in names if one.startswith(self.receiver) and count[one] == 1]
+                    same = (isinstance(value, ast.Name) and value.id == name) or name in names
+                    if held and same and len(names) == len(targets):
+                        return held[0]
+        return None
+
+    # Forward
+
+    def forward_lines(self) -> tuple[str, ...]:
+        source = "\n".join(self.lines)
+        edits = Edits(source)
+        renamed = {name: kept for name, kept in self.kept.items() if name not in self.users and kept != name}
+        for part in ast.walk(self.tree):
+            if isinstance(part, ast.Name) and part.id in renamed:
+                edits.replace(_span(self.lines, part), renamed[part.id])
+        dropped: set[int] = set()
+        added: dict[int, list[str]] = {}
+        self._returns(self.tree.body, edits, dropped)
+        self._unread(dropped)
+        head = len(self.plan.guards)
+        for name in self.cached:
+            if name in self.inserted:
+                for line, indent in self._places(name, head):
+                    added.setdefault(line, []).append(" " * indent + f"{self.kept[name]} = {name}")
+        first = added.pop(0, [])
+        for number in dropped:
+            end = (number + 1, 0) if number < len(self.lines) else (number, len(self.lines[number - 1]))
+            edits.replace(Span(number, 0, *end), "")
+        for number, more in added.items():
+            last = len(self.lines[number - 1])
+            edits.replace(Span(number, last, number, last), "".join(f"\n{line}" for line in more))
+        text = edits.rendered(Span(1, 0, len(self.lines), len(self.lines[-1])))
+        return (*first, *text.rstrip("\n").split("\n"))
+
+    def _places(self, name: str, head: int) -> Iterator[tuple[int, int]]:
+        """The lines behind which a name is kept, with their indentation: where it is bound, but behind loops."""
+        given = any(value.name == name for value in self.plan.lowered.function.block.params)
+        bound = [s for s in self.tree.body if not isinstance(s, ast.If) and _binds(s, name)]
+        if given and not bound:
+            yield head, 0
+        yield from dict.fromkeys(self._bindings(self.tree.body, name))
+
+    def _bindings(self, body: Sequence[ast.stmt], name: str) -> Iterator[tuple[int, int]]:
+        for statement in body:
+            if not _binds(statement, name):
+                continue
+            if isinstance(statement, ast.If):
+                yield from self._bindings([*statement.body, *statement.orelse], name)
+            else:
+                yield statement.end_lineno or statement.lineno, statement.col_offset
+
+    def _returns(self, body: Sequence[ast.stmt], edits: Edits, dropped: set[int]) -> None:
+        """`return out, cache` without the cache; a result that only the return reads needs no name."""
+        for position, statement in enumerate(body):
+            for inner in (getattr(statement, "body", []), getattr(statement, "orelse", [])):
+                self._returns(inner, edits, dropped)
+            if not isinstance(statement, ast.Return) or not isinstance(statement.value, ast.Tuple):
+                continue
+            *results, _ = statement.value.elts
+            last = results[-1]
+            name = last.id if isinstance(last, ast.Name) else ""
+            before = body[position - 1] if position else None
+            match before:
+                case ast.Assign(targets=[ast.Name(id=bound) as target]) if (
+                    bound == name and len(results) == 1 and name not in self.users and name not in self.kept
+                ):
+                    begin = _span(self.lines, target)
+                    edits.replace(Span(begin.line, begin.column, begin.line, self._equals(begin)), "return ")
+                    dropped.update(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
+                    continue
+            end, tail = _span(self.lines, last), _span(self.lines, statement)
+            edits.replace(Span(end.end_line, end.end_column, tail.end_line, tail.end_column), "")
+
+    def _equals(self, target: Span) -> int:
+        """The column behind the equals sign of an assignment."""
+        found = re.compile(r"\s*=\s*").match(self.lines[target.line - 1], target.end_column)
+        return found.end() if found is not None else target.end_column
+
+    def _unread(self, dropped: set[int]) -> None:
+        """`self.cache = (x, w)` of the user's own backward pass, where nothing reads it any longer."""
+        loads = {part.id for part in ast.walk(self.tree) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
+        read = loads | self.method.read_elsewhere | set(self.cached) | set(self.kept.values())
+        for statement in ast.walk(self.tree):
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Tuple() | ast.List() | ast.Dict() as value) if (
+                    name.startswith(self.receiver) and name not in read and statement in self.tree.body
+                ):
+                    if not any(isinstance(part, ast.Call) for part in ast.walk(value)):
+                        dropped.update(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
+
+    # Backward
+
+    def backward_lines(self) -> tuple[tuple[str, ...], list[str], list[str]]:
+        """The lines, the gradients that are returned, and those that are assigned to the object."""
+        text = self.text.backward_results
+        names = text.split(", ") if text else []
+        renamed: dict[str, str] = dict(self.kept)
+        returned: list[str] = []
+        said: list[str] = []
+        assigned: list[str] = []
+        for value, name in zip(self.plan.backward.wrt, names, strict=True):
+            if MARK in value.name and self.method.is_forward:
+                renamed[name] = f"{self.receiver}d{bare(value.name)}"
+                assigned.append(f"d{bare(value.name)}")
+            else:
+                returned.append(self.local(name) if MARK in name else name)
+                said.append(f"d{bare(value.name)}")
+        edits = Edits("\n".join(self.back))
+        stored = {
+            part.id for part in ast.walk(self.back_tree) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+        }
+        for part in ast.walk(self.back_tree):
+            if not isinstance(part, ast.Name):
+                continue
+            wanted = renamed.get(part.id, part.id)
+            if part.id not in renamed and MARK in part.id and (not part.id.startswith(self.receiver) or part.id in stored):
+                wanted = self.local(part.id)
+            if wanted != part.id:
+                edits.replace(_span(self.back, part), wanted)
+        lines = edits.rendered(Span(1, 0, len(self.back), len(self.back[-1]))).split("\n") if self.back else []
+        if returned:
+            lines.append(f"return {', '.join(returned)}")
+        return tuple(lines or ["pass"]), said, assigned
+
+    def local(self, name: str) -> str:
+        """A variable that is named after an attribute, and is none."""
+        if MARK not in name:
+            return name
+        if name not in self._local:
+            self._local[name] = self.locals.take(name.replace(self.receiver, ""))
+        return self._local[name]
+
+
+def _binds(statement: ast.stmt, name: str) -> bool:
+    parts = (part for part in ast.walk(statement) if isinstance(part, ast.Name))
+    return any(part.id == name and not isinstance(part.ctx, ast.Load) for part in parts)
+
+
+def _span(lines: Sequence[str], node: ast.expr | ast.stmt) -> Span:
+    """The place of a node in characters."""
+    assert node.end_lineno is not None
+    assert node.end_col_offset is not None
+
+    def column(line: int, offset: int) -> int:
+        return len(lines[line - 1].encode()[:offset].decode(errors="ignore"))
+
+    begin, end = column(node.lineno, node.col_offset), column(node.end_lineno, node.end_col_offset)
+    return Span(node.lineno, begin, node.end_lineno, end)
+
+
+# The whole text
+
+
+_STRING = re.compile(r"""(?<!\w)([fF][rR]?|[rR][fF])?("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')""")
+
+
+def unmarked(text: str) -> str:
+    """A text with its attributes as Python spells them; what a string says of them goes without their object."""
+
+    def plain(match: re.Match[str]) -> str:
+        whole = match.group(0)
+        if MARK not in whole:
+            return whole
+        if not match.group(1):
+            return re.sub(rf"\w+{MARK}", "", whole)
+        parts = re.split(r"(\{[^{}]*\})", whole)
+        return "".join(spoken(p) if p.startswith("{") else re.sub(rf"[^\W{MARK}]+{MARK}", "", p) for p in parts)
+
+    return spoken(_STRING.sub(plain, text))

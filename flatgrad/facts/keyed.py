@@ -1,0 +1,136 @@
+"""Claims about entries under keys that are put together when the program runs: `params["W" + str(i)]`.
+
+As of parameters, an entry whose key begins with a capital is taken for a matrix where it stands in a product, and one
+whose key begins with b for one number a column where it is added to `h @ W`. Each is held to it where it is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from flatgrad.facts.usage import BIAS, PRODUCTS
+from flatgrad.frontend.environment import Lowered
+from flatgrad.ir.core import (
+    Attribute,
+    Block,
+    Branch,
+    Function,
+    Loop,
+    Relation,
+    Step,
+    Value,
+    bound_values,
+    every_step,
+)
+
+# The constant text that a key begins with: `'W' + str(_0)`, `'W%d' % _0`, `f'W{_0}'`, `'W{}'.format(_0)`.
+_PREFIX = re.compile(r"f?(?P<quote>['\"])(?P<prefix>[A-Za-z]+(?:_(?=['\"%{]))?)(?=['\"%{])")
+
+
+def with_claimed_entries(lowered: Lowered, typed: Lowered) -> Lowered:
+    """The function with `rank=2` on the entries that are taken for matrices and `columns=W` on those that are added.
+
+    Args:
+        lowered: as it was read.
+        typed: the same with types.
+    """
+    plain, known = (list(every_step(one.function.block)) for one in (lowered, typed))
+    claims = {position: claim for position, claim in _claims(typed) if not plain[position].attrs}  # type: ignore[union-attr]
+    if not claims:
+        return lowered
+    as_read = {
+        out: own
+        for step, own_step in zip(known, plain, strict=True)
+        for out, own in zip(bound_values(step), bound_values(own_step), strict=True)
+    }
+    attrs: dict[Step, Mapping[str, Attribute]] = {
+        plain[position]: {name: as_read[one] if isinstance(one, Value) else one for name, one in claim.items()}
+        for position, claim in claims.items()
+    }
+    return replace(lowered, function=Function(lowered.function.name, _with_attrs(lowered.function.block, attrs)))
+
+
+def _claims(typed: Lowered) -> Iterator[tuple[int, Mapping[str, Attribute]]]:
+    """The entries, by their place among all steps, and what is claimed of each."""
+    steps = list(every_step(typed.function.block))
+    keys = {step.out: step for step in steps if isinstance(step, Relation) and step.gate == "opaque"}
+    in_place = _read_for_certain(typed.function.block)
+    entries = {
+        step.out: (position, key)
+        for position, step in enumerate(steps)
+        if step in in_place
+        and isinstance(step, Relation)
+        and step.gate == "item"
+        and len(step.args) == 2
+        and isinstance(step.args[1], Value)
+        and (key := keys.get(step.args[1])) is not None
+    }
+    producers = {step.out: step for step in steps if isinstance(step, Relation)}
+    matrices: set[Value] = {out for out, (position, _) in entries.items() if "rank" in steps[position].attrs}  # type: ignore[union-attr]
+    for step in steps:
+        if not isinstance(step, Relation) or step.gate not in PRODUCTS:
+            continue
+        for operand, other in (step.args, step.args[::-1]):
+            if not isinstance(operand, Value) or operand not in entries or operand.type.shape.rank is not None:
+                continue
+            rank = other.type.shape.rank if isinstance(other, Value) else None
+            position, key = entries[operand]
+            if rank in (None, 1, 2) and operand.type.shape.least_rank <= 2 and prefix(key)[:1].isupper():
+                matrices.add(operand)
+                yield position, {"rank": 2}
+    for step in steps:
+        if not isinstance(step, Relation) or step.gate != "add":
+            continue
+        for bias, product in (step.args, step.args[::-1]):
+            made = producers.get(product) if isinstance(product, Value) else None
+            weights = made.args[1] if made is not None and made.gate in PRODUCTS else None
+            if not isinstance(bias, Value) or bias not in entries or weights not in matrices:
+                continue
+            assert isinstance(weights, Value)
+            (position, key), (first, its_key) = entries[bias], entries[weights]
+            if first < position and BIAS.fullmatch(prefix(key)) and bias.type.shape.rank is None and _alike(key, its_key):
+                yield position, {"columns": weights}
+
+
+def prefix(key: Relation) -> str:
+    """The letters that a key begins with."""
+    text = key.attrs.get("text")
+    match = _PREFIX.match(text) if isinstance(text, str) else None
+    return match["prefix"] if match is not None else ""
+
+
+def _alike(key: Relation, other: Relation) -> bool:
+    """Whether two keys differ in the letters that they begin with, and in nothing else."""
+    texts = [str(one.attrs["text"]) for one in (key, other)]
+    starts = [_PREFIX.match(text) for text in texts]
+    rests = [text[match.end() :] if match is not None else text for text, match in zip(texts, starts, strict=True)]
+    return key.args == other.args and rests[0] == rests[1]
+
+
+def _read_for_certain(block: Block) -> set[Step]:
+    """The steps that are run whenever their statement is: those that a conditional expression or the condition of a
+    loop holds are not."""
+    found: set[Step] = set()
+    for step in block.body:
+        if isinstance(step, Branch | Loop):
+            blocks = (step.body,) if isinstance(step, Loop) else step.arms
+            inner = {one for part in blocks for one in _read_for_certain(part)}
+            found |= {one for one in inner if one.stage is not step.stage}
+        found.add(step)
+    return found
+
+
+def _with_attrs(block: Block, attrs: Mapping[Step, Mapping[str, Attribute]]) -> Block:
+    def changed(step: Step) -> Step:
+        match step:
+            case Relation() if step in attrs:
+                return replace(step, attrs={**step.attrs, **attrs[step]})
+            case Loop():
+                return replace(step, body=_with_attrs(step.body, attrs))
+            case Branch():
+                return replace(step, then=_with_attrs(step.then, attrs), orelse=_with_attrs(step.orelse, attrs))
+        return step
+
+    return Block(block.params, tuple(changed(step) for step in block.body), block.results)
