@@ -21,6 +21,7 @@ from flatgrad.emit.module import import_names, write_module
 from flatgrad.emit.plan import FunctionPlan, ModulePlan
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.infer import Assumption, infer
+from flatgrad.facts.layers import layer_guards
 from flatgrad.facts.keyed import with_claimed_entries
 from flatgrad.facts.optional import sure_assumptions
 from flatgrad.facts.usage import default_assumptions, usage_assumptions
@@ -149,7 +150,7 @@ class _Compilation:
                 tuple(result.name or "out" for result in plans[name].lowered.results),
             )
             for name in order
-            if name in chosen
+            if name in chosen and name not in self.module.methods
         )
         ir = "\n\n".join(printed(p.lowered.function, p.backward.block) for p in written)
         return Compiled(text, ir + "\n", tuple(self.notes), entries)
@@ -281,7 +282,8 @@ class _Compilation:
         if method is not None:
             given |= {name for name in method.attributes if method.setting(name)}
         reaching = self._reaching(lowered)
-        found = {name for name in params if name in reaching and name not in given}
+        settings = _settings(lowered)
+        found = {name for name in params if name in reaching and name not in given and name not in settings}
         if not found:
             raise Refused(
                 (
@@ -299,7 +301,10 @@ class _Compilation:
     def _reaching(self, lowered: Lowered) -> set[str]:
         block = lowered.function.block
         reached = useful(block, frozenset(result.value for result in lowered.results))
-        return {
+        # Of a pair, what its backward function says counts: it may let a gradient through that forward does not.
+        pair = self.module.borrowed.pairs.get(lowered.function.name)
+        given = {one.parameter for one in pair.gradients} if pair is not None else set()
+        return given | {
             p.name
             for p in block.params
             if p in reached and p.type.dtype.differentiable and p.type.kind is not Kind.OTHER
@@ -426,6 +431,8 @@ class _Compilation:
         )
         if numbers or any(one.shape is not None for one in assumptions.values()):
             guards = guard_lines(self.raw[name], assumptions, self._called, self._numpy(), numbers)
+        method = self.module.methods.get(name)
+        guards += layer_guards(lowered, frozenset() if method is None else method.distinct)
         return FunctionPlan(
             name=name,
             lowered=lowered,
@@ -505,6 +512,23 @@ class _Compilation:
         return " ".join(parts)
 
 
+def _settings(lowered: Lowered) -> set[str]:
+    """Parameters that are dicts of settings: something else than a value is asked of them or of their entries, or they
+    are written to."""
+    block = lowered.function.block
+    roots = {param: param for param in block.params if param.type.kind is Kind.DICT}
+    found = {param.name for param in roots if param in lowered.changed_dicts}
+    for step in every_step(block):
+        if not isinstance(step, Relation):
+            continue
+        owners = [roots[arg] for arg in step.args if isinstance(arg, Value) and arg in roots]
+        if step.gate in ("item", "alias") and owners:
+            roots[step.out] = owners[0]
+        elif step.gate == "opaque":
+            found |= {owner.name for owner in owners}
+    return found
+
+
 def _assumptions(claims: tuple[Claim, ...]) -> dict[str, Assumption]:
     kinds = {"array": Kind.ARRAY, "scalar": Kind.SCALAR, "other": Kind.OTHER}
     found: dict[str, Assumption] = {}
@@ -514,6 +538,9 @@ def _assumptions(claims: tuple[Claim, ...]) -> dict[str, Assumption]:
         dtype: DType | None = claim.dtype if claim.dtype in (DType.INT, DType.BOOL) else None
         if kind is Kind.OTHER:
             dtype = DType.NONE
+        # A list of numbers is read as an array where NumPy meets it, and is none.
+        if claim.kind == "list" and claim.shape is not None:
+            kind = Kind.OPEN
         # An np.ndarray may have no dims at all: the word alone proves no array that has some.
         if kind is Kind.ARRAY and claim.shape is None:
             kind = None

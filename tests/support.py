@@ -537,6 +537,8 @@ def freeze(value: Any) -> Any:
         return ("dict", [(key, freeze(part)) for key, part in value.items()])
     if isinstance(value, (tuple, list)):
         return (type(value).__name__, [freeze(part) for part in value])
+    if isinstance(value, np.random.Generator):
+        return ("Generator", repr(value.bit_generator.state))
     return (type(value).__name__, repr(value))
 
 

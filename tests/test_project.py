@@ -220,11 +220,12 @@ def test_the_text_of_a_pair_is_that_of_the_user(package: Package) -> None:
 
 
 def test_next_to_a_script_and_around_it(package: Package) -> None:
+    net = NET.format(**PLAIN)
     package.write(
         {
             "layers.py": LAYERS.replace("affine_backward", "_hidden").replace("relu_backward", "_other"),
-            "model.py": f"import numpy as np\nfrom layers import *\n\n\n{NET.format(**PLAIN)}",
-            "cs231n/classifiers/model.py": f"import numpy as np\nfrom cs231n.layers import *\n\n\n{NET.format(**PLAIN)}",
+            "model.py": f"import numpy as np\nfrom layers import *\n\n\n{net}",
+            "cs231n/classifiers/model.py": f"import numpy as np\nfrom cs231n.layers import *\n\n\n{net}",
             "cs231n/layers.py": LAYERS,
         }
     )
@@ -359,7 +360,8 @@ def test_several_results_of_which_one_is_not_used(package: Package) -> None:
     assert [one.code for one in found] == ["FG027"]
     assert "`dc, dc, (x + h).T @ dz`" in found[0].label
     tools = (package.root / "pkg/tools.py").read_text()
-    package.write({"pkg/tools.py": tools.replace("return dc, dc, (x + h).T @ dz", "dx, dh, dw = dc, dc, (x + h).T @ dz\n    return dx, dh, dw")})  # fmt: skip
+    named = "dx, dh, dw = dc, dc, (x + h).T @ dz\n    return dx, dh, dw"
+    package.write({"pkg/tools.py": tools.replace("return dc, dc, (x + h).T @ dz", named)})
     inputs = {"x": 0.3 * INPUTS["x"], "h": 0.2 * INPUTS["x"], "w": 0.3 * RNG.normal(size=(4, 4))}
     module = check(package, inputs)
     assert "caches = []" in Path(module.__file__).read_text() or ".append(" in Path(module.__file__).read_text()
@@ -371,7 +373,7 @@ def test_several_results_of_which_one_is_not_used(package: Package) -> None:
         ("(h):\n    return h * 2.0", "(dout, cache):\n    return dout", "does not return its results and then a cache"),
         ("(h):\n    return h, 1", "(dout):\n    return dout", "takes 1 parameters"),
         ("(h, s=1.0):\n    return h, 1", "(dout, cache):\n    return dout * 2", "not named after the parameters h, s"),
-        ("(h):\n    return h, [h]", "(dout, cache):\n    cache[0][:] = 0\n    return dout", "changes what is in its cache"),
+        ("(h):\n    return h, [h]", "(dout, cache):\n    cache[0][:] = 0\n    return dout", "changes what is in its"),
         ("(a, b):\n    h = a\n    return h, b, 1", "(db, dh, cache):\n    return dh", "not in the place of"),
         ("(h):\n    return h, 1", "(dout, cache, scale=1):\n    return dout", "takes other parameters"),
     ],
@@ -395,7 +397,7 @@ def test_a_gradient_that_backward_does_not_return(package: Package) -> None:
     (found,) = package.refused()
     assert (found.code, found.message) == ("FG027", "g_backward returns no gradient of w")
     module = package.generated(wrt=("x",))
-    out, gradient = module.f_value_and_grad(INPUTS["x"], INPUTS["x"])
+    _, gradient = module.f_value_and_grad(INPUTS["x"], INPUTS["x"])
     np.testing.assert_allclose(gradient, INPUTS["x"])
 
 
@@ -410,6 +412,21 @@ def test_a_derivative_beside_a_function_that_is_no_pair_is_noted(package: Packag
     check(package, {"x": INPUTS["x"]})
     (note,) = package.compiled().notes
     assert (note.code, note.severity) == ("FG027", "note")
+
+
+@pytest.mark.parametrize("rounded", ["np.round(h)", "np.where(h > 0, 1.0, 0.0)", "h > 0", "(h > 0).astype(int)"])
+def test_a_gradient_that_only_backward_lets_through(package: Package, rounded: str) -> None:
+    package.write(
+        {
+            "pkg/tools.py": "import numpy as np\n\n\n"
+            f"def g_forward(h):\n    out = {rounded}\n    return out, None\n\n\n"
+            "def g_backward(dout, cache):\n    return dout * 1.0\n",
+            "pkg/model.py": "import numpy as np\nfrom .tools import g_forward\n\n\n"
+            "def f(x, u):\n    y, cache = g_forward(x * 2.0)\n    return np.sum(y * u)\n",
+        }
+    )
+    _, (dx, _) = package.generated().f_value_and_grad(INPUTS["x"], INPUTS["x"])
+    np.testing.assert_allclose(dx, 2 * INPUTS["x"])
 
 
 def test_claims_of_a_pair_are_not_relied_on(package: Package) -> None:
@@ -444,7 +461,8 @@ def test_errors_are_shown_in_their_own_file(package: Package) -> None:
 
 def test_places_in_the_model_are_those_of_its_own_text(package: Package) -> None:
     model = (
-        "from .layers import (\n    sigmoid,\n    scale,\n)\nfrom . import layers as long_name\nimport numpy as np\n\n\n"
+        "from .layers import (\n    sigmoid,\n    scale,\n)\n"
+        "from . import layers as long_name\nimport numpy as np\n\n\n"
         "def f(x):\n    return long_name.scale(x) + long_name.sigmoid(np.unwrap(x)) * long_name.EPS\n"
     )
     package.write({"pkg/model.py": model})

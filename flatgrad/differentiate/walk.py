@@ -228,6 +228,16 @@ class _Walk(RegionWalk):
             if sum(other is arg for other, _, _ in contributions) > 1:
                 self.visited(arg)
 
+    def _must_float(self, step: Relation) -> None:
+        """A cast to the dtype of an array that may hold integers would cut numbers down: forward looks first."""
+        named = step.attrs.get("dtype")
+        made = self.producers.get(named) if isinstance(named, Value) else None
+        if not isinstance(made, Relation) or made.gate != "dtype" or step.stage is None:
+            return
+        source = made.args[0]
+        if isinstance(source, Value) and source.type.dtype is DType.OPEN:
+            self.floating[step.stage] = source
+
     def _core_rank(self, step: Relation, name: str) -> int | None:
         """How many core dims an operand has in a gate whose other dims broadcast; None where nothing broadcasts."""
         rule = TABLE[step.gate].shape
@@ -255,6 +265,7 @@ class _Walk(RegionWalk):
     def rule(self, step: Relation, name: str) -> Operand | None:
         """The contribution to one operand; None where the rule says that there is none."""
         gate = TABLE[step.gate]
+        self._must_float(step)
         site = self.build.site(step)
         rule = gate.backward[_rule_name(name)]
         if isinstance(rule, str):
@@ -324,7 +335,6 @@ class _Walk(RegionWalk):
                     visited.append(arg)
         for arg in visited:
             self.visited(arg)
-
 
     def _handed_over(self, out: Value, gradient: Operand, memory: Memory) -> Operand:
         """An upstream gradient as a backward function of the user's takes it: never None, and a copy where it may

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from flatgrad.differentiate.walk import Backward
 from flatgrad.emit.names import Scope, described
 from flatgrad.emit.order import Order, order_of
+from flatgrad.emit.rounds import bound_name, layers_run_over, over_layers, reads_index
 from flatgrad.emit.ownership import with_ownership
 from flatgrad.emit.residuals import FillHoles, Residuals
 from flatgrad.emit.schedule import Schedule, schedule
@@ -43,11 +44,13 @@ GRADIENT_ARITHMETIC = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """A loop or an `if` around lines; the second part is that of an `else`."""
+    """A loop or an `if` around lines; the second part is that of an `else`. `over`: the head of the loop where its index
+    is not read."""
 
     stage: Stage | None
     head: ast.stmt
     parts: tuple[tuple[Item, ...], ...]
+    over: ast.For | None = None
 
 
 # A statement of the backward pass, with the stage that it reverses.
@@ -107,6 +110,7 @@ class _Writer:
         self.apart: frozenset[Relation]
         self.calls: dict[Call, str] = {}
         self.unbroadcasts = False
+        self.layers = layers_run_over(lowered.function.block)
 
     def write(self) -> tuple[list[Item], list[str]]:
         self.schedule, self.apart = with_ownership(schedule(self.backward.block))
@@ -170,9 +174,16 @@ class _Writer:
             self.variables[out] = name
             self.holders[name] = out
         head = ast.For(index, rounds, [], [])
-        heads: list[Item] = [(None, line) for line in self.residuals.heads_of(loop.index)]
+        lines = self.residuals.heads_of(loop.index)
+        over: ast.For | None = None
+        if loop.index in self.layers and loop.backwards:
+            layer, sequence = self.layers[loop.index]
+            if any(bound_name(line) == layer for line in lines):
+                lines = [line for line in lines if bound_name(line) != layer]
+                head, over = over_layers(index, layer, self._operand(sequence))
+        heads: list[Item] = [(None, line) for line in lines]
         if heads or body:
-            items.append(Nested(loop.stage, head, ((*heads, *_continued(body)),)))
+            items.append(Nested(loop.stage, head, ((*heads, *_continued(body)),), over))
         return items
 
     def _branch(self, branch: Branch, position: int) -> Nested:
@@ -578,11 +589,24 @@ def _nested(item: Nested, fill: FillHoles) -> list[Group]:
     head = item.head
     assert isinstance(head, ast.For | ast.If)
     head.body = [ast.Pass()]
+    inner = _groups(item.parts[0], fill)
+    if item.over is not None and isinstance(head, ast.For) and not reads_index(head, _lines_of(inner)):
+        head = item.over
+        head.body = [ast.Pass()]
     text = _unparsed(head, fill).rpartition(":\n")[0]
-    found: list[Group] = [NestedText(item.stage, text, _groups(item.parts[0], fill))]
+    found: list[Group] = [NestedText(item.stage, text, inner)]
     if len(item.parts) > 1:
         found.append(NestedText(item.stage, "else", _groups(item.parts[1], fill)))
     return found
+
+
+def _lines_of(groups: tuple[Group, ...]) -> Iterator[str]:
+    for group in groups:
+        if isinstance(group, NestedText):
+            yield group.head
+            yield from _lines_of(group.groups)
+        else:
+            yield from group[1]
 
 
 def _unparsed(statement: ast.stmt, fill: FillHoles) -> str:

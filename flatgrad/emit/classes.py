@@ -177,11 +177,11 @@ def _method_pair(plan: FunctionPlan, method: Method, text: FunctionText) -> tupl
     lines, returned, assigned = writer.backward_lines()
     parameters = text.backward_parameters.rpartition(", ")[0]
     upstream = [one for one in parameters.split(", ") if one]
-    said = _backward_docstring(plan, upstream, method)
+    said = _backward_docstring(plan, [writer.upstream.get(name, name) for name in upstream], method)
     own = _own_signature(method, text.forward.signature)
     signature = f"{method.receiver}, {own}" if own else method.receiver
     forward = MethodText("", method.name, signature, text.docstring.replace(method.receiver + MARK, ""), forward_lines)
-    renamed = [writer.local(name) for name in upstream]
+    renamed = [writer.upstream.get(name) or writer.local(name) for name in upstream]
     backward = MethodText("", backward_name, ", ".join([method.receiver, *renamed]), said, lines)
     arguments = ", ".join(name for name in text.arguments.split(", ") if name and MARK not in name)
     gives = f" -> {', '.join(returned)}" if returned else ""
@@ -253,11 +253,38 @@ class _Pair:
         locals_ = {part.id for tree in (self.tree, self.back_tree) for part in ast.walk(tree) if isinstance(part, ast.Name)}
         self.locals = Scope({*locals_, *self.users, *(name for name in text.forward.results)})
         self._local: dict[str, str] = {}
-        # How the object is called, for the lines that are written here.
+        # What the upstream gradient of a result is called that bears the name of a parameter.
+        self.upstream = self._apart()
         self.kept: dict[str, str] = {}
         self.inserted: set[str] = set()
         for name in self.cached:
             self._keep(name)
+
+    def _apart(self) -> dict[str, str]:
+        """`dout` for the gradient of a result that is called like a parameter: that has a gradient of its own."""
+        parameters = {value.name for value in self.plan.lowered.function.block.params}
+        results = [self.plan.lowered.results[position].name for position in self.plan.backward.upstream]
+        found: dict[str, str] = {}
+        for name in results:
+            if name in parameters and f"d{name}" in self.text.backward_parameters.split(", "):
+                found[f"d{name}"] = self.locals.take("dout" if len(results) == 1 else f"d{name}_out")
+        return found
+
+    def _apart_lines(self, edits: Edits) -> list[tuple[int, str]]:
+        """Before the first line that binds such a name again it is the upstream gradient."""
+        added: list[tuple[int, str]] = []
+        for name, upstream in self.upstream.items():
+            for statement in self.back_tree.body:
+                binds = _binds(statement, name)
+                if binds and not isinstance(statement, ast.Assign):
+                    added.append((statement.lineno, f"{name} = {upstream}"))
+                    break
+                for part in ast.walk(statement):
+                    if isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load):
+                        edits.replace(_span(self.back, part), upstream)
+                if binds:
+                    break
+        return added
 
     def _keep(self, name: str) -> None:
         """Decide on which attribute a name of the cache is kept."""
@@ -392,6 +419,8 @@ class _Pair:
                 assigned.append(f"d{bare(value.name)}")
             else:
                 returned.append(self.local(name) if MARK in name else name)
+                if name in self.upstream and not any(_binds(one, name) for one in self.back_tree.body):
+                    returned[-1] = self.upstream[name]
                 said.append(f"d{bare(value.name)}")
         edits = Edits("\n".join(self.back))
         stored = {
@@ -405,6 +434,9 @@ class _Pair:
                 wanted = self.local(part.id)
             if wanted != part.id:
                 edits.replace(_span(self.back, part), wanted)
+        added = self._apart_lines(edits)
+        for number, line in added:
+            edits.replace(Span(number, 0, number, 0), f"{line}\n")
         lines = edits.rendered(Span(1, 0, len(self.back), len(self.back[-1]))).split("\n") if self.back else []
         if returned:
             lines.append(f"return {', '.join(returned)}")

@@ -12,6 +12,7 @@ from flatgrad.emit.forward import ForwardText
 from flatgrad.emit.plan import FunctionPlan, FunctionText, ModulePlan
 from flatgrad.frontend.borrowed import Pair
 from flatgrad.frontend.claims import Claim
+from flatgrad.frontend.methods import MARK
 from flatgrad.ir.dims import Shape
 
 
@@ -77,7 +78,11 @@ def is_spoken(shape: Shape) -> bool:
 
 def title(plan: ModulePlan) -> str:
     file = PurePath(plan.module.filename).name
+    methods = plan.module.methods
     what = f"for `{plan.functions[0].base}` in {file}" if len(plan.functions) == 1 else f"for {file}"
+    if all(one.name in methods for one in plan.functions):
+        classes = list(dict.fromkeys(methods[one.name].owner.name for one in plan.functions))
+        what = f"for the classes of {file}" if len(classes) > 1 else f"for the class `{classes[0]}` in {file}"
     options = f" ({plan.command})" if plan.command else ""
     return f"Flat gradient code {what}, written by flatgrad {__version__}{options}."
 
@@ -93,12 +98,14 @@ def table(functions: Iterable[FunctionText]) -> list[str]:
         if one.value_and_grad_name:
             both = gradients if len(one.gradients) == 1 else f"({gradients})"
             rows.append((f"{one.value_and_grad_name}({parameters})", f"{results}, {both}"))
-    width = max(len(call) for call, _ in rows)
+    width = max((len(call) for call, _ in rows), default=0)
     return [f"{call.ljust(width)} -> {gives}" for call, gives in rows]
 
 
 def notes(functions: tuple[FunctionText, ...], pairs: Iterable[Pair]) -> list[str]:
     found = ["Between forward and backward the caller leaves arguments and results as they are."]
+    if any(MARK in name for one in functions for name in one.arguments.split(", ")):
+        found = ["Between forward and backward the caller leaves arguments, attributes and results as they are."]
     lines = "\n".join(line for one in functions for line in one.backward_lines)
     called = [pair.backward for pair in pairs if f"{pair.backward}(" in lines]
     if called:

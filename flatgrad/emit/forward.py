@@ -123,7 +123,9 @@ def unread_names(lowered: Lowered) -> frozenset[str]:
             ):
                 plain[name] = statement.lineno
     drawn = {step.stage.span.line for step in every_step(lowered.function.block) if step.stage and has_effect(step)}
-    return frozenset(name for name, line in plain.items() if name not in read and bound[name] == 1 and line not in drawn)
+    return frozenset(
+        name for name, line in plain.items() if name not in read and bound[name] == 1 and line not in drawn
+    )
 
 
 def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
@@ -320,7 +322,8 @@ class _ForwardWriter:
     def _check_entries(self) -> None:
         """What is claimed of entries under keys that are put together is checked where they are read."""
         numpy = self.residuals.names.numpy
-        claimed: dict[Stage, list[tuple[Relation, str]]] = {}
+        # Where the statement gives an entry a name, the line stands behind it.
+        claimed: dict[tuple[Stage, bool], list[tuple[Relation, str]]] = {}
         texts: dict[Value, str] = {}
         for step in every_step(self.lowered.function.block):
             if not isinstance(step, Relation) or step.gate != "item" or not step.attrs.keys() & {"rank", "columns"}:
@@ -334,8 +337,8 @@ class _ForwardWriter:
                 test = f"{numpy}.shape({text}) != {columns}"
             else:
                 test = f"{numpy}.ndim({text}) != {step.attrs['rank']}"
-            claimed.setdefault(step.stage, []).append((step, test))
-        for stage, found in claimed.items():
+            claimed.setdefault((step.stage, bool(step.out.name)), []).append((step, test))
+        for (stage, named), found in claimed.items():
             said = [
                 f"{_entry(texts[step.out])} must be a matrix"
                 if "rank" in step.attrs
@@ -343,7 +346,7 @@ class _ForwardWriter:
                 for step, _ in found
             ]
             test = " or ".join(test for _, test in found)
-            where = self.after if all(step.out.name for step, _ in found) else self.before
+            where = self.after if named else self.before
             where.setdefault(stage, []).extend((f"if {test}:", f"    raise ValueError({', and '.join(said)!r})"))
 
     def _with_parentheses(self, span: Span) -> Span:
@@ -808,8 +811,9 @@ def _is_called(before: str) -> bool:
 
 
 def _entry(text: str) -> str:
-    """How a message calls an entry."""
-    return text.replace('"', "'")
+    """How a message calls an entry: `W in params` for `params["W" + str(i)]`."""
+    match = re.match(r"""([^\[]+)\[f?["']([A-Za-z_]+)""", text)
+    return f"{match[2]} in {match[1]}" if match is not None else text
 
 
 def _floating_guard(name: str) -> tuple[str, str]:

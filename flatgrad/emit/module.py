@@ -46,7 +46,7 @@ def write_module(plan: ModulePlan) -> str:
     context = {
         "title": title(plan),
         "table": [*table(functions), *class_rows(plan, classes)],
-        "notes": notes(functions, plan.module.borrowed.pairs.values()),
+        "notes": notes(tuple(everything.values()), plan.module.borrowed.pairs.values()),
         "functions": functions,
         "classes": classes,
         "helpers": helpers,
@@ -257,7 +257,7 @@ class _CacheNames:
 
     def __init__(self, one: FunctionPlan, scope: Scope, plan: ModulePlan) -> None:
         self.scope = scope
-        self.names = {span: name for span, name in _user_caches(one, plan)}
+        self.names = dict(_user_caches(one, plan))
 
     def name(self, call: Call) -> str:
         own = self.names.get(call.span) if call.span is not None else None
@@ -432,9 +432,7 @@ def _prepared(
                 branch = residuals.steps.conditional.get(step.outs[0]) if step.outs else None
                 if store.loops[0] is step and branch is not None and branch.stage is not None:
                     last[store.name] = branch.stage
-    statements = {
-        span_of(plan.module, part): part for part in ast.walk(one.lowered.node) if isinstance(part, ast.stmt)
-    }
+    statements = {span_of(plan.module, part): part for part in ast.walk(one.lowered.node) if isinstance(part, ast.stmt)}
     for name, stage in last.items():
         if _binds_always([statements[stage.span]], name):
             continue

@@ -552,7 +552,16 @@ def _has_call(relation: Relation) -> bool:
     """Whether an opaque expression calls something: it may cost, and it may not give the same again."""
     tree = ast.parse(str(relation.attrs["text"]), mode="eval")
     calls = [part.func for part in ast.walk(tree) if isinstance(part, ast.Call)]
-    return any(not isinstance(call, ast.Name) or call.id not in ("len", "isinstance", "min") for call in calls)
+    return not all(_is_harmless(call) for call in calls)
+
+
+def _is_harmless(call: ast.expr) -> bool:
+    match call:
+        case ast.Name(id=name):
+            return name in ("len", "isinstance", "min", "str")
+        case ast.Attribute(value=ast.Constant(value=str()), attr="format"):
+            return True
+    return False
 
 
 def _one_of(producer: Relation, value: Value, expression: ast.expr) -> ast.expr:

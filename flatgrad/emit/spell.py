@@ -69,6 +69,8 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
             if _is_array(source):
                 return ast.Attribute(operand(source), attribute, ast.Load())
             return ast.Call(_numpy(attribute, names), [operand(source)], [])
+        case "dim" if isinstance(relation.args[0], Value) and relation.args[0].type.kind is Kind.OTHER:
+            return ast.Call(ast.Name("len", ast.Load()), [operand(relation.args[0])], [])  # of a list of layers
         case "dim":
             return ast.Subscript(
                 spell(Relation((relation.out,), "shape", relation.args), operand, names),

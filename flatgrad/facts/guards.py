@@ -51,6 +51,8 @@ def guard_lines(
         return ()
     message = _message(list(kept), relied, texts)
     conditions = [again[name][0] if name in again and found[name][1] is None else found[name][0] for name in kept]
+    if len(conditions) > 1:
+        conditions = [f"({one})" if " and " in one else one for one in conditions]
     return (f"if {' or '.join(conditions)}:", f"    raise ValueError({message})")
 
 

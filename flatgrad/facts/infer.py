@@ -14,6 +14,7 @@ from flatgrad.facts.joining import entering, joined, leaving, stable
 from flatgrad.facts.site import RelationSite, gufunc, literal_type, promoted
 from flatgrad.facts.structural import operand_type, structural_type
 from flatgrad.frontend.environment import Lowered, Result
+from flatgrad.frontend.layers import lists_of_layers
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import (
     Attribute,
@@ -108,6 +109,9 @@ class _Inference:
                 kind = Kind.ARRAY
             self.types[value] = Type(kind, known.dtype or DType.OPEN, shape)
             self.entries.add(value)
+        for layers in lists_of_layers(lowered.function.block):
+            if layers in self.types:
+                self.types[layers] = Type(Kind.OTHER, DType.NONE, Shape.unknown("layers"))
 
     def settle(self, body: tuple[Step, ...], label: str = "", depth: int = 0, most: int = MOST_SWEEPS) -> None:
         for _ in range(most):
@@ -300,6 +304,10 @@ class _Inference:
             # It is not compiled, and need not be understood.
             return [Type.open(f"{label}.{position}") for position in range(len(step.outs))]
         self.types = outer
+        if lowered.imported:
+            # What they carry is for the backward function of the user's to say.
+            types = [inner.type_of(result.value) for result in lowered.results]
+            return [one if one.dtype.differentiable else replace(one, dtype=DType.OPEN, number=None) for one in types]
         return [inner.type_of(result.value) for result in lowered.results]
 
     # Backward: operands from results

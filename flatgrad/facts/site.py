@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 
 from flatgrad.diagnostics import Diagnostic, Refused
@@ -97,6 +97,11 @@ class RelationSite:
     def unknown(self) -> Shape:
         self._opened += 1
         return Shape.unknown(f"{self._label}.{self._opened}")
+
+    def dim_given_by(self, value: Value, reason: Hashable) -> Dim:
+        # A function that is called twice has other numbers each time: the label says which call it is.
+        key = (self._label.rpartition(":")[0], value, reason)
+        return self._solver.resolve_dim(self._solver.given.setdefault(key, self.fresh_dim()))
 
     def fresh_dim(self) -> Dim:
         self._opened += 1

@@ -61,8 +61,9 @@ class CallLowering(ClosureLowering):
             nowhere = self.leads_nowhere(path.replace(".__init__", ""), node.func)
             if nowhere is not None:
                 return nowhere
-            if (name := self.module.borrowed.called.get(path)) is not None:
-                return self._with_arguments(node, lambda given, named: self._local_call(node, name, given, named))
+            called = self.module.borrowed.called.get(path)
+            if called is not None:
+                return self._with_arguments(node, lambda given, named: self._local_call(node, called, given, named))
         if path is not None:
             return self._gate_call(node, path)
         if isinstance(node.func, ast.Attribute):
@@ -302,7 +303,9 @@ class CallLowering(ClosureLowering):
         if name in borrowed.unmatched:
             reason = borrowed.unmatched[name]
             if name.endswith("_forward"):
-                return self.error("FG027", f"the backward function of {name} cannot be called", node, reason, _AS_A_PAIR)
+                return self.error(
+                    "FG027", f"the backward function of {name} cannot be called", node, reason, _AS_A_PAIR
+                )
             self.note("FG027", f"the backward function of {name} is not called, it is derived here", node, reason)
         if name in borrowed.pairs:
             given, named = self._as_given(given), dict(zip(named, self._as_given(list(named.values())), strict=True))
@@ -365,6 +368,10 @@ class CallLowering(ClosureLowering):
                 )
             reaching = useful(callee.function.block, frozenset(result.value for result in callee.results))
             passing = frozenset(position for position, param in enumerate(params) if param in reaching)
+            if name in borrowed.pairs:
+                # What its backward function says counts: it may let a gradient through that forward does not.
+                given_back = {one.parameter for one in borrowed.pairs[name].gradients}
+                passing |= {position for position, param in enumerate(params) if param.name in given_back}
             self.emit(Call(outs, name, ordered, None, place, callee.effects, passing), view=shares)
         if callee.width == 1:
             return outs[0]
@@ -378,7 +385,9 @@ class CallLowering(ClosureLowering):
         """Arguments of a function that is not looked into: what holds no value of the program is a setting."""
         settings = (Dictionary, Structure, Closure, Static)
         return [
-            (Literal(None, "None"), node) if isinstance(bound, settings) and not any(values_of(bound)) else (bound, node)
+            (Literal(None, "None"), node)
+            if isinstance(bound, settings) and not any(values_of(bound))
+            else (bound, node)
             for bound, node in arguments
         ]
 

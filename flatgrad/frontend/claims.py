@@ -77,6 +77,10 @@ def parameter_claims(
                 malformed.append(_malformed(error, parameter.annotation, module))
         found += _settled([claim for claim in documented if claim.name == parameter.arg])
         found += _beside(module, parameter, parameters)
+        if parameter.arg not in defaults:
+            entries = [claim for claim in documented if claim.name.startswith(f"{parameter.arg}[")]
+            for name in dict.fromkeys(claim.name for claim in entries):
+                found += _settled([claim for claim in entries if claim.name == name])
         found = [claim for claim in found if _allows(defaults.get(parameter.arg), claim)]
         for name, text in shapes:
             if name == parameter.arg:

@@ -25,7 +25,7 @@ from flatgrad.frontend.shapetext import (
     read_shape,
 )
 from flatgrad.ir.core import DType, Span
-from flatgrad.ir.dims import SCALAR, Shape
+from flatgrad.ir.dims import SCALAR, Dim, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,8 @@ def read_docstring(lines: tuple[Text, ...], parameters: frozenset[str]) -> tuple
                 mention = describe(name, item.text, item.is_result)
                 if mention is not None:
                     found.append(mention)
+                if not item.is_result:
+                    found += _entries(name, item.text)
     for paragraph in prose:
         found += _sentences(paragraph, parameters)
     return tuple(found)
@@ -283,6 +285,10 @@ def _shape_in(name: str, characters: str) -> tuple[int, int, Shape] | None:
     start, end, shape = found[0]
     before, after = characters[:start], characters[end:]
     before = re.sub(r"\b(?:of|with|has|have|in|and|is|a|an)\s*$", "", before.rstrip()).rstrip() + " "
+    # `N rows, of shape (N, M)` is the shape of all of them.
+    counted = re.search(r"\b([B-Z]) \w+s, (?:of )?$", before)
+    if counted is not None and shape.rank != 1 and [str(dim) for dim in shape.front].count(counted[1]) == 1:
+        before = before[: counted.start()] if str(shape.front[0]) == counted[1] else before
     if _NOT_BEFORE.search(before) or _NUMBER_OR.search(before) or _NOT_AFTER.match(after):
         return None
     for other_start, _, other in found[1:]:
@@ -347,6 +353,38 @@ def _described(name: str, text: Text) -> Mention | None:
     return Mention(name, SCALAR, None, "scalar", text.span(*quantity.span()), quantity.group(), certain=False)
 
 
+_KEYS = re.compile(
+    r"[\s:(\-–—]*(?:an?\s+|the\s+)?(?:python\s+)?dict(?:ionary)?\s+(?:of|with|containing|holding)\s+(?:the\s+)?"
+    r"(?:(?:keys?|entries|arrays|parameters|fields)\s*:?\s+)?(?P<list>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_KEY = re.compile(r"[`'\"]*(?P<key>[A-Za-z_]\w*)[`'\"]*:?\s*(?:of shape\s+)?(?P<shape>\([^()]*\))?[.;]?")
+# What is an array rather than a number, and has a shape that nobody wrote down.
+_MAY_BE_ARRAY = re.compile(r"[A-Z].*|b(?:ias\w*|_?\w)?")
+
+
+def _entries(name: str, text: Text) -> Iterator[Mention]:
+    """The entries in `dict with k (M,), beta, g, shift (3,) and gamma`: what has no shape there is a number."""
+    match = _KEYS.match(text.characters)
+    if match is None or _NOWHERE.search(text.characters) or _UNLESS.search(text.characters):
+        return
+    parts = [_KEY.fullmatch(part.strip()) for part in re.split(r",(?![^()]*\))(?:\s*and\b)?|\band\b", match["list"])]
+    keys = [part for part in parts if part is not None]
+    shaped = [part for part in keys if part["shape"] is not None]
+    if len(keys) < len(parts) or not shaped or not all(is_shape_like(part["shape"][1:-1]) for part in shaped):
+        return
+    numbers = not any(part["shape"] is None and _MAY_BE_ARRAY.fullmatch(part["key"]) for part in keys)
+    for part in keys:
+        entry = f"{name}[{part['key']!r}]"
+        try:
+            shape = SCALAR if part["shape"] is None else read_shape(part["shape"][1:-1], entry)
+        except Unreadable:
+            continue
+        if part["shape"] is not None or numbers:
+            place = text.span(match.start("list"), match.end("list"))
+            yield Mention(entry, shape, None, kind_of(shape) or "scalar", place, part.group())
+
+
 _CONTAINERS: Mapping[str, KindName] = MappingProxyType(
     {
         "dict": "dict",
@@ -372,20 +410,27 @@ _BEFORE_TERSE = re.compile(r"(?:^|[,;:.(]|\b(?:and|from|inputs?|takes|given|with
 
 
 def _sentences(paragraph: Text, parameters: frozenset[str]) -> Iterator[Mention]:
-    """`x has shape (N, D)`, `x is an array of inputs, of shape (N, D)`, `x and y are N x D arrays`, and the terse
-    `x (N, D), w: (D, M), reg ()`."""
+    """`x has shape (N, D)`, `x is an array of inputs, of shape (N, D)`, `x and y are N x D arrays`, `t is a list of
+    integers`, and the terse `x (N, D), w: (D, M), reg ()`."""
     if not parameters:
         return
     characters = paragraph.characters
     if _NOWHERE.search(characters):
         return
     one = rf"[`*]{{0,2}}(?:{'|'.join(sorted(parameters, key=len, reverse=True))})[`*]{{0,2}}"
-    names = rf"(?<![\w.\])])(?P<names>{one}(?:\s*(?:,|and|, and)\s+{one})*)"
+    names = rf"(?<![\w.\])])(?P<names>{one}(?:\s*(?:,\s*(?:and\s+)?|\s+and\s+){one})*)"
     noun = r"(?P<noun>an?\s+[\w ]+,?\s+)?"
     said = rf"{names}\s+(?:has|have|is|are)\s+(?:both\s+)?{noun}(?:of\s+)?shapes?\s+(?:of\s+)?{GROUP}"
     product = rf"{names}\s+(?:is|are)\s+(?:an?\s+)?{_PRODUCT.pattern}"
     terse = rf"{names}(?:\s+|:\s*|\s+is\s+){GROUP}(?P<dtype>\s+(?:int|bool)\b)?"
     in_shapes = re.match(r"\s*shapes?\s*:", characters, re.IGNORECASE) is not None
+    integers = rf"{names}\s+(?:is|are)\s+(?:both\s+|all\s+)?(?:an?\s+)?lists?\s+of\s+(?:integers|ints)\b"
+    for match in re.finditer(integers, characters):
+        sentence = re.split(r"[.!?]\s", characters[: match.start()])[-1]
+        if not _UNLESS.search(sentence) and not _NOT_AFTER.match(characters[match.end() :]):
+            for name in _words(match["names"]):
+                dims = Shape((Dim.symbol(f"{name}.0"),))
+                yield Mention(name, dims, DType.INT, "list", paragraph.span(*match.span()), match.group())
     for pattern in (said, product, terse):
         for match in re.finditer(pattern, characters):
             before, inner = characters[: match.start()], match["inner"]

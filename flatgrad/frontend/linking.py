@@ -171,8 +171,7 @@ class _Linker:
     # What is referred to
 
     def _own(self) -> None:
-        statements = [s for s in _defining(self.module.tree.body)]
-        found = references(statements)
+        found = references(_defining(self.module.tree.body))
         part = _Part(self.main, self.module, None, None, locals=found.locals)
         self.parts.append(part)
         for node, chain in found.chains:
@@ -438,9 +437,9 @@ class _Linker:
                 continue
             if own and (ref.thing.file == self.main or ref.thing.what in (What.LIBRARY, What.BUILTIN)):
                 continue
-            if own and self.attributes.get(ref.thing, ("",))[0] == text and ref.thing in self.paired:
-                if ref.thing not in self.aliases:
-                    continue
+            as_attribute = self.attributes.get(ref.thing, ("",))[0] == text and ref.thing not in self.aliases
+            if own and as_attribute and ref.thing in self.paired:
+                continue
             span = span_of(part.module, ref.node)
             if span.line == span.end_line:
                 edits.setdefault(span.line, []).append(_Edit(span.column, span.end_column, name))

@@ -93,9 +93,9 @@ def _gradients(backward: ast.FunctionDef, parameters: list[str]) -> tuple[str, .
         matched = [_parameter(name, parameters) for name in named]
         missing = [k for k, name in enumerate(matched) if not name]
         # `return dA_prev, dW, db` for (A, W, b): one that has another name, where all the others are in their places
-        if len(missing) == 1 and len(row) == len(parameters) > 1 and isinstance(row[missing[0]], ast.Name):
-            if all(name == parameters[k] for k, name in enumerate(matched) if name):
-                matched[missing[0]] = parameters[missing[0]]
+        one_apart = len(missing) == 1 and len(row) == len(parameters) > 1 and isinstance(row[missing[0]], ast.Name)
+        if one_apart and all(name == parameters[k] for k, name in enumerate(matched) if name):
+            matched[missing[0]] = parameters[missing[0]]
         if not row or not all(matched) or len(set(matched)) < len(matched):
             shown = ", ".join(ast.unparse(part) for part in row)
             return (

@@ -1,8 +1,8 @@
 """The files of a project beside the one that is compiled: found on disk, read, never run.
 
 `from .layers import relu`, `from cs231n.layers import *`, `import layers as L`: the file is looked for next to the
-importing one and in the folders around it, up to the root of the project: a folder with `pyproject.toml` or `.git`, else
-the first that is no package. What lies elsewhere is a library, and is not read.
+importing one and in the folders around it, up to the root of the project: a folder with `pyproject.toml` or `.git`,
+else the first that is no package. What lies elsewhere is a library, and is not read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from flatgrad.diagnostics import Diagnostic, Refused, SourceFile
@@ -233,7 +234,7 @@ def _roots(folder: Path, first: str) -> Iterator[Path]:
     yield folder
     around = (folder, *folder.parents)
     marked = next((one for one in around if any(os.path.exists(one / marker) for marker in MARKERS)), None)
-    for inner, outer in zip(around, around[1:], strict=False):
+    for inner, outer in pairwise(around):
         inside = marked is not None and (outer == marked or marked in outer.parents)
         if not inside and not os.path.isfile(inner / "__init__.py"):
             break

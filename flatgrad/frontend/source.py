@@ -79,7 +79,7 @@ class Module:
     tree: ast.Module
     comments: Mapping[int, Comment]
     names: Names
-    borrowed: Borrowed = Borrowed()
+    borrowed: Borrowed = field(default_factory=Borrowed)
     methods: Mapping[str, Method] = field(default_factory=dict)
 
     @property

@@ -16,7 +16,7 @@ one operand, in the shape of the operands broadcast together: the walk sums it d
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -58,6 +58,9 @@ class Site(Protocol):
     def broadcast(self, *shapes: Shape) -> Shape: ...
     def unknown(self) -> Shape:
         """A shape of which nothing is known."""
+
+    def dim_given_by(self, value: Value, reason: Hashable) -> Dim:
+        """A dim that comes of a number of which nothing is known: the same one for the same number and reason."""
 
     def fresh_dim(self) -> Dim:
         """A dim of which nothing is known."""

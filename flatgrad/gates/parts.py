@@ -176,7 +176,13 @@ def cast(site: Site, names: Sequence[str] = ("x",)) -> DType:
 
 
 def must_float(site: Site) -> None:
-    """Refuses a cast to what is not known to be floating: it may cut numbers down."""
+    """Refuses a cast to what is not known to be floating: it may cut numbers down.
+
+    The dtype of an array is taken for floating: forward checks it where a gradient comes through the cast.
+    """
+    named = site.attrs["dtype"]
+    if isinstance(named, Value) and site.attribute_type(named).dtype is DType.OPEN:
+        return
     if site.attrs["dtype"] is not None and dtype_named(site, site.attrs["dtype"]) is not DType.FLOAT:
         raise site.refuse(
             "this dtype is not known to be floating", "name it, as in x.astype(np.float64), or leave the cast out"

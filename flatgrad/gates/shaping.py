@@ -12,6 +12,7 @@ from flatgrad.gates.parts import (
     unchanged,
     unpacked,
 )
+from flatgrad.ir.core import Attribute, Value
 from flatgrad.ir.dims import Dim, Shape
 
 BACK_TO_X = "np.reshape(dz, np.shape(x))"
@@ -29,9 +30,11 @@ def _rows_first(site: Site) -> None:
 
 def _reshaped(site: Site) -> Shape:
     _rows_first(site)
-    target = described(site, unpacked(site, site.attrs["shape"]))
+    parts = unpacked(site, site.attrs["shape"])
+    target = described(site, parts)
     if isinstance(target, Shape):
         return target
+    target = _given(site, parts, target)
     open_places = [k for k, dim in enumerate(target) if dim is not None and dim.constant == -1]
     dims = [site.fresh_dim() if dim is None else dim for dim in target]
     total = site.shape("x").size()
@@ -42,6 +45,27 @@ def _reshaped(site: Site) -> Shape:
         known = total is not None and rest.constant != 0 and None not in target
         dims[place] = total // rest if known and total is not None else site.fresh_dim()
     return Shape(tuple(dims))
+
+
+def _given(site: Site, parts: Attribute, target: tuple[Dim | None, ...]) -> tuple[Dim | None, ...]:
+    """The dims, with a symbol for each number that is not known but is the same wherever it has that name.
+
+    A number may be -1: what it stands for then is what the other numbers leave of the size of x.
+    """
+    total = site.shape("x").size()
+    unknown = [part for part, dim in zip(parts, target, strict=True) if dim is None] if isinstance(parts, tuple) else []
+    if total is None or not unknown or any(dim is not None and dim.constant in (-1, 0) for dim in target):
+        return target
+    known = Dim.of(1)
+    for dim in target:
+        known = known * (dim if dim is not None else 1)
+    found = iter(
+        site.dim_given_by(part, (total // known, tuple(other for other in unknown if other is not part)))
+        if isinstance(part, Value)
+        else None
+        for part in unknown
+    )
+    return tuple(next(found) if dim is None else dim for dim in target)
 
 
 def _flat(site: Site) -> Shape:

@@ -26,6 +26,8 @@ class Solver:
         self.middles: dict[str, Shape] = {}
         self._fresh: dict[str, int] = {}
         self._labels: dict[str, tuple[Hashable, int]] = {}
+        # Dims that a number gives of which no more is known, by what they come of.
+        self.given: dict[Hashable, Dim] = {}
         # Resolved shapes by identity, for as long as nothing new is learnt.
         self._resolved: dict[int, tuple[Shape, Shape]] = {}
         self._resolved_at = 0
@@ -37,6 +39,7 @@ class Solver:
         other.middles.update(self.middles)
         other._fresh.update(self._fresh)
         other._labels.update(self._labels)
+        other.given.update(self.given)
         return other
 
     @property

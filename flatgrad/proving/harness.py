@@ -21,7 +21,7 @@ import ast
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -325,6 +325,9 @@ class ConcreteSite:
 
     def unknown(self) -> Shape:
         return Shape.unknown(self.solver.fresh("u"))
+
+    def dim_given_by(self, value: Value, reason: Hashable) -> Dim:
+        return self.fresh_dim()
 
     def fresh_dim(self) -> Dim:
         return Dim.symbol(self.solver.fresh("d"))
