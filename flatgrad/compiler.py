@@ -19,21 +19,23 @@ from flatgrad.differentiate.walk import Backward, Memory, Signature, differentia
 from flatgrad.emit.callee import Callee
 from flatgrad.emit.module import import_names, write_module
 from flatgrad.emit.plan import FunctionPlan, ModulePlan
+from flatgrad.facts.callers import call_assumptions, needs_callers
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.infer import Assumption, infer
-from flatgrad.facts.layers import layer_guards
 from flatgrad.facts.keyed import with_claimed_entries
+from flatgrad.facts.layers import layer_guards
 from flatgrad.facts.optional import sure_assumptions
 from flatgrad.facts.usage import default_assumptions, usage_assumptions
-from flatgrad.frontend.calls import defaults_of
-from flatgrad.frontend.classes import marked_shapes, method_claims, with_methods
 from flatgrad.frontend.borrowed import Pair
+from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.claims import Claim, check_options, parameter_claims
+from flatgrad.frontend.classes import marked_shapes, method_claims, with_methods
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.imported import unknown
-from flatgrad.frontend.linking import Linked, link
+from flatgrad.frontend.linking import link
 from flatgrad.frontend.lower import Context, lower
-from flatgrad.frontend.methods import MARK, bare, spoken
+from flatgrad.frontend.methods import bare, spoken
+from flatgrad.frontend.places import Linked
 from flatgrad.frontend.source import Module, entry_functions, name_span, python2_source, read_module
 from flatgrad.frontend.staging import one_relation_a_line
 from flatgrad.gates.declared import installed
@@ -92,7 +94,8 @@ def compile_source(source: str, filename: str, options: Options, beside: bool = 
             old = python2_source(module, refused.diagnostics)
             found = [one.spoken(spoken) for one in refused.diagnostics] if old is None else [old]
             raise Refused(linked.placed(found)) from None
-        notes = tuple(linked.placed([one.spoken(spoken) for one in compiled.notes]))
+        said = linked.placed([one.spoken(spoken) for one in compiled.notes])
+        notes = tuple(one for one in said if one.file is None)
         if options.stages == "relations":
             # What there is to say has been said of the user's own text.
             staged = replace(read_module(spoken(one_relation_a_line(module)), filename), borrowed=module.borrowed)
@@ -112,6 +115,10 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
+# How often helpers are described by their callers: as deep as helpers that call each other go.
+_MOST_ROUNDS = 4
+
+
 @dataclass(slots=True)
 class _Compilation:
     """One file: what has been read and inferred so far, each function once."""
@@ -127,11 +134,13 @@ class _Compilation:
     differentiated: dict[str, set[str]] = field(default_factory=dict)
     notes: list[Diagnostic] = field(default_factory=list)
     chosen: set[str] = field(default_factory=set)
+    described: dict[str, dict[str, Assumption]] = field(default_factory=dict)
 
     def run(self) -> Compiled:
         names = entry_functions(self.module, self.options.functions)
         check_options([self.module.functions[name] for name in names], marked_shapes(self.options.shapes))
         chosen = self._entries(names)
+        self._describe_helpers(chosen)
         self.chosen.update(chosen)
         order = self._call_order(chosen)
         for name in order:
@@ -198,6 +207,31 @@ class _Compilation:
                 (Diagnostic("FG064", "nothing here to differentiate", None, "", "name a function with --function"),)
             )
         return chosen
+
+    def _describe_helpers(self, chosen: list[str]) -> None:
+        """Type helpers again that need to know what they are given, until their callers tell nothing new."""
+        state = (self.typed, self.raw, self.assumed, self.claims, self.inlinable)
+        described = self.described
+        for _ in range(_MOST_ROUNDS):
+            callers = [(self.typed[name], self.assumed[name]) for name in self.typed if name in self.assumed]
+            found = dict(self.described)
+            for name, typed in self.typed.items():
+                if name in chosen or self.raw[name].imported:
+                    continue
+                if name in self.described or needs_callers(typed):
+                    found[name] = call_assumptions(name, typed, callers, self.described.get(name, {}))
+            if found == self.described:
+                return
+            self.described = found
+            self.typed, self.raw, self.assumed, self.claims, self.inlinable = {}, {}, {}, {}, {}
+            try:
+                for name in chosen:
+                    self.function(name)
+            except Refused:
+                # Two calls give it different things.
+                self.typed, self.raw, self.assumed, self.claims, self.inlinable = state
+                self.described = described
+                return
 
     def _check_wrt(self, chosen: list[str], errors: list[Diagnostic]) -> None:
         known = {spoken(value.name) for name in chosen for value in self.typed[name].function.block.params}
@@ -346,7 +380,7 @@ class _Compilation:
         else:
             claims = parameter_claims(self.module, node, shapes)
         self.claims[name] = claims
-        assumptions = _assumptions(claims)
+        assumptions = self.described.get(name, {}) | _assumptions(claims)
         called = [n for n in _called_names(self.module, name) if n != name and f"{OWN}.{n}" not in BY_PATH]
         inlined = frozenset(n for n in called if self._inlines(n))
         kinds: Mapping[Span, Type] = {}
@@ -489,10 +523,30 @@ class _Compilation:
             params = [param.name for param in lowered.function.block.params]
             places = tuple(params.index(one.parameter) for one in pair.gradients)
             own = Memory(pair.changes, tuple(one.fresh for one in pair.gradients))
-            return Signature(name, places, tuple(range(pair.results)), own)
+            return Signature(name, places, tuple(range(pair.results)), own, tuple(params))
         wanted = self.differentiated.get(name, set())
         positions = tuple(k for k, p in enumerate(lowered.function.block.params) if p.name in wanted)
-        return Signature(name, positions, self._upstream(lowered))
+        parameters = tuple(param.name for param in lowered.function.block.params)
+        keys = {k: self._keys(name, k) for k, p in enumerate(lowered.function.block.params) if p.type.kind is Kind.DICT}
+        return Signature(name, positions, self._upstream(lowered), parameters=parameters, keys=keys)
+
+    def _keys(self, name: str, position: int) -> frozenset[str] | None:
+        """The keys under which a function, or one that it calls, reads a dict; None where they are not constants."""
+        block = self.typed[name].function.block
+        param = block.params[position]
+        found: frozenset[str] = frozenset()
+        for step in every_step(block):
+            match step:
+                case Relation(gate="item", args=(base,)) if base is param:
+                    found |= {str(step.attrs["key"])}
+                case Call() if param in step.args and step.function not in self.module.borrowed.pairs:
+                    inner = self._keys(step.function, step.args.index(param))
+                    if inner is None:
+                        return None
+                    found |= inner
+                case _ if param in step.operands() and not (isinstance(step, Relation) and step.gate == "opaque"):
+                    return None
+        return found
 
     def _command(self) -> str:
         """The options that change the text, as on the command line."""

@@ -7,6 +7,7 @@ import linecache
 import re
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from flatgrad.capture import capture
 from flatgrad.compiler import Options, compile_source
@@ -57,6 +58,22 @@ def options(**given: tuple[str, ...] | str | tuple[tuple[str, str], ...]) -> Cal
     return lambda: compile_source(SMALL, "model.py", Options(**given))  # type: ignore[arg-type]
 
 
+def beside(name: str, other: str, model: str) -> Callable[[], object]:
+    """A model in a folder with one other file."""
+
+    def run() -> object:
+        with TemporaryDirectory() as folder:
+            (Path(folder) / name).write_text(other)
+            path = Path(folder) / "model.py"
+            path.write_text(model)
+            try:
+                return compile_source(model, str(path), Options())
+            except Refused as refused:
+                raise Refused(refused.diagnostics, model, "model.py") from None
+
+    return run
+
+
 def replaced() -> object:
     """A helper that is decorated, in a file of its own."""
     name = "model.py"
@@ -76,6 +93,12 @@ OTHERS: dict[str, Callable[[], object]] = {
     "FG004": lambda: read_source(b'{\n "cells": [\n<<<<<<< HEAD\n  {\n', "model.ipynb"),
     "FG005": notebook("x <- 2", metadata={"kernelspec": {"name": "ir", "language": "R"}}),
     "FG006": notebook(),
+    "FG026": beside("layers.py", "", "from .layers import relu\n\n\ndef f(x):\n    return relu(x) * x\n"),
+    "FG027": beside(
+        "layers.py",
+        "def relu_forward(x):\n    return x * (x > 0)\n\n\ndef relu_backward(dout, x):\n    return dout * (x > 0)\n",
+        "from layers import relu_forward\n\n\ndef f(x):\n    return relu_forward(x) * x\n",
+    ),
     "FG052": options(shapes=(("X", "N,D"),)),
     "FG060": options(functions=("g",)),
     "FG063": options(wrt=("w",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -216,7 +217,7 @@ def test_the_text_of_a_pair_is_that_of_the_user(package: Package) -> None:
     text = package.compiled().text
     assert "    h, fc_cache = affine_forward(x, w, b)  # (1)\n    return h, fc_cache\n" in text
     assert "    dx, dw, db = affine_backward(dh, fc_cache)\n" in text
-    assert "Relies on the gradients of affine_backward" in text
+    assert "Calls affine_backward of the user's, whose gradients are not checked." in text
 
 
 def test_next_to_a_script_and_around_it(package: Package) -> None:
@@ -515,6 +516,22 @@ def test_a_file_that_is_not_valid_python(package: Package, header: str) -> None:
         assert "def h_backward" in package.compiled(functions=("h",)).text
 
 
+@pytest.mark.parametrize("call", ["h(x)", "np.sum(h([x, x]))"])
+def test_a_decorator_that_is_not_known(package: Package, call: str) -> None:
+    package.write(
+        {
+            "pkg/tools.py": "import functools\nimport numpy as np\nfrom other import twice\n\n\n@twice\ndef h(x):\n"
+            "    return x[0] * 2\n\n\n@functools.lru_cache\ndef g(x):\n    t = np.tanh(x)\n    return t * x\n",
+            "pkg/model.py": "import numpy as np\nfrom .tools import g, h\n\n\n"
+            f"def f(x):\n    return {call}\n\n\ndef k(x):\n    return np.sum(g(x))\n",
+        }
+    )
+    (found,) = package.refused(functions=("f",))
+    assert found.code == "FG030"
+    assert "decorator makes of h" in found.message
+    assert "def g_backward" in package.compiled(functions=("k",)).text
+
+
 def test_functions_of_two_files_that_call_each_other(package: Package) -> None:
     package.write(
         {
@@ -583,3 +600,107 @@ def test_only_the_functions_of_the_model_are_entries(package: Package) -> None:
     assert [entry.name for entry in package.compiled().entries] == ["f"]
     (found,) = package.refused(functions=("scale",))
     assert (found.code, found.help) == ("FG060", "its functions: f")
+
+
+def test_the_page_in_the_docs(package: Package) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "imports.md").read_text()
+    files = dict(re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", page, re.DOTALL))
+    package.write({f"pkg/{name}": text for name, text in files.items()})
+    (written,) = re.findall(r"<!-- written: model.py -->\n```python\n(.*?)```", page, re.DOTALL)
+    assert written in package.compiled().text
+    module = package.generated()
+    given = [INPUTS[name] for name in "xwb"]
+    out, cache = module.predict_forward(*given)
+    layers = package.imported(Path("pkg/layers.py"))
+    for gradient, own in zip(module.predict_backward(out, cache), layers.affine_backward(out, cache), strict=True):
+        np.testing.assert_array_equal(gradient, own)
+
+
+REAL = """\
+import numpy as np
+
+from cs231n.layers import *
+from cs231n.layer_utils import *
+
+
+class TwoLayerNet(object):
+    def __init__(self, params, reg=0.0):
+        self.params = params
+        self.reg = reg
+
+    def loss(self, X, y=None):
+        W1, b1 = self.params["W1"], self.params["b1"]
+        W2, b2 = self.params["W2"], self.params["b2"]
+        h, cache1 = affine_relu_forward(X, W1, b1)
+        scores, cache2 = affine_forward(h, W2, b2)
+        if y is None:
+            return scores
+        loss, dscores = softmax_loss(scores, y)
+        loss += 0.5 * self.reg * (np.sum(W1 * W1) + np.sum(W2 * W2))
+        grads = {}
+        dh, grads["W2"], grads["b2"] = affine_backward(dscores, cache2)
+        _, grads["W1"], grads["b1"] = affine_relu_backward(dh, cache1)
+        grads["W1"] += self.reg * W1
+        grads["W2"] += self.reg * W2
+        return loss, grads
+"""
+UTILS = """\
+from cs231n.layers import *
+
+
+def affine_relu_forward(x, w, b):
+    a, fc_cache = affine_forward(x, w, b)
+    out, relu_cache = relu_forward(a)
+    cache = (fc_cache, relu_cache)
+    return out, cache
+
+
+def affine_relu_backward(dout, cache):
+    fc_cache, relu_cache = cache
+    da = relu_backward(dout, relu_cache)
+    dx, dw, db = affine_backward(da, fc_cache)
+    return dx, dw, db
+"""
+SOFTMAX = """
+
+def softmax_loss(x, y):
+    '''
+    - x: Input data, of shape (N, C)
+    - y: Vector of labels, of shape (N,)
+    '''
+    shifted = x - np.max(x, axis=1, keepdims=True)
+    log_probs = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+    N = x.shape[0]
+    loss = -np.sum(log_probs[np.arange(N), y]) / N
+    dx = np.exp(log_probs)
+    dx[np.arange(N), y] -= 1
+    dx /= N
+    return loss, dx
+"""
+
+
+def test_a_network_of_a_course(package: Package) -> None:
+    package.write(
+        {
+            "cs231n/layers.py": LAYERS + SOFTMAX,
+            "cs231n/layer_utils.py": UTILS,
+            "cs231n/classifiers/net.py": REAL,
+        }
+    )
+    options = {"functions": ("TwoLayerNet.loss",), "wrt": ("self.params",)}
+    module = package.generated("cs231n/classifiers/net.py", **options)
+    own = package.imported(Path("cs231n/classifiers/net.py"))
+    params = {"W1": RNG.normal(size=(4, 5)), "b1": RNG.normal(size=5)}
+    params |= {"W2": RNG.normal(size=(5, 3)), "b2": RNG.normal(size=3)}
+    x, y = INPUTS["x"], np.array([2, 0, 1])
+    mine, theirs = module.TwoLayerNet(params, 0.1), own.TwoLayerNet(params, 0.1)
+    loss, grads = theirs.loss(x, y)
+    np.testing.assert_allclose(mine.loss(x, y), loss)
+    for _ in range(2):
+        gradients = mine.loss_backward(1.0)
+        assert gradients.keys() == grads.keys()
+        for name, gradient in gradients.items():
+            np.testing.assert_allclose(gradient, grads[name])
+    text = Path(module.__file__).read_text()
+    assert "from cs231n.layer_utils import affine_relu_forward, affine_relu_backward\n" in text
+    assert "affine_relu_backward(dh.copy(), self.cache1)" in text, "relu_backward writes into what it is given"

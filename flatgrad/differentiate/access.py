@@ -139,7 +139,7 @@ class AccessWalk(Contributions):
     def dict_gradient(self, param: Value) -> Value:
         """A dict with a gradient for each entry that forward reads."""
         gradient = self.adjoints.get(param)
-        if isinstance(gradient, Value):
+        if isinstance(gradient, Value) and param in self.keyed_at_run_time:
             return gradient
         keys: list[Attribute] = []
         parts: list[Operand] = []
@@ -150,6 +150,12 @@ class AccessWalk(Contributions):
                 parts.append(
                     self.dict_gradient(step.out) if step.out.type.kind is Kind.DICT else found or self.adjoint(step.out)
                 )
+        if isinstance(gradient, Value):
+            # What another function gives for the entries that it reads, and the others.
+            if not keys:
+                return gradient
+            attrs: dict[str, Attribute] = {"keys": tuple(keys), "base": True}
+            return self.build.value("dict_of", gradient, *parts, attrs=attrs, name=gradient_name(param))
         return self.build.value("dict_of", *parts, attrs={"keys": tuple(keys)}, name=gradient_name(param))
 
     def _reverse_written(self, step: Relation, mode: str, index: tuple[Attribute, ...], gradient: Value) -> None:

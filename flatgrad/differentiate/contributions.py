@@ -45,6 +45,13 @@ class Scope:
         bound = {value for step in self.block.body for value in bound_values(step)}
         self.defined = frozenset(bound | set(self.block.params))
 
+    @property
+    def counter(self) -> str:
+        """The name of the index of the innermost loop around; '' outside of loops."""
+        if self.is_loop:
+            return self.block.params[0].name
+        return "" if self.parent is None else self.parent.counter
+
     def provided(self, value: Value) -> Operand | None:
         """The adjoint of a value so far, fetched from outside where the value is from there."""
         found = self.adjoints.get(value)
@@ -101,6 +108,8 @@ class Contributions:
             and self._is_entry(source, step.out)
         }
         self.done: set[Step] = set()
+        # For what is not bound before its loop, the gradient that a round backward begins with.
+        self.handed_back: dict[Value, Value] = {}
         for step in every_step(self.function):
             if isinstance(step, Relation):
                 for out in step.outs:

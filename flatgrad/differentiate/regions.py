@@ -36,6 +36,10 @@ class _Arm:
     scope: Scope
 
 
+def _is(operand: Operand, number: int) -> bool:
+    return isinstance(operand, Literal) and operand.value == number
+
+
 def _array_type(one: Type) -> Type:
     """A gradient that has dims is an array, whatever its value may be."""
     return Type(Kind.ARRAY, one.dtype, one.shape) if one.kind is Kind.OPEN and one.shape.least_rank else one
@@ -50,8 +54,10 @@ class RegionWalk(AccessWalk):
 
     def zeros(self, value: Value) -> Value:
         """Zeros that gradients of a value are added to, in a dtype that holds them."""
-        like = self.upstream_gradients[0]
         name = gradient_name(value)
+        if value in self.handed_back:
+            return self._like(self.handed_back[value], name)
+        like = self.upstream_gradients[0]
         if like.type.shape.least_rank:
             return self.build.value("zeros_for", value, like, name=name)
         return self.build.value("zeros_for", value, name=name)
@@ -70,6 +76,8 @@ class RegionWalk(AccessWalk):
             # At its head a round backward has the gradient of what the round handed on.
             entering[k] = Value(name, _array_type(gradient_type(loop.handed[k].type)))
             self.hints[entering[k]] = loop.carried[k]
+            if loop.inits[k].type.kind is Kind.OTHER:
+                self._unbound_before(loop, k, entering[k])
         for k in carried:
             if loop.handed[k] in self.active:
                 self.build.stage = self._last_stage(loop.handed[k]) or stage
@@ -114,8 +122,7 @@ class RegionWalk(AccessWalk):
         if same:
             block = mapped_block(block, lambda value: same.get(value, value))
         if outs:
-            bounds = loop.bounds if loop.count is None else (ZERO, loop.count, ONE)
-            backwards = not loop.backwards if loop.count is None else True
+            bounds, backwards = self._rounds_run(loop)
             self.build.body.append(
                 Loop(tuple(outs), tuple(inits), bounds, block, None, False, None, backwards, loop.stage, loop.span)
             )
@@ -126,21 +133,48 @@ class RegionWalk(AccessWalk):
         for value in accumulated:
             self.visited(value)
 
+    def _rounds_run(self, loop: Loop) -> tuple[tuple[Operand, ...], bool]:
+        """Bounds of the rounds that were run, from the last to the first, and whether that is backwards."""
+        count = loop.count
+        if count is None:
+            return loop.bounds, not loop.backwards
+        if not loop.bounds:
+            return (ZERO, count, ONE), True
+        start, stop, step = loop.bounds
+        if loop.backwards:
+            if not _is(step, 1):
+                help = "run over the numbers as they come: `range(last, first - 1, -step)`"
+                raise refusal_at("a break in the rounds of a reversed range with a step", loop.span, help)
+            return (self.build.value("subtract", stop, count), stop, step), False
+        if _is(step, 1):
+            return (start, count if _is(start, 0) else self.build.value("add", start, count), step), True
+        if _is(step, -1):
+            return (start, self.build.value("subtract", start, count), step), True
+        length = self.build.value("multiply", count, step)
+        return (start, length if _is(start, 0) else self.build.value("add", start, length), step), True
+
     def _unread(self, loop: Loop, position: int, entering: Value) -> Value:
         """The gradient of what a round does not read: zeros of the shape that it hands on, where that is the same."""
         carried, handed = loop.carried[position], loop.handed[position]
         if carried.type.shape == handed.type.shape:
             found = self.scope.adjoints.get(handed)
-            like = found if isinstance(found, Value) else entering
-            dtype = (like,) if like.type.kind is Kind.ARRAY else ()
-            return self.build.value("zeros_for", like, *dtype, name=gradient_name(carried))
-        if loop.inits[position].type.kind is Kind.OTHER:
+            return self._like(found if isinstance(found, Value) else entering, gradient_name(carried))
+        return self.zeros(carried)
+
+    def _like(self, gradient: Value, name: str) -> Value:
+        dtype = (gradient,) if gradient.type.kind is Kind.ARRAY else ()
+        return self.build.value("zeros_for", gradient, *dtype, name=name)
+
+    def _unbound_before(self, loop: Loop, position: int, entering: Value) -> None:
+        """What is not bound before the loop has no shape in the first round: zeros for it are like what comes back."""
+        carried, handed = loop.carried[position], loop.handed[position]
+        if carried.type.shape != handed.type.shape:
             raise refusal_at(
                 f"{carried.name or 'this'} has one shape in one round and another in the next",
                 loop.span,
                 "bind it before the loop",
             )
-        return self.zeros(carried)
+        self.handed_back[carried] = entering
 
     def _value(self, gradient: Operand | None, value: Value) -> Value:
         """An adjoint as a value: zeros where there is none."""

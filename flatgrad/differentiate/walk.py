@@ -8,7 +8,7 @@ expression has no name, and its gradient none either.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flatgrad.analysis import SIZES
@@ -33,8 +33,10 @@ from flatgrad.ir.core import (
     Stage,
     Step,
     Value,
+    every_step,
     values_in,
 )
+from flatgrad.simplify.tidy import tidied
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,15 @@ class Memory:
 @dataclass(frozen=True, slots=True)
 class Signature:
     """What a caller needs to know of another function's backward pass: the parameters that it gives gradients for, in
-    the order in which it returns them. Without `memory` it is one that flatgrad writes."""
+    the order in which it returns them. Without `memory` it is one that flatgrad writes. `keys`: for parameters that are
+    dicts, by position, the keys that their gradients may have; None where the keys are put together at run time."""
 
     name: str
     differentiated: tuple[int, ...]
     results: tuple[int, ...]
     memory: Memory | None = None
+    parameters: tuple[str, ...] = ()
+    keys: Mapping[int, frozenset[str] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,8 @@ class _Walk(RegionWalk):
         self.build.stage = None
         results = tuple(self._gradient(param) for param in self.wrt)
         block = Block(tuple(self.upstream_gradients), tuple(self.build.body), results)
+        if not self.always:
+            block = tidied(block)
         hints = self.hints
         for value, adjoint in self.adjoints.items():
             if isinstance(adjoint, Value) and not value.name and not adjoint.name:
@@ -316,7 +323,11 @@ class _Walk(RegionWalk):
             wanted = isinstance(arg, Value) and arg in self.active
             fresh = wanted and isinstance(arg, Value) and arg.name and arg not in self.adjoints
             repeated = sum(other is arg for other in step.args) > 1
-            names.append(gradient_name(arg) if fresh and not repeated and isinstance(arg, Value) else "")
+            name = gradient_name(arg) if fresh and not repeated and isinstance(arg, Value) else ""
+            if not name and self.scope.counter and signature.parameters:
+                # In a loop it is that of one round: `dW_t`.
+                name = f"d{signature.parameters[position]}_{self.scope.counter}"
+            names.append(name)
         outs = tuple(
             Value(name, gradient_type(self.build.type(step.args[position])))
             for position, name in zip(signature.differentiated, names, strict=True)
@@ -330,11 +341,30 @@ class _Walk(RegionWalk):
         for position, out in zip(signature.differentiated, outs, strict=True):
             arg = step.args[position]
             if isinstance(arg, Value) and arg in self.active:
+                if arg.type.kind is Kind.DICT:
+                    self._share_dict(step, arg, signature.keys.get(position))
                 self.contribute(arg, out)
                 if arg not in visited:
                     visited.append(arg)
         for arg in visited:
             self.visited(arg)
+
+    def _share_dict(self, step: Call, given: Value, keys: frozenset[str] | None) -> None:
+        """Refuses a dict that two calls are given, or of which an entry is read both here and in the function."""
+        items = [
+            other
+            for other in every_step(self.function)
+            if isinstance(other, Relation) and other.gate == "item" and other.args[0] is given
+        ]
+        own = {str(other.attrs.get("key")) for other in items if other.out in self.active}
+        apart = not own or (keys is not None and not own & keys and given not in self.keyed_at_run_time)
+        if not apart or self.scope.provided(given) is not None:
+            what = given.name or "this dict"
+            raise refusal(
+                f"the gradients of {what} from {step.function} and from elsewhere would have to be added entry by entry",
+                step,
+                f"read the entries of {what} once, and hand them on",
+            )
 
     def _handed_over(self, out: Value, gradient: Operand, memory: Memory) -> Operand:
         """An upstream gradient as a backward function of the user's takes it: never None, and a copy where it may

@@ -379,6 +379,8 @@ class _Writer:
             return ast.Expr(call)
         target = self._element(line)
         self._same_variable(line)
+        if line.attrs["mode"] == "set":
+            return ast.Assign([target], value)
         op, value = _signed(_OPERATORS[str(line.attrs["mode"])], value)
         return ast.AugAssign(target, op, value)
 

@@ -10,6 +10,7 @@ import ast
 import builtins
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ class _ClassWriter:
         parts: list[str | tuple[MethodText, MethodText]] = []
         rows: list[Row] = []
         line = header_end(self.module, self.owner)[0] + 1
-        dropped = {"backward" if method.is_forward else f"{name}_backward" for name, (_, method, _) in self.pairs.items()}
+        dropped = {_backward_name(method) for _, method, _ in self.pairs.values()}
         simple: list[str] = []
         for statement in self.owner.body:
             if not isinstance(statement, ast.FunctionDef):
@@ -99,7 +100,7 @@ class _ClassWriter:
             line = (statement.end_lineno or statement.lineno) + 1
         parts += ["\n".join(simple)] if simple else []
         plain = "\n".join(part for part in parts if isinstance(part, str))
-        return ClassText(self._head(), tuple(parts), tuple(rows), any(f.unbroadcasts for _, _, f in self.pairs.values()), plain)
+        return ClassText(self._head(), tuple(parts), tuple(rows), plain)
 
     def _head(self) -> str:
         line, column = header_end(self.module, self.owner)
@@ -138,7 +139,7 @@ class _ClassWriter:
         """Whether the module will define all that a method which is kept reads."""
         module = self.module
         known = {*module.imports, *module.functions, *module.constants, *self.classes, *dir(builtins)}
-        bound = {part.id for part in ast.walk(method) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
+        bound = {part.id for part in _stores(method)}
         bound |= {part.arg for part in ast.walk(method) if isinstance(part, ast.arg)}
         bound |= {part.name for part in ast.walk(method) if isinstance(part, ast.FunctionDef | ast.ClassDef)}
         bound |= {p.name for p in ast.walk(method) if isinstance(p, ast.ExceptHandler) and p.name}
@@ -157,15 +158,13 @@ class _ClassWriter:
 
 
 def _method_pair(plan: FunctionPlan, method: Method, text: FunctionText) -> tuple[tuple[MethodText, MethodText], Row]:
-    backward_name = "backward" if method.is_forward else f"{method.name}_backward"
+    backward_name = _backward_name(method)
     owner = method.owner.name
     results = ", ".join(text.results)
     if not method.receiver:
         forward = MethodText("@staticmethod", method.name, text.forward.signature, text.docstring, text.forward.lines)
         lines = (*text.backward_lines, f"return {text.backward_results}")
-        backward = MethodText(
-            "@staticmethod", backward_name, text.backward_parameters, text.backward_docstring, lines
-        )
+        backward = MethodText("@staticmethod", backward_name, text.backward_parameters, text.backward_docstring, lines)
         gradients = ", ".join(text.gradients)
         row = (
             f"{owner}.{method.name}({text.arguments}) -> {results}, cache;",
@@ -191,6 +190,10 @@ def _method_pair(plan: FunctionPlan, method: Method, text: FunctionText) -> tupl
         f"{owner}.{backward_name}({', '.join(renamed)}){gives}{sets}",
     )
     return (forward, backward), row
+
+
+def _backward_name(method: Method) -> str:
+    return "backward" if method.is_forward else f"{method.name}_backward"
 
 
 def _own_signature(method: Method, signature: str) -> str:
@@ -222,9 +225,10 @@ def _backward_docstring(plan: FunctionPlan, upstream: Sequence[str], method: Met
     if len(results) == 1 and results[0].value.type.shape.is_scalar:
         source = f"{head} of {bare(results[0].name) or 'out'}"
     else:
+        shapes = [result.value.type.shape for result in results]
         parts = [
-            f"d{bare(name[1:])} {result.value.type.shape}" if is_spoken(result.value.type.shape) else f"d{bare(name[1:])}"
-            for name, result in zip(upstream, results, strict=True)
+            f"d{bare(name[1:])}{f' {shape}' if is_spoken(shape) else ''}"
+            for name, shape in zip(upstream, shapes, strict=True)
         ]
         source = f"{head} from {', '.join(parts)}"
     returned, assigned = said(False), said(True)
@@ -250,8 +254,8 @@ class _Pair:
         self.back_tree = ast.parse("\n".join(self.back))
         gradients = [f"d{bare(value.name)}" for value in plan.backward.wrt if MARK in value.name]
         self.scope = Scope((method.taken - set(gradients)) | set(gradients))
-        locals_ = {part.id for tree in (self.tree, self.back_tree) for part in ast.walk(tree) if isinstance(part, ast.Name)}
-        self.locals = Scope({*locals_, *self.users, *(name for name in text.forward.results)})
+        own = {part.id for tree in (self.tree, self.back_tree) for part in _variables(tree)}
+        self.locals = Scope({*own, *self.users, *text.forward.results})
         self._local: dict[str, str] = {}
         # What the upstream gradient of a result is called that bears the name of a parameter.
         self.upstream = self._apart()
@@ -300,12 +304,9 @@ class _Pair:
 
     def _held(self, name: str) -> str | None:
         """An attribute that holds what the name does from where it is bound to the end: `self.x = x`."""
-        stores = [part for part in ast.walk(self.tree) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)]
-        count: dict[str, int] = {}
-        for part in stores:
-            count[part.id] = count.get(part.id, 0) + 1
+        count = Counter(part.id for part in _stores(self.tree))
         parameters = {value.name for value in self.plan.lowered.function.block.params}
-        if count.get(name, 0) + (name in parameters) != 1:
+        if count[name] + (name in parameters) != 1:
             return None
         for statement in self.tree.body:
             if any(isinstance(part, ast.Return) for part in ast.walk(statement)):
@@ -393,7 +394,7 @@ class _Pair:
 
     def _unread(self, dropped: set[int]) -> None:
         """`self.cache = (x, w)` of the user's own backward pass, where nothing reads it any longer."""
-        loads = {part.id for part in ast.walk(self.tree) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
+        loads = {part.id for part in _variables(self.tree) if isinstance(part.ctx, ast.Load)}
         read = loads | self.method.read_elsewhere | set(self.cached) | set(self.kept.values())
         for statement in ast.walk(self.tree):
             match statement:
@@ -423,14 +424,11 @@ class _Pair:
                     returned[-1] = self.upstream[name]
                 said.append(f"d{bare(value.name)}")
         edits = Edits("\n".join(self.back))
-        stored = {
-            part.id for part in ast.walk(self.back_tree) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-        }
-        for part in ast.walk(self.back_tree):
-            if not isinstance(part, ast.Name):
-                continue
+        stored = {part.id for part in _stores(self.back_tree)}
+        for part in _variables(self.back_tree):
             wanted = renamed.get(part.id, part.id)
-            if part.id not in renamed and MARK in part.id and (not part.id.startswith(self.receiver) or part.id in stored):
+            local = MARK in part.id and (not part.id.startswith(self.receiver) or part.id in stored)
+            if part.id not in renamed and local:
                 wanted = self.local(part.id)
             if wanted != part.id:
                 edits.replace(_span(self.back, part), wanted)
@@ -451,9 +449,16 @@ class _Pair:
         return self._local[name]
 
 
+def _variables(tree: ast.AST) -> Iterator[ast.Name]:
+    return (part for part in ast.walk(tree) if isinstance(part, ast.Name))
+
+
+def _stores(tree: ast.AST) -> Iterator[ast.Name]:
+    return (part for part in _variables(tree) if not isinstance(part.ctx, ast.Load))
+
+
 def _binds(statement: ast.stmt, name: str) -> bool:
-    parts = (part for part in ast.walk(statement) if isinstance(part, ast.Name))
-    return any(part.id == name and not isinstance(part.ctx, ast.Load) for part in parts)
+    return any(part.id == name for part in _stores(statement))
 
 
 def _span(lines: Sequence[str], node: ast.expr | ast.stmt) -> Span:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from pathlib import PurePath
 
@@ -107,8 +108,8 @@ def notes(functions: tuple[FunctionText, ...], pairs: Iterable[Pair]) -> list[st
     if any(MARK in name for one in functions for name in one.arguments.split(", ")):
         found = ["Between forward and backward the caller leaves arguments, attributes and results as they are."]
     lines = "\n".join(line for one in functions for line in one.backward_lines)
-    called = [pair.backward for pair in pairs if f"{pair.backward}(" in lines]
+    called = [pair.backward for pair in pairs if re.search(rf"(?<![\w.]){re.escape(pair.backward)}\(", lines)]
     if called:
         several = ", ".join(called[:-1]) + " and " if called[1:] else ""
-        found.append(f"Relies on the gradients of {several}{called[-1]}, which are imported as they are.")
+        found.append(f"Calls {several}{called[-1]} of the user's, whose gradients are not checked.")
     return found

@@ -16,6 +16,7 @@ from flatgrad.emit.names import Scope
 from flatgrad.emit.residuals import Residuals
 from flatgrad.emit.spell import literal, spell
 from flatgrad.frontend.environment import Lowered, Result
+from flatgrad.frontend.methods import MARK
 from flatgrad.frontend.regions import is_check
 from flatgrad.frontend.source import Module, header_end, span_of
 from flatgrad.gates.entry import has_effect
@@ -121,7 +122,8 @@ def unread_names(lowered: Lowered) -> frozenset[str]:
             case ast.Assign(
                 targets=[ast.Name(id=name)], value=ast.Tuple() | ast.List() | ast.Dict() | ast.Constant(value=None)
             ):
-                plain[name] = statement.lineno
+                if MARK not in name:
+                    plain[name] = statement.lineno
     drawn = {step.stage.span.line for step in every_step(lowered.function.block) if step.stage and has_effect(step)}
     return frozenset(
         name for name, line in plain.items() if name not in read and bound[name] == 1 and line not in drawn
@@ -148,6 +150,9 @@ def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
             for value in bound_values(inner):
                 nested.setdefault(value.name, []).append(value)
                 bound_at[value] = position
+        for value in bound_values(step):
+            if MARK in value.name:  # what others see on an object is called what the user calls it, too
+                nested.setdefault(value.name, [])
     kept_aside: dict[Value, str] = {}
     origin = _origins(lowered, residuals)
     bearers: dict[str, list[Value]] = {param.name: [param] for param in params}

@@ -8,8 +8,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from flatgrad.emit.classes import class_rows, class_texts, unmarked
 from flatgrad.emit.backward import BackwardText, Group, NestedText, backward_text, draft_backward
+from flatgrad.emit.classes import class_rows, class_texts, unmarked
 from flatgrad.emit.docstrings import backward_docstring, forward_docstring, notes, table, title
 from flatgrad.emit.forward import ForwardPlan, ForwardText, Labels, labels, numbered, unread_names, write_forward
 from flatgrad.emit.libraries import functions_of
@@ -154,8 +154,10 @@ def _helpers(module: Module, functions: tuple[FunctionText, ...], plain: Sequenc
     if declared:
         called = _read_names("\n".join(line for one in functions for line in one.backward_lines))
         pending += [f"{name}()" for name in declared if name in called]
+    imported = {called for pair in module.borrowed.pairs.values() for _, called in pair.names}
     while pending:
-        for name in sorted(_read_names(pending.pop()) & set(module.functions) - {*wanted, *module.borrowed.pairs}):
+        own = set(module.functions) - imported - set(module.borrowed.pairs)
+        for name in sorted(_read_names(pending.pop()) & own - set(wanted)):
             wanted.append(name)
             pending.append(_plain_text(module, name))
     written = {one.forward_name for one in functions}
@@ -218,6 +220,8 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
     bound_at = _cached_names(one, residuals, text, versions)
     cached = tuple(bound_at)
     prepared = _prepared(plan, one, residuals, bound_at, versions.aside, found, text.calls)
+    if one.name in module.methods and module.methods[one.name].receiver:
+        prepared = {}  # an attribute need not be bound on every way
     reversed_calls = dict(text.calls)
     calls = {
         step: (plan.callees[step.function], reversed_calls[step])
@@ -276,6 +280,8 @@ def _user_caches(one: FunctionPlan, plan: ModulePlan) -> Iterator[tuple[Span, st
                 if step is None or step.span is None or stored[name] > 1 or name in ("_", "cache"):
                     continue
                 callee = plan.callees[step.function]
+                if step.function not in plan.module.borrowed.pairs and "cache" not in name.lower():
+                    continue  # `loss, dscores = softmax_loss(scores, y)`
                 if len(target.elts) == callee.width and callee.positions == tuple(range(callee.width - 1)):
                     yield step.span, name
 

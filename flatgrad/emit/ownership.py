@@ -133,6 +133,8 @@ class _Sharing:
         self.sharing: dict[Value, dict[Value, None]] = {}
         # Where the chain of a variable begins: the line that a copy is made in.
         self.origin: dict[Value, Value] = {param: param for param in schedule.block.params}
+        # The upstream gradients as they come, and with zeros for None.
+        self.upstream: set[Value] = set(schedule.block.params)
         self.bound: set[Value] = set()
         self.copied: set[Value] = set()
         self.handed: set[tuple[Loop, int]] = set()
@@ -235,8 +237,7 @@ class _Sharing:
             others = {value for root in found for value in self.sharing.get(root, ()) if value is not base}
             read_later = {value for value in others if self.order.lives_at(value, position)}
             kept = self.order.read_after(base, position)
-            params = self.schedule.block.params
-            if kept or (EXTERNAL in found and line.gate == "update" and origin in params):
+            if kept or (EXTERNAL in found and line.gate == "update" and origin in self.upstream):
                 self.apart.add(line)
                 found = frozenset() if line.out.type.kind is Kind.SCALAR else frozenset((line.out,))
             elif EXTERNAL in found or FOREIGN in found:
@@ -255,6 +256,9 @@ class _Sharing:
         elif line.gate == "let":
             self.origin[line.out] = line.out
             self.bound.add(line.out)
+        elif line.gate == "or_zeros":
+            self.origin[line.out] = line.out
+            self.upstream.add(line.out)
         fresh = line.attrs.get("fresh")
         for position, out in enumerate(line.outs):
             # Gradients that another function returns are the caller's own, each for itself; one of the user's may hand

@@ -58,7 +58,6 @@ class ClassText:
     head: str
     parts: tuple[str | tuple[MethodText, MethodText], ...]
     rows: tuple[tuple[str, str], ...]
-    unbroadcasts: bool
     plain: str
 
 

@@ -63,7 +63,8 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
         case "dict_of":
             keys = relation.attrs["keys"]
             assert isinstance(keys, tuple)
-            return ast.Dict([_constant(key) for key in keys], [operand(arg) for arg in relation.args])
+            base: list[ast.expr | None] = [None] if relation.attrs.get("base") else []
+            return ast.Dict([*base, *(_constant(key) for key in keys)], [operand(arg) for arg in relation.args])
         case "shape" | "ndim" | "size" as attribute:
             source = relation.args[0]
             if _is_array(source):

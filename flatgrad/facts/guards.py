@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from flatgrad.facts.infer import Assumption, Callee, given_values, infer, parameter_types
 from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.methods import MARK
 from flatgrad.ir.core import Type
 from flatgrad.ir.dims import Dim, Shape
 
@@ -57,12 +58,14 @@ def guard_lines(
 
 
 def _used_as_arrays(lowered: Lowered) -> set[str]:
-    """The names of which forward itself asks for `x.shape`, `x.T`, `x.sum()`: only an array has those."""
-    return {
+    """The names of which forward itself asks for `x.shape`, `x.T`, `x.sum()`: only an array has those. What an object
+    holds is an array where it has a shape."""
+    asked = {
         part.value.id
         for part in ast.walk(lowered.node)
         if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name)
     }
+    return asked | {value.name for value in lowered.function.block.params if MARK in value.name}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Guards of layers: an object that stood twice among those of a pass would have kept what the second call left on it."""
+"""Guards of layers: an object that stood twice among those of a pass would keep what its last call left on it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What usage says of parameters that nobody describes; claims like any other, held to by a guard.
 
 In `p[np.arange(N), y]` y is taken for one integer a row. In `X @ W` and `W.dot(X)` a name that begins with a capital is
-taken for a matrix, and in `X @ W + b` a name that begins with b for one number a column, as the whole field writes it.
+taken for a matrix, and in `X @ W + b` a name that begins with b for one number a column, as the whole field writes it; so is what a method is given
+to multiply with a matrix of its object.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Mapping
 from flatgrad.facts.infer import Assumption, given_values
 from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.environment import Lowered
-from flatgrad.ir.core import DType, Kind, Relation, Value, bound_values, every_step
+from flatgrad.frontend.methods import MARK, bare
+from flatgrad.ir.core import DType, Kind, Operand, Relation, Value, bound_values, every_step
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 
 # b, b1, b_h, bias, bias2: not beta, which may well be one number.
@@ -47,7 +49,7 @@ def _given(typed: Lowered) -> dict[Value, str]:
     found = given_values(typed)
     for step in every_step(typed.function.block):
         if isinstance(step, Relation) and step.gate == "alias" and step.args[0] in found:
-            found[step.out] = found[step.args[0]]  # type: ignore[index]
+            found[step.out] = found[step.args[0]]
     return found
 
 
@@ -59,14 +61,14 @@ def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, 
         if not isinstance(step, Relation) or step.gate != "add":
             continue
         for bias, product in (step.args, step.args[::-1]):
-            if not isinstance(bias, Value) or bias not in params or not BIAS.fullmatch(bias.name):
+            if not isinstance(bias, Value) or bias not in params or not BIAS.fullmatch(bare(bias.name)):
                 continue
             made = producers.get(product) if isinstance(product, Value) else None
             weights = made.args[1] if isinstance(made, Relation) and made.gate in PRODUCTS else None
             known = assumptions.get(params[bias], Assumption())
             if known.shape is not None or bias.type.shape.rank is not None or not isinstance(weights, Value):
                 continue
-            if weights in params and weights.name[0] in "Ww" and weights.type.shape.rank == 2:
+            if weights in params and bare(weights.name)[:1] in ("W", "w") and weights.type.shape.rank == 2:
                 found[params[bias]] = Assumption(Shape(weights.type.shape.front[1:]), known.dtype, known.kind)
     return found
 
@@ -81,13 +83,20 @@ def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str
             rank = other.type.shape.rank if isinstance(other, Value) else None
             if rank is not None and rank not in (1, 2):
                 continue
-            if not isinstance(operand, Value) or operand not in params or not operand.name[0].isupper():
+            if not isinstance(operand, Value) or operand not in params:
+                continue
+            if not bare(operand.name)[:1].isupper() and not _is_attribute(other, rank):
                 continue
             known = assumptions.get(params[operand], Assumption())
             if known.shape is None and operand.type.shape.rank is None and operand.type.shape.least_rank <= 2:
                 dims = tuple(Dim.symbol(f"{params[operand]}.{axis}") for axis in range(2))
                 found[params[operand]] = Assumption(Shape(dims), known.dtype, known.kind)
     return found
+
+
+def _is_attribute(operand: Operand, rank: int | None) -> bool:
+    """Whether something is a matrix that an object holds: what its method is given to multiply with it is one too."""
+    return isinstance(operand, Value) and MARK in operand.name and rank == 2
 
 
 def _labels(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 
 from flatgrad.analysis import useful
-from flatgrad.frontend.closures import Argument, ClosureLowering
+from flatgrad.frontend.closures import Argument, ClosureLowering, altering_decorator
 from flatgrad.frontend.closures import defaults_of as defaults_of
 from flatgrad.frontend.constants import CONSTANTS, FOLDED, folded_call
 from flatgrad.frontend.environment import Binding, Closure, Dictionary, Lowered, Poison, Static, Structure, values_of
@@ -320,6 +320,8 @@ class CallLowering(ClosureLowering):
                     "it becomes a pair that hands out its cache",
                     "call it in a statement of its own, with numbers and arrays",
                 )
+            if altering_decorator(self.module.functions[name]) is not None:
+                return self.error("FG030", f"what the decorator makes of {name} is not known", node, "", "take it away")
             return self.written_out(self.module_function(name), given, named, node)
         callee = self.callee(name)
         parameters = [value.name for value in callee.function.block.params]

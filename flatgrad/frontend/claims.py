@@ -349,7 +349,8 @@ def _distinct(claims: list[Claim]) -> list[Claim]:
 
 def _adds_nothing(claim: Claim, earlier: Claim) -> bool:
     return (
-        claim.shape in (None, earlier.shape)
+        claim.name == earlier.name
+        and claim.shape in (None, earlier.shape)
         and claim.dtype in (None, earlier.dtype)
         and claim.kind in (None, earlier.kind)
     )

@@ -184,7 +184,6 @@ class _Reader:
                 problem = self._overridden(name, part) or _unlike(self.module, method, receiver, part)
                 if problem is not None:
                     problems.append(problem)
-                    continue
                 helper = copy.copy(method)
                 helper.decorator_list = []
                 if receiver_of(method):
@@ -368,7 +367,7 @@ class _Reader:
             match node:
                 case ast.Constant(value=int() as number) if not isinstance(number, bool):
                     dims.append(str(number))
-                case ast.Name(id=name) if name in whole - again and (name.isupper() or len(name) > 1):
+                case ast.Name(id=name) if name in whole - again:
                     dims.append(name)
                 case _:
                     return None
@@ -415,7 +414,7 @@ class _Reader:
         for part in ast.walk(original):
             match part:
                 case ast.Attribute(value=ast.Name(id=name)) if name == receiver:
-                    yield self._refused(part, "this attribute is not understood where it stands", "give it a name first")
+                    yield self._refused(part, "this attribute is not understood where it stands", "name it first")
                 case ast.Name(id=name, ctx=ast.Store()) if name == receiver:
                     yield self._refused(part, f"{receiver} is bound again", "take another name")
 
@@ -477,12 +476,9 @@ def _assignments(method: ast.FunctionDef) -> Iterator[tuple[ast.expr, ast.expr]]
         match part:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
-                    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-                        if len(target.elts) == len(value.elts):
-                            yield from zip(target.elts, value.elts, strict=True)
-                            continue
-                    for one in target.elts if isinstance(target, ast.Tuple) else [target]:
-                        yield one, value
+                    parts = target.elts if isinstance(target, ast.Tuple) else [target]
+                    given = value.elts if isinstance(value, ast.Tuple) and len(parts) > 1 else []
+                    yield from zip(parts, given if len(given) == len(parts) else [value] * len(parts), strict=True)
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 yield target, value
 

@@ -303,6 +303,22 @@ _STATEMENTS: dict[type[ast.stmt], str] = {
 }
 
 
+# Decorators that leave what a function computes as it is, by the last part of their names.
+_HARMLESS = frozenset(
+    {"staticmethod", "classmethod", "abstractmethod", "override", "final", "no_type_check"}
+    | {"jit", "njit", "cache", "lru_cache", "grad", "value_and_grad", "jaxtyped", "typechecked", "beartype", "profile"}
+)
+
+
+def altering_decorator(node: ast.FunctionDef) -> ast.expr | None:
+    """A decorator that may make something else of a function."""
+    for decorator in node.decorator_list:
+        named = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if ast.unparse(named).rpartition(".")[2] not in _HARMLESS:
+            return decorator
+    return None
+
+
 def defaults_of(node: ast.FunctionDef | ast.Lambda) -> dict[str, ast.expr]:
     """The default of each parameter that has one."""
     arguments = node.args

@@ -371,7 +371,7 @@ def _entries(name: str, text: Text) -> Iterator[Mention]:
     parts = [_KEY.fullmatch(part.strip()) for part in re.split(r",(?![^()]*\))(?:\s*and\b)?|\band\b", match["list"])]
     keys = [part for part in parts if part is not None]
     shaped = [part for part in keys if part["shape"] is not None]
-    if len(keys) < len(parts) or not shaped or not all(is_shape_like(part["shape"][1:-1]) for part in shaped):
+    if len(keys) < len(parts) or not shaped or not all(_is_tuple(part["shape"][1:-1]) for part in shaped):
         return
     numbers = not any(part["shape"] is None and _MAY_BE_ARRAY.fullmatch(part["key"]) for part in keys)
     for part in keys:
@@ -383,6 +383,10 @@ def _entries(name: str, text: Text) -> Iterator[Mention]:
         if part["shape"] is not None or numbers:
             place = text.span(match.start("list"), match.end("list"))
             yield Mention(entry, shape, None, kind_of(shape) or "scalar", place, part.group())
+
+
+def _is_tuple(inner: str) -> bool:
+    return not inner.strip() or ("," in inner and _has_only_dims(inner))
 
 
 _CONTAINERS: Mapping[str, KindName] = MappingProxyType(

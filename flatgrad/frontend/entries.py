@@ -14,9 +14,9 @@ from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.calls import CallLowering
 from flatgrad.frontend.constants import static_number
 from flatgrad.frontend.environment import Binding, Poison
+from flatgrad.frontend.methods import FORWARD, MARK
 from flatgrad.frontend.source import span_of
 from flatgrad.frontend.statements import Surroundings
-from flatgrad.frontend.methods import FORWARD
 from flatgrad.ir.core import (
     Literal,
     Relation,
@@ -81,12 +81,19 @@ class EntryLowering(CallLowering):
 
     def call(self, node: ast.Call) -> Binding:
         match node.func:
-            case ast.Name(id=name) if name in self.statements.layers:
-                base = self.environment.get(name)
-                if isinstance(base, Value):
+            case ast.Name(id=name) if isinstance(base := self.environment.get(name), Value):
+                if name in self.statements.layers or self._is_element(base):
                     self.read_name(node.func, base)
                     return self._layer(node, base, node.func)
         return super().call(node)
+
+    def _is_element(self, value: Value) -> bool:
+        """Whether something is an element of a list that an object holds: `for layer in self.layers`."""
+        for step in reversed(self.statements.body):
+            if isinstance(step, Relation) and value in step.outs:
+                base = step.args[0]
+                return step.gate == "read" and isinstance(base, Value) and base in self.given and MARK in base.name
+        return False
 
     def _layer(self, node: ast.Call, layer: Value, place: ast.expr) -> Binding:
         """A call of a layer: an object with `forward` and `backward` of its own."""

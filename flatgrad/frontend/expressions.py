@@ -23,7 +23,7 @@ from flatgrad.frontend.constants import (
     ordered,
     static_constant,
 )
-from flatgrad.frontend.environment import Binding, Closure, Dictionary, Emit, Poison, Static, Structure
+from flatgrad.frontend.environment import Binding, Closure, Collected, Dictionary, Emit, Poison, Static, Structure
 from flatgrad.frontend.source import Module, dotted_path, python2_name, span_of, star_import
 from flatgrad.gates.entry import BY_PATH, TABLE
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Span, Type, Value
@@ -94,7 +94,7 @@ class ExpressionLowering(ABC):
                 return self._relation("array_of", self._sequence(bound, node), {"dtype": None}, place)
             case Static(path=path) if path in CONSTANTS:
                 return Literal(CONSTANTS[path], ast.unparse(node))
-            case Static() | Closure() | Dictionary():
+            case Static() | Closure() | Dictionary() | Collected():
                 what = "a dict" if isinstance(bound, Dictionary) else ast.unparse(node)
                 return self.error("FG034", f"{what} is not a number", node)
 
@@ -709,7 +709,7 @@ class ExpressionLowering(ABC):
                 if path in CONSTANTS:
                     return CONSTANTS[path]
                 return path
-            case Closure() | Dictionary():
+            case Closure() | Dictionary() | Collected():
                 self.error("FG034", f"{ast.unparse(node)} is neither a number nor an array", node)
                 return None
 

@@ -1,5 +1,5 @@
-"""Layers: objects with `forward` and `backward` of their own. A call of one is a step of which nothing is known but that
-its reverse is a call of its `backward`, which takes the gradient of the result and gives that of the input.
+"""Layers: objects with `forward` and `backward` of their own. A call of one is a step of which nothing is known but
+that its reverse is a call of its `backward`, which takes the gradient of the result and gives that of the input.
 
 A layer keeps what its last forward call left on it: used twice in one pass, its backward would be wrong for the first.
 """

@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from flatgrad.diagnostics import Refused
+from flatgrad.frontend.closures import altering_decorator
 from flatgrad.frontend.effects import EffectLowering, writes_out
 from flatgrad.frontend.environment import Dictionary, Lowered, Poison, Result, Static, Structure
+from flatgrad.frontend.layers import layer_problems
 from flatgrad.frontend.liveness import live_after, own_statements
 from flatgrad.frontend.memory import Known
+from flatgrad.frontend.methods import Role
 from flatgrad.frontend.own_backward import own_backward
 from flatgrad.frontend.slicing import slice_function
-from flatgrad.frontend.layers import layer_problems
-from flatgrad.frontend.methods import Role
 from flatgrad.frontend.source import Module, span_of
 from flatgrad.gates.entry import has_effect
 from flatgrad.ir.core import Block, Function, Literal, Span, Stage, Type, Value, every_step
@@ -66,6 +67,15 @@ class _FunctionLowering(EffectLowering):
 
     def run(self) -> Lowered:
         params = self._parameters()
+        decorator = altering_decorator(self.node)
+        if decorator is not None:
+            self.error(
+                "FG030",
+                f"what the decorator makes of {self.node.name} is not known",
+                decorator,
+                "",
+                "take it away, or decorate another function that calls this one",
+            )
         statements = self.node.body[1:] if _is_docstring(self.node.body[0]) else self.node.body
         found = self.block(statements)
         if found is None and not self.errors:

@@ -35,9 +35,12 @@ class Role(Enum):
 
 # Settings, where a name is all that is known: no one calls a weight one of these.
 SETTINGS = frozenset(
-    "alpha dropout drop_prob drop_rate drop_ratio dropout_rate dropout_ratio eps epsilon keep_prob lam lambd lmbda lr"
-    " learning_rate momentum negative_slope p prob rate ratio reg reg_lambda scale slope smoothing temperature"
-    " weight_decay".split()
+    (
+        *("alpha", "dropout", "drop_prob", "drop_rate", "drop_ratio", "dropout_rate", "dropout_ratio", "eps"),
+        *("epsilon", "keep_prob", "lam", "lambd", "lmbda", "lr", "learning_rate", "momentum", "negative_slope"),
+        *("p", "prob", "rate", "ratio", "reg", "reg_lambda", "scale", "slope", "smoothing", "temperature"),
+        "weight_decay",
+    )
 )
 
 

@@ -204,6 +204,7 @@ class RegionLowering(CollectingLowering):
         blocks: list[Block] = []
         ends: list[dict[str, Binding]] = []
         continued = [not always_leaves(arm) for arm in arms]
+        errors = len(self.errors)
         if all(continued) and rest:
             self.error(
                 "FG030",
@@ -216,10 +217,10 @@ class RegionLowering(CollectingLowering):
         for arm, goes_on in zip(arms, continued, strict=True):
             with self._inside() as body:
                 left = self.block([*arm, *rest] if goes_on else list(arm))
-                if left is None and self.loops and not self.errors:
+                if left is None and self.loops and len(self.errors) == errors:
                     left = self._end_of_round(last=False)
                 if left is None:
-                    if not self.errors:
+                    if len(self.errors) == errors:
                         self.error(
                             "FG061",
                             "one way through this if returns nothing",
@@ -447,7 +448,9 @@ class RegionLowering(CollectingLowering):
         if isinstance(statement, ast.While):
             exposed |= {part.id for part in ast.walk(statement.test) if isinstance(part, ast.Name)}
         found = [name for name in self.environment if name in changed and (name in live or name in exposed)]
-        found += sorted(name for name in changed - self.environment.keys() if name in live)
+        # `np.add.at(a, i, v)` may change what np is, as far as the form tells: a name must be bound somewhere.
+        stored = {p.id for p in ast.walk(statement) if isinstance(p, ast.Name) and not isinstance(p.ctx, ast.Load)}
+        found += sorted(name for name in (changed & stored) - self.environment.keys() if name in live)
         for name in found:
             binding = self.environment.get(name)
             if isinstance(binding, Collected):

@@ -19,8 +19,8 @@ from pathlib import PurePath
 from types import MappingProxyType
 
 from flatgrad.diagnostics import Diagnostic, Refused
-from flatgrad.frontend.borrowed import Borrowed
 from flatgrad.frontend.bindings import BUILTIN, ImportStatement, Names, module_names
+from flatgrad.frontend.borrowed import Borrowed
 from flatgrad.frontend.methods import FORWARD, Method
 from flatgrad.gates.entry import BY_PATH, OWN
 from flatgrad.ir.core import Span

@@ -6,7 +6,7 @@ A cast to a floating dtype passes the gradient on as it is; a cast to integers o
 from __future__ import annotations
 
 from flatgrad.gates.entry import Site, gate
-from flatgrad.gates.parts import cast, must_float
+from flatgrad.gates.parts import cast, cast_in_place, must_float
 from flatgrad.ir.core import DType
 from flatgrad.ir.dims import SCALAR
 
@@ -38,7 +38,7 @@ astype = gate(
     "x.astype(dtype, copy=True)",
     also=("np.astype(x, dtype, copy=True)",),
     backward={"x": _passed},
-    dtype=cast,
+    dtype=cast_in_place,
     numeric_only="an array of symbols has no floating dtype",
     samples={"shapes": [((3,),), ((2, 3),)], "attrs": [{"dtype": "float64"}, {"dtype": "float"}]},
 )

@@ -160,8 +160,7 @@ def dtype_named(site: Site, attribute: Attribute) -> DType:
 
 
 def _copying(site: Site) -> None:
-    # What `x.astype(...)` may share with x, the frontend knows.
-    if site.attrs["copy"] is not True and not (site.gate.name == "astype" and site.attrs["copy"] is False):
+    if site.attrs["copy"] is not True:
         raise site.refuse("only copy=True is understood", "np.asarray gives x itself where it can")
 
 
@@ -173,6 +172,11 @@ def cast(site: Site, names: Sequence[str] = ("x",)) -> DType:
         return dtype_named(site, site.attrs["dtype"])
     dtypes = [site.type(name).dtype for name in names]
     return next(d for d in (DType.FLOAT, DType.OPEN, DType.INT, DType.BOOL, DType.NONE) if d in dtypes)
+
+
+def cast_in_place(site: Site) -> DType:
+    """As `cast`, for what may be the operand itself: what is shared, the frontend knows."""
+    return dtype_named(site, site.attrs["dtype"])
 
 
 def must_float(site: Site) -> None:

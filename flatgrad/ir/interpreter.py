@@ -205,8 +205,7 @@ class _Run:
         """The rounds of a forward loop once more, from the last to the first."""
         handed: Sequence[Any] = [self.operand(init) for init in loop.inits]
         ran = [values[loop.index] for values in rounds.values]
-        numbers = list(range(len(ran)))
-        if list(self._indices(loop)) not in (ran[::-1], numbers[::-1]):
+        if list(self._indices(loop)) != ran[::-1]:
             raise CannotEvaluate(f"{len(ran)} rounds are not run through from the last to the first")
         for before in rounds.values[::-1]:
             done = self._round(loop, before[loop.index], handed, before)
@@ -436,6 +435,8 @@ def _scattered(args: list[Any], attrs: Mapping[str, Any]) -> Any:
             new[index] -= gradient
         case "multiply":
             new[index] *= gradient
+        case "set":
+            new[index] = gradient
         case "add_at":
             np.add.at(new, index, gradient)
         case mode:

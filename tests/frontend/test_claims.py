@@ -665,7 +665,7 @@ def test_comments_in_the_signature() -> None:
     return x
 """
     found = {claim.name: (spelt(claim), claim.origin) for claim in claims_of(source)}
-    assert found == {"x": ("(N, D) array", "comment"), "z": ("(N, M) array", "comment")}
+    assert found == {name: (f"{shape} array", "comment") for name, shape in (("x", "(N, D)"), ("s", "(D,)"), ("z", "(N, M)"))}
 
 
 # Several claims
@@ -694,15 +694,76 @@ def test_claims_come_in_the_order_of_the_parameters_and_are_said_once() -> None:
 
 @pytest.mark.parametrize(
     ("default", "kept"),
-    [("None", False), ("0", False), ("-1.5", False), ("np.zeros(3)", True), ("()", True)],
+    [("None", True), ("0", False), ("-1.5", False), ("np.zeros(3)", True), ("()", True)],
 )
 def test_a_default_that_breaks_a_claim_takes_it_away(default: str, kept: bool) -> None:
     claims = claims_of(f'def f(x, b: "H" = {default}, *, c: "H" = {default}):\n    return x\n')
     assert [claim.name for claim in claims] == (["b", "c"] if kept else [])
+    assert all(claim.unless_none is (default == "None") for claim in claims)
 
 
 def test_a_default_of_none_takes_a_scalar_claim_away() -> None:
     assert claims_of("def f(x, reg: float = None, eps: float = 1e-8):\n    return x\n")[0].name == "eps"
+
+
+def said_of(docstring: str, *parameters: str) -> dict[str, str]:
+    source = f'def f({", ".join(parameters)}):\n    """Loss.\n\n    {docstring}\n    """\n    return {parameters[0]}\n'
+    return {claim.name: spelt(claim) for claim in claims_of(source)}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("h is an array of the initial state, of shape (H, 1)", {"h": "(H, 1) array"}),
+        ("h is Hx1 array of initial hidden state", {"h": "(H, 1) array"}),
+        ("h is an N x D matrix", {"h": "(N, D) array"}),
+        ("h is a list of arrays, of shape (N, D)", {}),
+        ("h is a list of states for each step, of shape (N, D)", {}),
+        ("h is 2 x faster array", {}),
+        ("h,y are both list of integers.", {"h": "(h.0,) int list", "y": "(y.0,) int list"}),
+        ("h and y are lists of integers, one for each step", {"h": "(h.0,) int list", "y": "(y.0,) int list"}),
+        ("h is a list of integers or None", {}),
+        ("h is a list of integers, or of floats", {}),
+        ("if given, h is a list of integers", {}),
+    ],
+)
+def test_sentences_without_a_colon(sentence: str, expected: dict[str, str]) -> None:
+    assert said_of(sentence, "h", "y") == expected
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        ("N rows, of shape (N, M)", "(N, M) array"),
+        ("N rows of shape (N, M)", ""),
+        ("N matrices, of shape (N, N)", ""),
+        ("N rows, of shape (M,)", ""),
+        ("N rows, of shape (M, D)", ""),
+    ],
+)
+def test_a_number_of_things_before_the_shape_of_all_of_them(description: str, expected: str) -> None:
+    assert said_of(f"- h: {description}", "h").get("h", "") == expected
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        (
+            "dict with k (M,), beta, shift (3,) and add (M,)",
+            {"k": "(M,) array", "beta": "() scalar", "shift": "(3,) array", "add": "(M,) array"},
+        ),
+        ("dictionary of arrays: W (D, H) and v (H,)", {"W": "(D, H) array", "v": "(H,) array"}),
+        ("dict with keys W (D, H), b and g", {"W": "(D, H) array"}),  # b is hardly a number
+        ("dict with k, beta and g", {}),
+        ("dict with k (M,), and whatever else there is", {}),
+        ("dict with k (optional), beta (M,)", {}),
+        ("dict with k (M,) if there is one, beta", {}),
+    ],
+)
+def test_entries_that_a_sentence_lists(description: str, expected: dict[str, str]) -> None:
+    found = said_of(f"- head: {description}", "x", "head")
+    assert found.pop("head") == "dict"
+    assert found == {f"head[{key!r}]": shape for key, shape in expected.items()}
 
 
 def both(parameter: str, description: str) -> str:
