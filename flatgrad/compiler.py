@@ -392,7 +392,7 @@ class _Compilation:
             assumptions = sure_assumptions(lowered, assumptions, self._called)
             typed = infer(lowered, assumptions, self._called)
             while usage := usage_assumptions(typed, assumptions):
-                assumptions |= usage
+                assumptions = sure_assumptions(lowered, assumptions | usage, self._called)
                 typed = infer(lowered, assumptions, self._called)
             while (claimed := with_claimed_entries(lowered, typed)) is not lowered:
                 lowered, typed = claimed, infer(claimed, assumptions, self._called)

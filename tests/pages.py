@@ -93,7 +93,7 @@ OTHERS: dict[str, Callable[[], object]] = {
     "FG004": lambda: read_source(b'{\n "cells": [\n<<<<<<< HEAD\n  {\n', "model.ipynb"),
     "FG005": notebook("x <- 2", metadata={"kernelspec": {"name": "ir", "language": "R"}}),
     "FG006": notebook(),
-    "FG026": beside("layers.py", "", "from .layers import relu\n\n\ndef f(x):\n    return relu(x) * x\n"),
+    "FG026": beside("tools.py", "", "from .layers import relu\n\n\ndef f(x):\n    return relu(x) * x\n"),
     "FG027": beside(
         "layers.py",
         "def relu_forward(x):\n    return x * (x > 0)\n\n\ndef relu_backward(dout, x):\n    return dout * (x > 0)\n",

@@ -64,7 +64,7 @@ def test_the_names_of_the_users_caches_stay() -> None:
         "return two(two(x, y)[0], y)",
         "p, q = two(x, y)\n    return two(q, p)",
         "if x[0] > 9:\n        return two(x, y)\n    return two(y, x)",
-        "if x[0] > 9:\n        return two(x, y)\n    return x, y * 2",
+        "if x[0] > 9:\n        return two(x, y)\n    return y * 1, x * 2",
         "p, q = two(x, y)\n    return p * q, q",
     ],
 )

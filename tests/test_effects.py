@@ -91,7 +91,8 @@ def test_backward_draws_nothing(body: str) -> None:
     before = np.random.get_state()[1].tobytes()  # type: ignore[index,union-attr]
     names["f_backward"](np.ones_like(out), cache)
     assert np.random.get_state()[1].tobytes() == before  # type: ignore[index,union-attr]
-    assert "random" not in backward_of(text_of(body)).replace("# ", "#").split("#")[0]
+    lines = backward_of(text_of(body)).split("\n")
+    assert not any("random" in line for line in lines if not line.strip().startswith("#"))
 
 
 def test_draws_of_a_loop_are_kept_for_each_round() -> None:
@@ -144,12 +145,12 @@ def test_two_draws_are_two() -> None:
 
 
 def test_order_of_draws_is_kept_where_one_is_needed() -> None:
-    text = forward_of(text_of("return np.random.rand(4) + x * np.random.rand(3, 4) + np.random.rand(4)"))
-    first, second = "out_rand = np.random.rand(4)\n", "out_rand2 = np.random.rand(3, 4)\n"
-    assert first in text or first.replace("out_rand ", "out_rand2 ") in text
-    assert text.index("np.random.rand(4)") < text.index("np.random.rand(3, 4)")
-    assert "+ np.random.rand(4)  # (1)" in text  # behind them nothing moves
-    assert second in text or second.replace("out_rand2", "out_rand") in text
+    lines = forward_of(text_of("return np.random.rand(4) + x * np.random.rand(3, 4) + np.random.rand(4)")).split("\n")
+    assert [line.strip() for line in lines[1:4]] == [
+        "out_rand2 = np.random.rand(4)",
+        "out_rand = np.random.rand(3, 4)",
+        "out = out_rand2 + x * out_rand + np.random.rand(4)  # (1)",
+    ]
 
 
 HELPERS = """
@@ -344,18 +345,17 @@ WRITES: list[tuple[str, str, dict[str, Any]]] = [
     ("h = x.clip(-1, 1)\nx.clip(-0.5, 0.5, out=h)\nreturn h", NARROW, {"x": X}),
     ("s = np.empty(4)\nnp.sum(x, axis=0, out=s)\nreturn s * x", NARROW, {"x": X}),
     ("h = x * x\nfor t in range(3):\n    np.multiply(h, x, out=h)\nreturn h", NARROW, {"x": X}),
-    ("h = x * x\nnp.exp(h, out=h)\nnp.dot(h, w, out=c)\nreturn c", 'x: "N D", w: "D M", c: "N M"',
-     {"x": X, "w": W, "c": np.zeros((3, 2))}),
-]  # fmt: skip
+    (
+        "c = np.empty((3, 2), dtype=x.dtype)\nnp.dot(x, w, out=c)\nnp.tanh(c, out=c)\nreturn c",
+        'x: "N D", w: "D M"',
+        {"x": X, "w": W},
+    ),
+]
 
 
 @pytest.mark.parametrize(("body", "parameters", "inputs"), WRITES)
 def test_writes(body: str, parameters: str, inputs: dict[str, Any]) -> None:
     source = model(body, parameters)
-    differentiated = tuple(name for name, one in inputs.items() if name != "c" and np.asarray(one).dtype.kind == "f")
-    if "c" in inputs:
-        np.testing.assert_equal(compiled(source).entries[0].wrt, differentiated)
-        return
     check_module(source, inputs)
     check_module(source, inputs, gates="primitive", accumulate="always")
 
@@ -380,7 +380,7 @@ def test_writes_that_are_refused(body: str, parameters: str, said: str) -> None:
 
 def test_the_gradient_of_what_is_added_at_an_index_is_read_from_it() -> None:
     backward = backward_of(text_of("a = x * x\nnp.add.at(a, i, v)\nreturn a", 'x: "N D", i: "M int", v: "M D"'))
-    assert "dv = da[i]" in backward
+    assert "    dv = da[i]\n" in backward
     assert "da[i] =" not in backward
 
 

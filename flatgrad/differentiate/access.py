@@ -48,6 +48,8 @@ class AccessWalk(Contributions):
         if not isinstance(gradient, Value):
             raise refusal("a gradient that is a constant is written to", step)
         carries = isinstance(value, Value) and (value in self.active or self._is_change(value))
+        # `np.add.at` itself refuses to cut down what is added.
+        carries = carries and step.attrs.get("mode") not in ("add", "subtract")
         if (
             carries
             and not step.attrs.get("collects")

@@ -108,8 +108,8 @@ class Contributions:
             and self._is_entry(source, step.out)
         }
         self.done: set[Step] = set()
-        # For what is not bound before its loop, the gradient that a round backward begins with.
-        self.handed_back: dict[Value, Value] = {}
+        # What is not bound before its loop has no shape in the first round: zeros for it are like what comes back.
+        self.handed_back: dict[Value, tuple[Loop, int, Value]] = {}
         for step in every_step(self.function):
             if isinstance(step, Relation):
                 for out in step.outs:

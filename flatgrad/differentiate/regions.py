@@ -56,7 +56,11 @@ class RegionWalk(AccessWalk):
         """Zeros that gradients of a value are added to, in a dtype that holds them."""
         name = gradient_name(value)
         if value in self.handed_back:
-            return self._like(self.handed_back[value], name)
+            loop, position, entering = self.handed_back[value]
+            if value.type.shape != loop.handed[position].type.shape:
+                message = f"{value.name or 'this'} has one shape in one round and another in the next"
+                raise refusal_at(message, None if loop.stage is None else loop.stage.span, "bind it before the loop")
+            return self._like(entering, name)
         like = self.upstream_gradients[0]
         if like.type.shape.least_rank:
             return self.build.value("zeros_for", value, like, name=name)
@@ -77,7 +81,7 @@ class RegionWalk(AccessWalk):
             entering[k] = Value(name, _array_type(gradient_type(loop.handed[k].type)))
             self.hints[entering[k]] = loop.carried[k]
             if loop.inits[k].type.kind is Kind.OTHER:
-                self._unbound_before(loop, k, entering[k])
+                self.handed_back[loop.carried[k]] = (loop, k, entering[k])
         for k in carried:
             if loop.handed[k] in self.active:
                 self.build.stage = self._last_stage(loop.handed[k]) or stage
@@ -147,7 +151,7 @@ class RegionWalk(AccessWalk):
                 raise refusal_at("a break in the rounds of a reversed range with a step", loop.span, help)
             return (self.build.value("subtract", stop, count), stop, step), False
         if _is(step, 1):
-            return (start, count if _is(start, 0) else self.build.value("add", start, count), step), True
+            return (start, count if _is(start, 0) else self.build.value("add", count, start), step), True
         if _is(step, -1):
             return (start, self.build.value("subtract", start, count), step), True
         length = self.build.value("multiply", count, step)
@@ -164,17 +168,6 @@ class RegionWalk(AccessWalk):
     def _like(self, gradient: Value, name: str) -> Value:
         dtype = (gradient,) if gradient.type.kind is Kind.ARRAY else ()
         return self.build.value("zeros_for", gradient, *dtype, name=name)
-
-    def _unbound_before(self, loop: Loop, position: int, entering: Value) -> None:
-        """What is not bound before the loop has no shape in the first round: zeros for it are like what comes back."""
-        carried, handed = loop.carried[position], loop.handed[position]
-        if carried.type.shape != handed.type.shape:
-            raise refusal_at(
-                f"{carried.name or 'this'} has one shape in one round and another in the next",
-                loop.span,
-                "bind it before the loop",
-            )
-        self.handed_back[carried] = entering
 
     def _value(self, gradient: Operand | None, value: Value) -> Value:
         """An adjoint as a value: zeros where there is none."""

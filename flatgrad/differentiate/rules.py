@@ -12,7 +12,19 @@ from flatgrad.frontend.calls import CallLowering
 from flatgrad.frontend.environment import Binding, Static, Structure
 from flatgrad.frontend.source import Module, read_module
 from flatgrad.gates.entry import BY_PATH, DECLARED, OWN
-from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Span, Step, Type, Value, with_values
+from flatgrad.ir.core import (
+    Attribute,
+    Call,
+    Literal,
+    Operand,
+    Relation,
+    Slice,
+    Span,
+    Step,
+    Type,
+    Value,
+    with_values,
+)
 
 NOWHERE = Span(1, 0, 1, 0)
 
@@ -143,7 +155,7 @@ class _RuleLowering(CallLowering):
         return path if known and path.partition(".")[0] not in self.environment else None
 
 
-def refusal(message: str, relation: Relation, help: str = "") -> Refused:
+def refusal(message: str, relation: Relation | Call, help: str = "") -> Refused:
     stage = relation.stage
     return refusal_at(message, relation.span if relation.span is not None or stage is None else stage.span, help)
 

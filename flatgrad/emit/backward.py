@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from flatgrad.differentiate.walk import Backward
 from flatgrad.emit.names import Scope, described
 from flatgrad.emit.order import Order, order_of
-from flatgrad.emit.rounds import bound_name, layers_run_over, over_layers, reads_index
 from flatgrad.emit.ownership import with_ownership
 from flatgrad.emit.residuals import FillHoles, Residuals
+from flatgrad.emit.rounds import bound_name, layers_run_over, over_layers, reads_index
 from flatgrad.emit.schedule import Schedule, schedule
 from flatgrad.emit.spell import Names, attribute, index_expression, literal, spell
 from flatgrad.frontend.environment import Lowered
@@ -551,9 +551,7 @@ def draft_backward(
 def backward_text(draft: Draft, residuals: Residuals) -> BackwardText:
     """The lines as text, once every forward value has its name."""
     fill = FillHoles()
-    preludes = tuple(
-        f"{name} = {ast.unparse(fill.visit(expression))}" for name, expression in residuals.preludes.items()
-    )
+    preludes = _preludes({name: fill.visit(one) for name, one in residuals.preludes.items()}, residuals)
     return BackwardText(
         groups=_groups(draft.items, fill),
         preludes=preludes,
@@ -562,6 +560,32 @@ def backward_text(draft: Draft, residuals: Residuals) -> BackwardText:
         calls=draft.calls,
         unbroadcasts=draft.unbroadcasts,
     )
+
+
+def _preludes(found: Mapping[str, ast.expr], residuals: Residuals) -> tuple[str, ...]:
+    """The sizes that backward names: several of one array in one line, as in `N, _, H, W = x.shape`."""
+    ranks = {value.name: value.type.shape.rank for value in (*residuals.kept, *residuals.upstream.values())}
+    axes: dict[str, dict[int, str]] = {}
+    for name, one in found.items():
+        match one:
+            case ast.Subscript(
+                value=ast.Attribute(value=ast.Name(id=array), attr="shape"), slice=ast.Constant(value=int(axis))
+            ) if ranks.get(array) is not None and 0 <= axis < (ranks[array] or 0):
+                axes.setdefault(array, {})[axis] = name
+    lines: list[str] = []
+    done: set[str] = set()
+    for name, one in found.items():
+        if name in done:
+            continue
+        together = next((group for group in axes.values() if name in group.values() and len(group) > 1), None)
+        if together is None:
+            lines.append(f"{name} = {ast.unparse(one)}")
+            continue
+        array = next(key for key, group in axes.items() if group is together)
+        last = ranks[array] or 0
+        lines.append(f"{', '.join(together.get(axis, '_') for axis in range(last))} = {array}.shape")
+        done |= set(together.values())
+    return tuple(lines)
 
 
 def _groups(items: Iterable[Item], fill: FillHoles) -> tuple[Group, ...]:

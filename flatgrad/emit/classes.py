@@ -183,10 +183,11 @@ def _method_pair(plan: FunctionPlan, method: Method, text: FunctionText) -> tupl
     renamed = [writer.upstream.get(name) or writer.local(name) for name in upstream]
     backward = MethodText("", backward_name, ", ".join([method.receiver, *renamed]), said, lines)
     arguments = ", ".join(name for name in text.arguments.split(", ") if name and MARK not in name)
+    spoken_results = ["out" if f"d{name}" in writer.upstream else bare(name) for name in text.results]
     gives = f" -> {', '.join(returned)}" if returned else ""
     sets = f"{',' if returned else ''} sets {', '.join(assigned)}" if assigned else ""
     row = (
-        f"{owner}.{method.name}({arguments}) -> {', '.join(bare(name) for name in text.results)};",
+        f"{owner}.{method.name}({arguments}) -> {', '.join(spoken_results)};",
         f"{owner}.{backward_name}({', '.join(renamed)}){gives}{sets}",
     )
     return (forward, backward), row
@@ -309,15 +310,39 @@ class _Pair:
         if count[name] + (name in parameters) != 1:
             return None
         for statement in self.tree.body:
-            if any(isinstance(part, ast.Return) for part in ast.walk(statement)):
+            if _returns(statement):
                 return None
             match statement:
+                case ast.Assign(targets=[ast.Name(id=bound)], value=ast.Subscript() as value) if bound == name:
+                    return self._entry(value)
+                case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                    for target, value in zip(targets, values, strict=False):
+                        if isinstance(target, ast.Name) and target.id == name and isinstance(value, ast.Subscript):
+                            return self._entry(value)
                 case ast.Assign(targets=targets, value=value):
                     names = [target.id for target in targets if isinstance(target, ast.Name)]
                     held = [one for one in names if one.startswith(self.receiver) and count[one] == 1]
                     same = (isinstance(value, ast.Name) and value.id == name) or name in names
                     if held and same and len(names) == len(targets):
                         return held[0]
+        return None
+
+    def _entry(self, node: ast.Subscript) -> str | None:
+        """`self.params["W1"]`, where the method changes nothing of the dict."""
+        match node:
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str())) if name.startswith(
+                self.receiver
+            ):
+                parents = [part for part in ast.walk(self.tree) if isinstance(part, ast.Subscript | ast.Call)]
+                changed = any(
+                    isinstance(part, ast.Subscript) and not isinstance(part.ctx, ast.Load) and _root(part) == name
+                    for part in parents
+                ) or any(
+                    isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and _root(part.func) == name
+                    for part in parents
+                )
+                if not changed and not _binds_any(self.tree, name):
+                    return ast.unparse(node)
         return None
 
     # Forward
@@ -351,10 +376,13 @@ class _Pair:
     def _places(self, name: str, head: int) -> Iterator[tuple[int, int]]:
         """The lines behind which a name is kept, with their indentation: where it is bound, but behind loops."""
         given = any(value.name == name for value in self.plan.lowered.function.block.params)
-        bound = [s for s in self.tree.body if not isinstance(s, ast.If) and _binds(s, name)]
-        if given and not bound:
+        body = self.tree.body
+        sure = [k for k, one in enumerate(body) if not isinstance(one, ast.If) and _binds(one, name)]
+        if given and not sure:
             yield head, 0
-        yield from dict.fromkeys(self._bindings(self.tree.body, name))
+        # What is bound once more on every way need not be kept before.
+        first = max((k for k in sure if not any(_returns(one) for one in body[:k])), default=0)
+        yield from dict.fromkeys(self._bindings(body[first:], name))
 
     def _bindings(self, body: Sequence[ast.stmt], name: str) -> Iterator[tuple[int, int]]:
         for statement in body:
@@ -457,8 +485,22 @@ def _stores(tree: ast.AST) -> Iterator[ast.Name]:
     return (part for part in _variables(tree) if not isinstance(part.ctx, ast.Load))
 
 
+def _binds_any(tree: ast.AST, name: str) -> bool:
+    return any(part.id == name for part in _stores(tree))
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _returns(statement: ast.stmt) -> bool:
+    return any(isinstance(part, ast.Return) for part in ast.walk(statement))
+
+
 def _binds(statement: ast.stmt, name: str) -> bool:
-    return any(part.id == name for part in _stores(statement))
+    return _binds_any(statement, name)
 
 
 def _span(lines: Sequence[str], node: ast.expr | ast.stmt) -> Span:

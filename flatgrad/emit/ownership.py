@@ -288,7 +288,9 @@ class _Sharing:
             if spread or inner.gate in READ_ONLY:
                 locked = frozenset((EXTERNAL,))
             elif not (
-                inner.gate in ("let", "alias", "read", *WRITES) or (inner.gate in TABLE and TABLE[inner.gate].view)
+                inner.gate in ("let", "alias", *WRITES)
+                or (inner.gate == "read" and not _is_fancy(inner))
+                or (inner.gate in TABLE and TABLE[inner.gate].view)
             ):
                 if locked:
                     return locked
@@ -300,3 +302,9 @@ class _Sharing:
                 inner = self.schedule.folded[source]
                 continue
             return locked | self.roots.get(source, frozenset((EXTERNAL,)))
+
+
+def _is_fancy(read: Relation) -> bool:
+    """Whether an index is an array beyond doubt, so that what is read is a copy."""
+    index = read.attrs["index"]
+    return isinstance(index, tuple) and any(isinstance(i, Value) and i.type.kind is Kind.ARRAY for i in index)

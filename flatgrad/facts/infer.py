@@ -29,6 +29,7 @@ from flatgrad.ir.core import (
     Step,
     Type,
     Value,
+    every_step,
 )
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 from flatgrad.ir.rewrite import mapped_block
@@ -86,6 +87,20 @@ def given_values(lowered: Lowered) -> dict[Value, str]:
     return found
 
 
+def _dicts(lowered: Lowered, callee: Callee) -> set[Value]:
+    """The values of which entries are read by name, here or in a function that is called."""
+    found: set[Value] = set()
+    for step in every_step(lowered.function.block):
+        if isinstance(step, Relation) and step.gate == "item" and isinstance(step.args[0], Value):
+            found.add(step.args[0])
+        elif isinstance(step, Call):
+            inner, _ = callee(step.function)
+            params = inner.function.block.params
+            dicts = _dicts(inner, callee)
+            found |= {arg for param, arg in zip(params, step.args, strict=True) if param in dicts and isinstance(arg, Value)}
+    return found
+
+
 class _Inference:
     def __init__(self, solver: Solver, callee: Callee) -> None:
         self.solver = solver
@@ -109,6 +124,10 @@ class _Inference:
                 kind = Kind.ARRAY
             self.types[value] = Type(kind, known.dtype or DType.OPEN, shape)
             self.entries.add(value)
+        for value in _dicts(lowered, self.callee):
+            # Read inside a loop, it is a dict outside as well.
+            if value in self.types:
+                self.types[value] = replace(self.types[value], kind=Kind.DICT)
         for layers in lists_of_layers(lowered.function.block):
             if layers in self.types:
                 self.types[layers] = Type(Kind.OTHER, DType.NONE, Shape.unknown("layers"))

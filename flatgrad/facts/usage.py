@@ -10,8 +10,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from flatgrad.facts.infer import Assumption, given_values
+from flatgrad.facts.optional import is_none_by_default
 from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.methods import MARK, bare
@@ -25,7 +27,12 @@ PRODUCTS = frozenset({"matmul", "matmult", "dot"})
 
 def usage_assumptions(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
     """Shapes for parameters that are used as labels or as matrices, where nothing else is known of them."""
-    return _matrices(typed, assumptions) | _biases(typed, assumptions) | _labels(typed, assumptions)
+    found = _matrices(typed, assumptions) | _biases(typed, assumptions) | _labels(typed, assumptions)
+    # What may be None and is read where it is has been left alone before.
+    unsure = {name for name, one in assumptions.items() if one.unless_none and one.shape is None}
+    return {
+        name: replace(one, unless_none=is_none_by_default(typed, name)) for name, one in found.items() if name not in unsure
+    }
 
 
 def default_assumptions(lowered: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:

@@ -181,6 +181,8 @@ class _FunctionLowering(EffectLowering):
                     "",
                     _SAME_RESULTS,
                 )
+            if len(other) != len(results):
+                raise Refused(tuple(dict.fromkeys(self.errors)))  # the ways cannot be joined
         self.returns[stage] = results
         return tuple(result.value for result in results)
 

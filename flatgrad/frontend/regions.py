@@ -77,7 +77,8 @@ class RegionLowering(CollectingLowering):
     def written_entry(self, target: ast.Subscript, base: ast.Name, index: ast.expr, bound: Binding) -> bool:
         """`bn_param["running_mean"] = m` stays where it is, and carries no gradient; False for writes into arrays."""
         given = self.environment.get(base.id)
-        key = self.expressions.static(self.expressions.lower(index)) if isinstance(index, ast.Constant) else None
+        text = isinstance(index, ast.Constant) and isinstance(index.value, str)
+        key = self.expressions.static(self.expressions.lower(index)) if text else None
         if not isinstance(given, Value) or given not in self.expressions.given or key is None:
             return False
         if not isinstance(key.value, str):
@@ -231,6 +232,8 @@ class RegionLowering(CollectingLowering):
                     return ()
                 blocks.append(Block((), tuple(body), left))
                 ends.append(dict(self.environment))
+        if len(self.errors) > errors:
+            return ()
         return self._branched(test, blocks[0], blocks[1], stage, ("",) * len(blocks[0].results))
 
     def kept_as_written(self, statements: Sequence[ast.stmt]) -> None:

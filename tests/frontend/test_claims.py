@@ -755,7 +755,7 @@ def test_a_number_of_things_before_the_shape_of_all_of_them(description: str, ex
         ("dictionary of arrays: W (D, H) and v (H,)", {"W": "(D, H) array", "v": "(H,) array"}),
         ("dict with keys W (D, H), b and g", {"W": "(D, H) array"}),  # b is hardly a number
         ("dict with k, beta and g", {}),
-        ("dict with k (M,), and whatever else there is", {}),
+        ("dict with k (M,), and some more things", {}),
         ("dict with k (optional), beta (M,)", {}),
         ("dict with k (M,) if there is one, beta", {}),
     ],

@@ -58,7 +58,7 @@ SOURCES: dict[str, tuple[str, Inputs]] = {
     "one_arm": ("if n > 1:\n    z = np.exp(x)\ny = x * 2\nif n > 1:\n    y = y * z\nreturn y", {"n": 2}),
     "one_arm_unbound": ("if n > 1:\n    z = np.exp(x)\ny = x * 2\nif n > 1:\n    y = y * z\nreturn y", {"n": 0}),
     "first_round": (
-        "s, h = 0.0, None\nfor t in range(1, 4):\n    if t > 1:\n        s = s + np.sum(h * x[:t])\n"
+        "s, h = 0.0, x[:1]\nfor t in range(1, 4):\n    if t > 1:\n        s = s + np.sum(h * x[:t])\n"
         "    h = x[:1] * x[t]\nreturn s",
         {},
     ),
