@@ -132,6 +132,9 @@ def rnn(rng: np.random.Generator, size: int) -> Inputs:
     }
 
 
+LSTM_STEP = ("three rows", "one row", "one unit")
+
+
 def lstm_step(rng: np.random.Generator, size: int) -> Inputs:
     N, D, H = ((3, 4, 5), (1, 2, 3), (4, 1, 1))[size]
     return {
@@ -213,10 +216,16 @@ def spatial_batchnorm(rng: np.random.Generator, size: int) -> Inputs:
     return {"x": x, **scale_and_shift(rng, C), "bn_param": norm_param(rng, size, C)}
 
 
+LAYERNORM = ("five rows", "one row", "eps")
+
+
 def layernorm(rng: np.random.Generator, size: int) -> Inputs:
     N, D = ((5, 4), (1, 3), (3, 6))[size]
     x = 2 + 3 * uniform(rng, N, D)
     return {"x": x, **scale_and_shift(rng, D), "ln_param": {"eps": 0.1} if size else {}}
+
+
+GROUPNORM = ("three groups", "one group", "a group a channel")
 
 
 def groupnorm(rng: np.random.Generator, size: int) -> Inputs:
@@ -344,25 +353,6 @@ def network(rng: np.random.Generator, size: int) -> Inputs:
     if size == 4:
         return {"params": params, "X": X}
     return {"params": params, "X": X, "y": rng.integers(0, dims[-1], N), "reg": 0.1}
-
-
-CONV_NET = ("two images", "one image", "1 x 1 filters", "no penalty")
-
-
-def conv_net(rng: np.random.Generator, size: int) -> Inputs:
-    (N, C, H, W), F, K, M, classes = (
-        ((2, 2, 4, 4), 3, 3, 5, 3),
-        ((1, 1, 2, 4), 2, 3, 3, 2),
-        ((3, 2, 2, 2), 2, 1, 4, 3),
-        ((2, 1, 4, 2), 2, 3, 4, 2),
-    )[size]
-    shapes = {"W1": (F, C, K, K), "W2": (F * H * W // 4, M), "W3": (M, classes)}
-    params: Inputs = {}
-    for name, shape in shapes.items():
-        bias = shape[0] if name == "W1" else shape[1]
-        params |= {name: uniform(rng, *shape), name.replace("W", "b"): uniform(rng, bias)}
-    drawn = {"params": params, "X": rng.normal(size=(N, C, H, W)), "y": rng.integers(0, classes, N)}
-    return drawn if size == 3 else {**drawn, "reg": 0.1}
 
 
 ATTENTION = ("two heads", "one head", "a mask", "one step each", "a mask and a head for each feature")

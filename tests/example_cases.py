@@ -1,36 +1,54 @@
-"""Every example: how it is compiled, and arguments of several sizes for each of its functions."""
+"""Every example: how it is compiled, and what each of its functions is called with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests import example_arguments as drawn
+from tests.example_arguments import Draw, Inputs
 from tests.support import EXAMPLES, GENERATED, compiled
-
-Inputs = dict[str, Any]
-Draw = Callable[[np.random.Generator, int], Inputs]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """One function of one example.
 
-    `inputs` draws arguments of size 0, 1 or 2. `plain` is a source without in-place writes for HIPS autograd, or None
-    where the example's own source serves.
+    `inputs` draws arguments of the size that `sizes` names at the same position. The first `results` results of the
+    user's function are the differentiated ones; what follows them is a cache or a gradient of the user's own. At the
+    sizes in `scores_only` the function returns early, with nothing that can be differentiated.
+
+    HIPS autograd runs `plain`: the example's own source, if empty; None where it writes into arrays, which HIPS
+    autograd does not understand, or calls methods of them that it does not replace.
     """
 
     stem: str
     function: str
     wrt: tuple[str, ...]
     inputs: Draw
-    plain: str | None = None
+    sizes: tuple[str, ...]
+    results: int = 1
+    scores_only: tuple[int, ...] = ()
+    plain: str | None = ""
+
+    @property
+    def path(self) -> Path:
+        return EXAMPLES / f"{self.stem}.py"
 
     @property
     def source(self) -> str:
-        return (EXAMPLES / f"{self.stem}.py").read_text()
+        return self.path.read_text()
+
+    def draw(self, size: int) -> Inputs:
+        return self.inputs(np.random.default_rng(100 + size), size)
+
+    def select(self, returned: Any) -> tuple[Any, ...]:
+        """The differentiated results of the user's function."""
+        return returned[: self.results] if isinstance(returned, tuple) else (returned,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,85 +60,18 @@ class Example:
 
     def text(self) -> str:
         """What the compiler writes for it now."""
-        source = (EXAMPLES / f"{self.stem}.py").read_text()
-        return compiled(source, f"{self.stem}.py", **self.options).text
+        path = EXAMPLES / f"{self.stem}.py"
+        return compiled(path.read_text(), str(path), **self.options).text
 
     def committed(self) -> str:
         return (GENERATED / f"{self.stem}_grad.py").read_text()
 
 
-def scalars(*names: str) -> Draw:
-    """Python floats, NumPy scalars or 0-d arrays."""
-
-    def draw(rng: np.random.Generator, size: int) -> Inputs:
-        kind = (float, np.float64, np.array)[size]
-        return {name: kind(rng.normal()) for name in names}
-
-    return draw
-
-
-def lists(rng: np.random.Generator, size: int) -> Inputs:
-    if size == 0:
-        return {"w": [2, -3, -3], "x": [-1, -2]}
-    w, x = rng.normal(size=3), rng.normal(size=2)
-    return {"w": w, "x": x} if size == 1 else {"w": w.tolist(), "x": x.tolist()}
-
-
-def matrices(rng: np.random.Generator, size: int) -> Inputs:
-    M, K, N = ((5, 10, 3), (1, 4, 1), (2, 1, 6))[size]
-    return {"W": rng.normal(size=(M, K)), "X": rng.normal(size=(K, N))}
-
-
-def hinge(rng: np.random.Generator, size: int) -> Inputs:
-    N, D, C = ((5, 4, 3), (1, 3, 2), (12, 6, 10))[size]
-    y = rng.integers(0, C, N)
-    return {"W": rng.normal(size=(D, C)), "X": rng.normal(size=(N, D)), "y": y, "reg": 0.3}
-
-
-def tanh_net(rng: np.random.Generator, size: int) -> Inputs:
-    N, D, H, C = ((5, 4, 6, 3), (1, 2, 1, 4), (3, 1, 5, 2))[size]
-    return {
-        "X": rng.normal(size=(N, D)),
-        "Y": rng.normal(size=(N, C)),
-        "W1": rng.normal(size=(D, H)),
-        "b1": rng.normal(size=H),
-        "W2": rng.normal(size=(H, C)),
-        "b2": rng.normal(size=C),
-    }
-
-
-def softmax_net(rng: np.random.Generator, size: int) -> Inputs:
-    drawn = tanh_net(rng, size)
-    N, C = drawn["Y"].shape
-    labels = {"X": drawn.pop("X"), "y": rng.integers(0, C, N)}
-    del drawn["Y"]
-    return {**labels, **drawn, "reg": 0.3}
-
-
-def affine(rng: np.random.Generator, size: int) -> Inputs:
-    shape = ((5, 2, 3), (1, 4), (3, 2, 1, 2))[size]
-    D, M = int(np.prod(shape[1:])), 4 - size
-    return {"x": rng.normal(size=shape), "w": rng.normal(size=(D, M)), "b": rng.normal(size=M)}
-
-
-def relu(rng: np.random.Generator, size: int) -> Inputs:
-    return {"x": rng.normal(size=((5, 4), (1,), (2, 3, 2))[size])}
-
-
-def batchnorm(rng: np.random.Generator, size: int) -> Inputs:
-    N, D = ((5, 4), (7, 1), (3, 6))[size]
-    drawn = {"x": 2 + rng.normal(size=(N, D)), "gamma": rng.normal(size=D), "beta": rng.normal(size=D)}
-    return {**drawn, "eps": 1e-3} if size == 2 else drawn
-
-
-def labelled(rng: np.random.Generator, size: int) -> Inputs:
-    N, D = ((8, 3), (1, 2), (20, 1))[size]
-    drawn = {"w": rng.normal(size=D), "X": rng.normal(size=(N, D)), "y": rng.integers(0, 2, N)}
-    return {**drawn, "reg": 0.1} if size else drawn
-
-
 NETWORK = ("x", "y", "w1", "b1", "w2", "b2", "w3", "b3")
 UNITS = ("x1", "x2", "y1", "Wx1", "bx1", "Wx2", "bx2", "Wy1", "by1", "Wy2", "by2")
+NORMED = ("x", "gamma", "beta")
+GATED = tuple(f"{kind}{gate}" for gate in "zrh" for kind in "WUb")
+PROJECTIONS = ("Wq", "Wk", "Wv", "Wo", "bo")
 PLAIN_MATMUL = """
 import numpy as np
 
@@ -150,22 +101,82 @@ FILES = (
     Example("two_layer_net", {"wrt": ("W1", "b1", "W2", "b2")}),
     Example("layers"),
     Example("logistic_regression", {"wrt": ("w",)}),
+    Example("hinge", {"wrt": ("w",)}),
+    Example("svm_naive", {"wrt": ("W",)}),
+    Example("softmax_naive", {"wrt": ("W",)}),
+    Example("fully_connected", {"wrt": ("params",)}),
+    Example("dropout"),
+    Example("normalization"),
+    Example("conv1d"),
+    Example("conv_naive"),
+    Example("conv_im2col"),
+    Example("max_pool"),
+    Example("word_embedding"),
+    Example("rnn"),
+    Example("lstm"),
+    Example("gru"),
+    Example("char_rnn"),
+    Example("attention"),
+    Example("ntm", {"functions": ("ntm_step",)}),
+    Example("hmm", {"functions": ("hmm_log_likelihood",)}),
+    Example("kalman"),
+    Example("runge_kutta", {"functions": ("simulate",)}),
 )
 
 CASES = (
-    Case("add_mul", "circuit", ("x", "y", "z"), scalars("x", "y", "z")),
-    Case("neuron", "neuron", ("w", "x"), lists),
-    Case("staged", "f", ("x", "y"), scalars("x", "y")),
-    Case("matmul", "matmul", ("W", "X"), matrices, PLAIN_MATMUL),
-    Case("toy_network", "toy_network", NETWORK, scalars(*NETWORK)),
-    Case("toy_network", "sigmoid", ("z",), scalars("z")),
-    Case("tanh_units", "two_units", UNITS, scalars(*UNITS)),
-    Case("tanh_net", "tanh_net", ("X", "Y", "W1", "b1", "W2", "b2"), tanh_net),
-    Case("svm", "svm_loss", ("W", "X"), hinge, PLAIN_HINGE),
-    Case("two_layer_net", "two_layer_net", ("W1", "b1", "W2", "b2"), softmax_net),
-    Case("layers", "affine", ("x", "w", "b"), affine),
-    Case("layers", "relu", ("x",), relu),
-    Case("layers", "affine_relu", ("x", "w", "b"), affine),
-    Case("layers", "batchnorm", ("x", "gamma", "beta"), batchnorm),
-    Case("logistic_regression", "logistic_loss", ("w",), labelled),
+    Case("add_mul", "circuit", ("x", "y", "z"), drawn.scalars("x", "y", "z"), drawn.SCALARS),
+    Case("neuron", "neuron", ("w", "x"), drawn.lists, drawn.LISTS),
+    Case("staged", "f", ("x", "y"), drawn.scalars("x", "y"), drawn.SCALARS),
+    Case("matmul", "matmul", ("W", "X"), drawn.matrices, drawn.MATRICES, plain=PLAIN_MATMUL),
+    Case("toy_network", "toy_network", NETWORK, drawn.scalars(*NETWORK), drawn.SCALARS),
+    Case("toy_network", "sigmoid", ("z",), drawn.scalars("z"), drawn.SCALARS),
+    Case("tanh_units", "two_units", UNITS, drawn.scalars(*UNITS), drawn.SCALARS),
+    Case("tanh_net", "tanh_net", ("X", "Y", "W1", "b1", "W2", "b2"), drawn.tanh_net, drawn.NET),
+    Case("svm", "svm_loss", ("W", "X"), drawn.svm, drawn.SVM, plain=PLAIN_HINGE),
+    Case("two_layer_net", "two_layer_net", ("W1", "b1", "W2", "b2"), drawn.softmax_net, drawn.NET),
+    Case("layers", "affine", ("x", "w", "b"), drawn.affine, drawn.AFFINE),
+    Case("layers", "relu", ("x",), drawn.relu, drawn.RELU),
+    Case("layers", "affine_relu", ("x", "w", "b"), drawn.affine, drawn.AFFINE),
+    Case("layers", "batchnorm", NORMED, drawn.column_batchnorm, drawn.COLUMN_BATCHNORM),
+    Case("logistic_regression", "logistic_loss", ("w",), drawn.labelled, drawn.LABELLED),
+    Case("hinge", "hinge_loss", ("w",), drawn.hinge, drawn.HINGE),
+    Case("svm_naive", "svm_loss_naive", ("W",), drawn.classifier, drawn.CLASSIFIER),
+    Case("softmax_naive", "softmax_loss_naive", ("W",), drawn.classifier, drawn.CLASSIFIER),
+    Case("fully_connected", "fully_connected_loss", ("params",), drawn.network, drawn.NETWORK, scores_only=(4,)),
+    Case("dropout", "dropout", ("x",), drawn.dropout, drawn.DROPOUT),
+    Case("normalization", "batchnorm", NORMED, drawn.batchnorm, drawn.BATCHNORM),
+    Case("normalization", "layernorm", NORMED, drawn.layernorm, drawn.LAYERNORM),
+    Case("normalization", "spatial_batchnorm", NORMED, drawn.spatial_batchnorm, drawn.BATCHNORM),
+    Case("normalization", "spatial_groupnorm", NORMED, drawn.groupnorm, drawn.GROUPNORM),
+    Case("conv1d", "conv1d", ("x", "w", "b"), drawn.conv1d, drawn.CONV1D),
+    Case("conv_naive", "conv", ("x", "w", "b"), drawn.convolution, drawn.CONVOLUTION),
+    Case("conv_im2col", "conv", ("x", "w", "b"), drawn.convolution, drawn.CONVOLUTION),
+    Case("max_pool", "max_pool", ("x",), drawn.pooling, drawn.POOLING),
+    Case("word_embedding", "word_embedding", ("W",), drawn.embedding, drawn.EMBEDDING),
+    Case("rnn", "rnn", ("x", "h0", "Wx", "Wh", "b"), drawn.rnn, drawn.RECURRENT),
+    Case("lstm", "lstm_step", ("x", "prev_h", "prev_c", "Wx", "Wh", "b"), drawn.lstm_step, drawn.LSTM_STEP, results=2),
+    Case("lstm", "lstm", ("x", "h0", "Wx", "Wh", "b"), drawn.lstm, drawn.RECURRENT),
+    Case("gru", "gru", ("x", "h0", *GATED), drawn.gru, drawn.RECURRENT),
+    Case(
+        "char_rnn",
+        "char_rnn_loss",
+        ("hprev", "Wxh", "Whh", "Why", "bh", "by"),
+        drawn.char_rnn,
+        drawn.CHARACTERS,
+        results=2,
+    ),
+    Case(
+        "attention", "multi_head_attention", ("query", "key", "value", *PROJECTIONS), drawn.attention, drawn.ATTENTION
+    ),
+    Case(
+        "ntm",
+        "ntm_step",
+        ("memory", "w_write", "w_read", "write_head", "read_head"),
+        drawn.memory,
+        drawn.MEMORY,
+        results=4,
+    ),
+    Case("hmm", "hmm_log_likelihood", ("log_pi", "log_A", "log_B"), drawn.hmm, drawn.HMM),
+    Case("kalman", "kalman_log_likelihood", ("y", "A", "C", "Q", "R", "m0", "P0"), drawn.kalman, drawn.KALMAN),
+    Case("runge_kutta", "simulate", ("z0", "theta", "h"), drawn.populations, drawn.STEPS),
 )

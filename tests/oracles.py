@@ -2,7 +2,8 @@
 
 All of them differentiate a projection `sum_k <result_k, upstream_k>` of the user's own function with respect to some of
 its arguments, which is what `backward(upstream_0, ..., cache)` must return. An oracle never changes the arguments
-that it is given: the function is called on copies, for it may write into them.
+that it is given: the function is called on copies, for it may write into them. In an argument that is a dict of arrays
+and numbers, `path` says which of them is meant.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import copy
 import importlib
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 
 Function = Callable[..., Any]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Path = tuple[Any, ...]
 
 # Five-point differences: the error is h**4 of the fifth derivative plus eps / h of rounding.
 STEPS = (1e-3, 2e-4, 4e-5)
@@ -46,6 +48,26 @@ def like(value: Any, numbers: Floats) -> Any:
     return np.float64(numbers) if isinstance(value, np.generic) else float(numbers)
 
 
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """The arrays and numbers of an argument or a gradient, with the keys that lead to them."""
+    if isinstance(value, Mapping):
+        for key in value:
+            yield from leaves(value[key], (*path, key))
+    else:
+        yield path, value
+
+
+def leaf(value: Any, path: Path) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def with_leaf(value: Any, path: Path, new: Any) -> Any:
+    """The argument with another leaf; the dicts on the way are new ones."""
+    return {**value, path[0]: with_leaf(value[path[0]], path[1:], new)} if path else new
+
+
 def results_of(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
 
@@ -66,17 +88,19 @@ def central_difference(
     upstream: Sequence[Any],
     select: Callable[[Any], tuple[Any, ...]] = results_of,
     steps: Sequence[float] = STEPS,
+    path: Path = (),
 ) -> Estimate:
-    """The gradient of the projection with respect to the argument at `position`, by five-point differences.
+    """The gradient of the projection with respect to a leaf of the argument at `position`, by five-point differences.
 
     With three step sizes the two that agree best decide, and `error` is by how much those two differ (norm), so that
     a kink within reach, or a function too steep for differences, shows as a large error. With one it is not known.
     """
-    base = as_floats(arguments[position])
+    original = leaf(arguments[position], path)
+    base = as_floats(original)
 
     def at(numbers: Floats) -> float:
         call = [copy.deepcopy(a) for a in arguments]
-        call[position] = like(arguments[position], numbers)
+        call[position] = with_leaf(call[position], path, like(original, numbers))
         return project(select(function(*call)), upstream)
 
     estimates = []
@@ -105,15 +129,18 @@ def complex_step(
     position: int,
     upstream: Sequence[Any],
     select: Callable[[Any], tuple[Any, ...]] = results_of,
+    path: Path = (),
 ) -> Floats | None:
     """The same gradient to machine precision, or None where the function does not carry complex numbers through."""
-    base = as_floats(arguments[position])
+    original = leaf(arguments[position], path)
+    base = as_floats(original)
     gradient = np.zeros(base.shape)
     for index in np.ndindex(base.shape):
         moved = base.astype(complex)
         moved[index] += 1e-30j
         call: list[Any] = [copy.deepcopy(a) for a in arguments]
-        call[position] = moved if isinstance(arguments[position], np.ndarray) else moved.tolist()
+        changed = moved if isinstance(original, np.ndarray) else moved.tolist()
+        call[position] = with_leaf(call[position], path, changed)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
@@ -136,23 +163,31 @@ def autograd_source(source: str) -> str:
     return re.sub(r"^from scipy import special", "from autograd.scipy import special", source, flags=re.M)
 
 
-def autograd_gradient(source: str, name: str, arguments: Sequence[Any], position: int, upstream: Sequence[Any]) -> Any:
-    """The gradient by HIPS autograd, for sources without in-place writes."""
+def autograd_gradient(
+    source: str,
+    name: str,
+    arguments: Sequence[Any],
+    position: int,
+    upstream: Sequence[Any],
+    select: Callable[[Any], tuple[Any, ...]] = results_of,
+) -> Any:
+    """The gradient by HIPS autograd, for sources without in-place writes; a dict for an argument that is one."""
     namespace: dict[str, Any] = {}
     exec(compile(autograd_source(source), "<autograd>", "exec"), namespace)
+    function = namespace[name] if name in namespace else namespace[f"{name}_forward"]
     anp = importlib.import_module("autograd.numpy")
     grad = importlib.import_module("autograd").grad
 
     def projection(x: Any) -> Any:
-        call = list(arguments)
+        call = copy.deepcopy(list(arguments))
         call[position] = x
-        results = results_of(namespace[name](*call))
+        results = select(function(*call))
         return sum(anp.sum(r * d) for r, d in zip(results, upstream, strict=True) if d is not None)
 
     argument = arguments[position]
     if isinstance(argument, list):
         argument = [float(number) for number in argument]
-    elif np.asarray(argument).dtype.kind in "iu":
+    elif not isinstance(argument, dict) and np.asarray(argument).dtype.kind in "iu":
         argument = np.asarray(argument, np.float64)
     return grad(projection)(argument)
 

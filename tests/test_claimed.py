@@ -137,7 +137,7 @@ def test_entries_are_taken_for_matrices_and_biases(lines: str) -> None:
     for key, expected in numbers(params, x, names["f_forward"], upstream).items():
         np.testing.assert_allclose(gradients[key], expected, rtol=1e-6, atol=1e-8)
     for wrong in ({"W2": drawn((3, 5, 1))}, {"b2": drawn((2, 5))}, {"b2": drawn(1)}):
-        with pytest.raises(ValueError, match="must be a matrix, and b.* a number for each of its columns"):
+        with pytest.raises(ValueError, match=r"must be a matrix, and b.* a number for each of its columns"):
             names["f_forward"](params | wrong, x)
 
 
@@ -228,7 +228,9 @@ def f(x, head):
 '''
 
 
-@pytest.mark.parametrize("body", ['return inner(x, head) * head["g"]', 'y = inner(x, head)\n    return y * head["g"] * x'])
+@pytest.mark.parametrize(
+    "body", ['return inner(x, head) * head["g"]', 'y = inner(x, head)\n    return y * head["g"] * x']
+)
 def test_entries_that_a_helper_reads_and_others(body: str) -> None:
     names = load(compiled(SHARED.replace("BODY", body), functions=("f",), wrt=("head",)).text)
     head, x, upstream = {"k": drawn(3), "g": drawn(3, 1)}, drawn(3, 2), drawn(3, 3)

@@ -388,6 +388,77 @@ def test_a_cache_that_another_method_reads_is_kept() -> None:
     assert "self.old = " not in text
 
 
+W = ("self.w = w", ", w: 'D'")
+BODIES = {
+    "an array that an attribute holds is changed": "self.buf = x * 1.0\ny = self.buf * self.buf\nself.buf += 1\nreturn y * self.buf * self.w",
+    "twice, with an array": "self.buf = x * 1.0\ny = np.sin(self.buf)\nself.buf *= x\nz = self.buf * y\nself.buf -= 2\nreturn z * self.buf * self.w",
+    "a test of a flag that changes": "if self.n > 3:\n    y = x * x\nelse:\n    y = np.sin(x)\nself.n = 9\nreturn y * self.w",
+    "in one arm": "self.buf = x * 1.0\ny = np.sin(self.buf)\nif self.n:\n    self.buf += 1\nreturn y * self.buf * self.w",
+    "an early return": "if self.n > 3:\n    return x * 2\ny = np.exp(x)\nreturn y * self.w",
+    "a copy of a weight": "v = self.w.copy()\nv *= 2\nreturn x * v * self.w",
+    "a local variable called like an attribute": "w = x * 2\ny = w * self.w\nw = np.sin(w)\nreturn y * w",
+    "a list": "self.hs = []\nh = x\nfor t in range(3):\n    h = np.tanh(h * self.w)\n    self.hs.append(h)\nreturn self.hs[-1] * h",
+    "a while loop": "h = x\nn = 0\nwhile n < 3:\n    h = np.tanh(h + self.w)\n    n += 1\nreturn h",
+    "two targets": "self.a = b = np.exp(x * self.w)\nreturn self.a * b",
+    "a tuple of targets": "self.a, b = np.exp(x), x * 2\nreturn self.a * b * self.w",
+    "the parameter is bound again": "x = x * self.w\nx = np.tanh(x)\nreturn x",
+    "a closure": "f = lambda t: t * self.w\nreturn f(x) + f(x * x)",
+    "an attribute counts": "s = x * 0\nfor self.i in range(3):\n    s = s + x * self.w\nreturn s * s",
+    "a string with an attribute": "if x.shape[1] != 4:\n    raise ValueError(f'bad {self.w}')\nreturn x * self.w",
+}
+
+
+@pytest.mark.parametrize("what", BODIES)
+@pytest.mark.parametrize("count", [1, 5])
+def test_what_forward_does_with_attributes(what: str, count: int) -> None:
+    source = method(BODIES[what], W[0] + "\nself.n = 1", W[1])
+    (w,) = arrays((4,), seed=3)
+    check_method(source, {"w": w, "n": count}, ("w",) if what != "an early return" or count < 4 else ())
+
+
+def test_what_is_given_is_changed_in_place() -> None:
+    source = method("y = x * self.h\nself.h += 1\nreturn y * self.h", "self.h = h", ", h: 'N D'")
+    (h,) = arrays((3, 4), seed=3)
+    check_method(source, {"h": h})
+
+
+@pytest.mark.parametrize("options", [{"gates": "primitive"}, {"stages": "relations"}, {"accumulate": "always"}])
+def test_the_options_of_functions(options: dict[str, str]) -> None:
+    made = build(method("self.out = np.tanh(x * self.w) * x\nreturn self.out", *W), **options)
+    w, x = arrays((4,), (3, 4))
+    check(lambda: made["Layer"](w), (x,), ("w",))
+
+
+def test_the_last_binding_is_kept_once() -> None:
+    text = compiled(method("a = x * self.w\na = np.exp(a)\nreturn a * a", *W), "model.py").text
+    assert text.count("self.a = a") == 1
+
+
+def test_an_entry_of_a_dict_is_not_kept_again() -> None:
+    text = compiled(NET, "model.py", functions=("Net.loss",), wrt=("self.params",)).text
+    assert "self.W1" not in text
+
+
+def test_numpy_draws_say_the_shapes_of_weights() -> None:
+    source = (
+        HEAD + "class Layer:\n    def __init__(self, n_in, n_out):\n"
+        "        self.W = 0.01 * np.random.randn(n_in, n_out)\n        self.b = np.zeros((1, n_out))\n\n"
+        "    def forward(self, x):\n        return x.dot(self.W) + self.b\n"
+    )
+    text = compiled(source, "model.py").text
+    assert "self.db = dout.sum(axis=0, keepdims=True)" in text or "self.db = dout.sum(axis=0)[None" in text
+    assert "unbroadcast" not in text
+    made = build(source)
+
+    def make() -> Any:
+        layer = made["Layer"](3, 4)
+        layer.W, layer.b = arrays((3, 4), (1, 4), seed=2)
+        return layer
+
+    (x,) = arrays((5, 3))
+    check(make, (x,), ("W", "b"))
+
+
 # Methods
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from flatgrad.analysis import differentiable_operands, useful, varied
 from flatgrad.differentiate.builder import Builder
+from flatgrad.facts.unbound import maybe_unbound
 from flatgrad.frontend.environment import Lowered
 from flatgrad.ir.core import (
     Block,
@@ -108,6 +109,7 @@ class Contributions:
             and self._is_entry(source, step.out)
         }
         self.done: set[Step] = set()
+        self.unbound = maybe_unbound(self.function)
         # What is not bound before its loop has no shape in the first round: zeros for it are like what comes back.
         self.handed_back: dict[Value, tuple[Loop, int, Value]] = {}
         for step in every_step(self.function):

@@ -80,7 +80,7 @@ class RegionWalk(AccessWalk):
             # At its head a round backward has the gradient of what the round handed on.
             entering[k] = Value(name, _array_type(gradient_type(loop.handed[k].type)))
             self.hints[entering[k]] = loop.carried[k]
-            if loop.inits[k].type.kind is Kind.OTHER:
+            if loop.inits[k] in self.unbound:
                 self.handed_back[loop.carried[k]] = (loop, k, entering[k])
         for k in carried:
             if loop.handed[k] in self.active:

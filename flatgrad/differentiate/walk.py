@@ -321,7 +321,8 @@ class _Walk(RegionWalk):
         for position in signature.differentiated:
             arg = step.args[position]
             wanted = isinstance(arg, Value) and arg in self.active
-            fresh = wanted and isinstance(arg, Value) and arg.name and arg not in self.adjoints
+            own = not self.scope.counter or arg in self.scope.defined
+            fresh = wanted and own and isinstance(arg, Value) and arg.name and arg not in self.adjoints
             repeated = sum(other is arg for other in step.args) > 1
             name = gradient_name(arg) if fresh and not repeated and isinstance(arg, Value) else ""
             if not name and self.scope.counter and signature.parameters:

@@ -425,11 +425,13 @@ class _Writer:
     def _own_dtype(self, value: Value) -> ast.expr:
         """The dtype of a gradient of zeros: that of the value, floating where it holds integers."""
         source = self.residuals.like(value)
-        if value.type.kind is not Kind.ARRAY:
+        if value.type.kind is not Kind.ARRAY or value in self.residuals.unbound:
             source = ast.Call(self._numpy("asarray"), [source], [])
         return ast.Call(self._numpy("result_type"), [source, ast.Constant(0.0)], [])
 
     def _shape_of(self, value: Value) -> ast.expr:
+        if value in self.residuals.unbound:
+            return ast.Call(self._numpy("shape"), [self.residuals.like(value)], [])
         relation = Relation((value,), "shape", (value,))
         if self.residuals.is_forward(value):
             return self.residuals.size(relation)

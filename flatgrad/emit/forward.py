@@ -13,6 +13,7 @@ from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.emit.callee import Callee
 from flatgrad.emit.edits import Edits
 from flatgrad.emit.names import Scope
+from flatgrad.emit.rebound import rebound_in_arms
 from flatgrad.emit.residuals import Residuals
 from flatgrad.emit.spell import literal, spell
 from flatgrad.frontend.environment import Lowered, Result
@@ -151,6 +152,8 @@ def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
                 nested.setdefault(value.name, []).append(value)
                 bound_at[value] = position
         for value in bound_values(step):
+            if isinstance(step, Loop | Branch):
+                nested.setdefault(value.name, [])
             if MARK in value.name:  # what others see on an object is called what the user calls it, too
                 nested.setdefault(value.name, [])
     kept_aside: dict[Value, str] = {}
@@ -180,6 +183,8 @@ def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
             others = again if value is bearers[name][-1] else [*bearers[name], *again]
             if value in residuals.kept and any(origin(later) is not origin(value) for later in others):
                 kept_aside[value] = scope.take(f"{name}_in" if value in params else f"{name}_first")
+    for value in rebound_in_arms(lowered.function.block, residuals.kept, residuals.steps.conditional, origin):
+        kept_aside[value] = scope.take(f"{value.name}_first")
     return Labels(found, previous, kept_aside)
 
 

@@ -21,6 +21,7 @@ from flatgrad.emit.residuals import Residuals
 from flatgrad.emit.schedule import schedule
 from flatgrad.emit.spell import Names
 from flatgrad.frontend.environment import Result
+from flatgrad.frontend.regions import UNBOUND
 from flatgrad.frontend.source import Module, span_of
 from flatgrad.gates.declared import declared_paths
 from flatgrad.gates.entry import BY_PATH, OWN
@@ -424,7 +425,7 @@ def _prepared(
         for value in bound_values(step):
             branch = residuals.steps.conditional.get(value)
             names = [residuals.hoisted.get(value, ""), residuals.copies.get(value, ""), aside.get(value, "")]
-            if value in residuals.kept:
+            if value in residuals.kept and value not in aside:
                 names.append(found.get(value, value.name))
             if isinstance(step, Call):
                 names.append(caches.get(step, ""))
@@ -438,12 +439,31 @@ def _prepared(
                 branch = residuals.steps.conditional.get(step.outs[0]) if step.outs else None
                 if store.loops[0] is step and branch is not None and branch.stage is not None:
                     last[store.name] = branch.stage
+    for name, stage in _begun(one, residuals).items():
+        prepared.setdefault(stage, []).append(name)
     statements = {span_of(plan.module, part): part for part in ast.walk(one.lowered.node) if isinstance(part, ast.stmt)}
     for name, stage in last.items():
         if _binds_always([statements[stage.span]], name):
             continue
         prepared.setdefault(stage, []).append(name)
     return {stage: tuple(names) for stage, names in prepared.items()}
+
+
+def _begun(one: FunctionPlan, residuals: Residuals) -> dict[str, Stage]:
+    """The names that a loop binds for the first time, by chance not at all, and that are kept whatever comes of it."""
+    begun: dict[str, Stage] = {}
+    kept = {value.name for value in (*residuals.kept, *residuals.steps.kept) if value in residuals.unbound}
+    unbound = {
+        step.out
+        for step in every_step(one.lowered.function.block)
+        if isinstance(step, Relation) and step.gate == "constant" and step.span is None and step.args[0] == UNBOUND
+    }
+    for step in every_step(one.lowered.function.block):
+        if isinstance(step, Loop) and step.stage is not None:
+            for init, param in zip(step.inits, step.carried, strict=True):
+                if init in unbound and param.name in kept:
+                    begun.setdefault(param.name, step.stage)
+    return begun
 
 
 def _texts(

@@ -168,7 +168,7 @@ class _Sharing:
         if EXTERNAL in roots:
             return True
         start = self.order.start[loop]
-        others = {v for root in roots for v in self.sharing.get(root, ()) if v not in loop.inits}
+        others = {v for root in roots for v in self.sharing.get(root, ())}
         return any(self.order.lives_at(value, start) for value in others)
 
     def _copy(self, value: Value) -> None:

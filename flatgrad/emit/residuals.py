@@ -15,7 +15,9 @@ from flatgrad.differentiate.rules import refusal_at
 from flatgrad.emit.names import Scope, described, is_identifier
 from flatgrad.emit.spell import Names, literal, spell
 from flatgrad.emit.steps import Steps
+from flatgrad.facts.unbound import always_read, maybe_unbound
 from flatgrad.frontend.environment import Element, Lowered
+from flatgrad.frontend.methods import MARK
 from flatgrad.gates.entry import TABLE, has_effect
 from flatgrad.ir.core import (
     Branch,
@@ -87,6 +89,8 @@ class Residuals:
     upstream: dict[str, Value] = field(default_factory=dict)
     _shared: set[Value] = field(default_factory=set)
     steps: Steps = field(init=False)
+    # Values that may stand for nothing where the program does not read them.
+    unbound: frozenset[Value] = frozenset()
     # The user's own lists and dicts that are read, with the loops that fill them.
     containers: dict[str, Stage] = field(default_factory=dict)
 
@@ -112,6 +116,7 @@ class Residuals:
                 for out in bound_values(step):
                     self._shared |= self.lowered.roots.get(out, frozenset())
         self._params = frozenset(self.lowered.function.block.params)
+        self.unbound = maybe_unbound(self.lowered.function.block) - always_read(self.lowered.function.block)
 
     def is_forward(self, value: Value) -> bool:
         return value in self._producers or value in self._params or self.steps.is_param(value)
@@ -466,7 +471,7 @@ class Residuals:
             return None
         for value in list(self.kept):
             for axis, dim in enumerate(value.type.shape.front):
-                if dim == number and value.type.kind is Kind.ARRAY:
+                if dim == number and value.type.kind is Kind.ARRAY and value not in self.unbound:
                     read = Relation((relation.out,), "dim", (value,), {"axis": axis})
                     return spell(read, self.like_operand, self.names)
         for name, gradient in self.upstream.items():
@@ -482,7 +487,8 @@ class Residuals:
         base = self.simplest_like(base)
         if base not in self.kept and base not in self.hoisted:
             for value in list(self.kept):
-                if value.type.shape == base.type.shape and value.type.kind is Kind.ARRAY:
+                same = value.type.shape == base.type.shape and value.type.kind is Kind.ARRAY
+                if same and value not in self.unbound:
                     base = value
                     break
             else:
@@ -538,6 +544,8 @@ class Residuals:
         producer = self._producers.get(rewritten)
         if not isinstance(producer, Relation) or producer.gate == "write" or value.name != rewritten.name:
             return False
+        if MARK in value.name:
+            return False  # an attribute keeps its name, and whoever else holds the array sees it change
         # Out of place NumPy may choose a wider dtype: only a constant leaves it as it is.
         if not producer.attrs.get("into") or isinstance(augmented(producer)[1], Value):
             return False

@@ -43,9 +43,7 @@ def guard_lines(
     texts = _Texts(numpy, _used_as_arrays(lowered))
     found = _conditions(lowered, relied, proven, parameter_types(infer(lowered, ranks, callee)), texts)
     # What the whole shapes among them say may make others needless: `h @ W2` after `b1.shape != W1.shape[1:]`.
-    sharper = ranks | {
-        name: replace(ranks[name], shape=shape) for name, (_, shape) in found.items() if shape
-    }
+    sharper = ranks | {name: replace(ranks[name], shape=shape) for name, (_, shape) in found.items() if shape}
     again = _conditions(lowered, relied, proven, parameter_types(infer(lowered, sharper, callee)), texts)
     kept = {name: found[name] for name in found if name in again or found[name][1] is not None}
     if not kept:

@@ -97,7 +97,9 @@ def _dicts(lowered: Lowered, callee: Callee) -> set[Value]:
             inner, _ = callee(step.function)
             params = inner.function.block.params
             dicts = _dicts(inner, callee)
-            found |= {arg for param, arg in zip(params, step.args, strict=True) if param in dicts and isinstance(arg, Value)}
+            found |= {
+                arg for param, arg in zip(params, step.args, strict=True) if param in dicts and isinstance(arg, Value)
+            }
     return found
 
 

@@ -90,7 +90,12 @@ def _claims(typed: Lowered) -> Iterator[tuple[int, Mapping[str, Attribute]]]:
                 continue
             assert isinstance(weights, Value)
             (position, key), (first, its_key) = entries[bias], entries[weights]
-            if first < position and BIAS.fullmatch(prefix(key)) and bias.type.shape.rank is None and _alike(key, its_key):
+            if (
+                first < position
+                and BIAS.fullmatch(prefix(key))
+                and bias.type.shape.rank is None
+                and _alike(key, its_key)
+            ):
                 yield position, {"columns": weights}
 
 

@@ -20,9 +20,7 @@ from flatgrad.ir.dims import Dim, Shape
 REFUSING = frozenset({"add", "subtract", "multiply", "divide", "matmul", "negative", "read", "write"})
 
 
-def sure_assumptions(
-    lowered: Lowered, assumptions: Mapping[str, Assumption], callee: Callee
-) -> dict[str, Assumption]:
+def sure_assumptions(lowered: Lowered, assumptions: Mapping[str, Assumption], callee: Callee) -> dict[str, Assumption]:
     """The assumptions without those about a parameter that is read where it may be None.
 
     What such a parameter shares with no other that is always there, or shares only in a product like `4*H`, becomes a

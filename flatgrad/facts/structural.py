@@ -197,7 +197,9 @@ def _collection(relation: Relation, type_of: TypeOf, solver: Solver, label: str)
 
 def _list_of(element: Type, label: str) -> Type:
     shape = element.shape
-    return Type(Kind.OPEN, element.dtype, Shape((Dim.symbol(f"{label}.length"), *shape.front), shape.middle, shape.back))
+    return Type(
+        Kind.OPEN, element.dtype, Shape((Dim.symbol(f"{label}.length"), *shape.front), shape.middle, shape.back)
+    )
 
 
 def _stacked(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:

@@ -31,7 +31,9 @@ def usage_assumptions(typed: Lowered, assumptions: Mapping[str, Assumption]) -> 
     # What may be None and is read where it is has been left alone before.
     unsure = {name for name, one in assumptions.items() if one.unless_none and one.shape is None}
     return {
-        name: replace(one, unless_none=is_none_by_default(typed, name)) for name, one in found.items() if name not in unsure
+        name: replace(one, unless_none=is_none_by_default(typed, name))
+        for name, one in found.items()
+        if name not in unsure
     }
 
 

@@ -136,6 +136,11 @@ class CallLowering(ClosureLowering):
 
     def _index_item(self, node: ast.expr) -> Attribute:
         match node:
+            case ast.Call(func=function, args=[inner], keywords=[]) if (
+                self._path(function) == "builtins.list" and isinstance(self.lower(inner), Value)
+            ):
+                # NumPy reads `x[rows, list(y)]` as `x[rows, y]`
+                return super()._index_item(inner)
             case ast.Call(func=function, args=[count], keywords=[]) if self._path(function) == "builtins.range":
                 # NumPy reads `x[range(N), y]` as `x[np.arange(N), y]`
                 arange = bind("numpy.arange", [self.lower(count)], {}, is_sequence)

@@ -665,7 +665,8 @@ def test_comments_in_the_signature() -> None:
     return x
 """
     found = {claim.name: (spelt(claim), claim.origin) for claim in claims_of(source)}
-    assert found == {name: (f"{shape} array", "comment") for name, shape in (("x", "(N, D)"), ("s", "(D,)"), ("z", "(N, M)"))}
+    shapes = {"x": "(N, D)", "s": "(D,)", "z": "(N, M)"}
+    assert found == {name: (f"{shape} array", "comment") for name, shape in shapes.items()}
 
 
 # Several claims
