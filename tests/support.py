@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import inspect
 import itertools
 import json
@@ -25,7 +26,7 @@ import numpy as np
 
 from flatgrad.compiler import Compiled, Options, compile_source
 from tests import oracles
-from tests.oracles import Floats, results_of
+from tests.oracles import Floats, leaf, leaves, results_of
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -34,6 +35,8 @@ TOLERANCE = 1e-6
 LINE_LENGTH = 100
 # What rounding in the differences may hide, in units of the larger of 1 and the projected value.
 NOISE = 1e-9
+# Of NumPy's global generator, before every forward pass.
+SEED = 12
 
 _numbers = itertools.count()
 
@@ -98,6 +101,17 @@ def original(source: str, function: str) -> Callable[..., Any]:
     return found
 
 
+def seeded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with the same random numbers from NumPy's global generator at every call."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **keywords: Any) -> Any:
+        np.random.seed(SEED)
+        return function(*args, **keywords)
+
+    return call
+
+
 def compiled(source: str, filename: str = "model.py", **options: Any) -> Compiled:
     return compile_source(source, filename, Options(**options))
 
@@ -109,6 +123,7 @@ def check_module(
     function: str = "",
     differentiated: Sequence[str] | None = None,
     select: Callable[[Any], tuple[Any, ...]] = results_of,
+    differentiable: bool = True,
     tolerance: float = TOLERANCE,
     seed: int = 0,
     fresh_process: bool = False,
@@ -121,6 +136,7 @@ def check_module(
         function: the entry's base name; the only one, if empty.
         differentiated: the parameters that must be the differentiated ones; whatever the compiler says, if None.
         select: the differentiated results among those that the user's function returns.
+        differentiable: False where `inputs` make the function return early, without a result to differentiate.
         fresh_process: compile again in a process with another hash seed, too.
         options: fields of the compiler's Options.
     Raises:
@@ -142,9 +158,19 @@ def check_module(
         raise Wrong("other parameters are differentiated", f"{found}, not {tuple(differentiated)}")
     module = Module(result.text, load(result.text))
     report = check_run(
-        module, source, function, inputs, found, select=select, tolerance=tolerance, seed=seed, chosen="wrt" in options
+        module,
+        source,
+        function,
+        inputs,
+        found,
+        select=select,
+        differentiable=differentiable,
+        tolerance=tolerance,
+        seed=seed,
+        chosen="wrt" in options,
     )
-    check_float32(module, source, function, inputs, found, select=select, seed=seed)
+    if differentiable:
+        check_float32(module, source, function, inputs, found, select=select, seed=seed)
     return report
 
 
@@ -156,6 +182,7 @@ def check_run(
     wrt: Sequence[str],
     *,
     select: Callable[[Any], tuple[Any, ...]] = results_of,
+    differentiable: bool = True,
     tolerance: float = TOLERANCE,
     seed: int = 0,
     chosen: bool = True,
@@ -163,19 +190,27 @@ def check_run(
     """Run forward, backward and value_and_grad of one entry on `inputs` and check all that they promise.
 
     Args:
+        differentiable: there is a gradient; else the cache must be None.
         chosen: the parameters were chosen by the user; else those left out must have no gradient.
     """
-    function = original(source, name)
+    function = seeded(original(source, name))
     check_signature(function, module, name)
     arguments = list(inputs.values())
     if list(inputs) != list(inspect.signature(function).parameters)[: len(inputs)]:
         raise ValueError(f"inputs are named {list(inputs)}")
     mine, theirs = copy.deepcopy(arguments), copy.deepcopy(arguments)
     expected = select(function(*mine))
+    drawn = freeze(np.random.get_state())
     results, cache = run_forward(module, name, theirs, len(expected))
     check_values(results, expected)
     if freeze(mine) != freeze(theirs):
         raise Wrong("arguments are not changed as the model changes them", f"{theirs}, not {mine}")
+    if freeze(np.random.get_state()) != drawn:
+        raise Wrong("forward does not draw the random numbers that the model draws")
+    if not differentiable:
+        if cache is not None:
+            raise Wrong("there is a cache where there is nothing to differentiate", repr(cache)[:200])
+        return Report(results, {})
     # A second run on the same numbers must not disturb the cache of the first.
     run_forward(module, name, copy.deepcopy(arguments), len(expected))
 
@@ -203,7 +238,7 @@ def check_run(
 def run_forward(module: Module, name: str, arguments: Sequence[Any], count: int) -> tuple[tuple[Any, ...], Any]:
     """The results and the cache: `out, cache`, or `h, c, cache` for several results."""
     try:
-        returned = module.forward(name)(*arguments)
+        returned = seeded(module.forward(name))(*arguments)
     except Exception as error:
         # A guard raises, or already fails where it reads `b.shape` of what is not what was claimed.
         raised = traceback.extract_tb(error.__traceback__)[-1].line or ""
@@ -262,6 +297,7 @@ def check_backward(
     `used` are the very objects that forward ran on: neither they nor anything else may be touched now.
     """
     first: list[np.ndarray[Any, Any]] = []
+    generator = freeze(np.random.get_state())
     for kind in range(4):
         given = [upstream_as(d, kind) for d in upstream]
         before = freeze([given, cache, list(used), list(results)])
@@ -272,8 +308,9 @@ def check_backward(
         for parameter, gradient in zip(wrt, gradients, strict=True):
             check_type(parameter, gradient, arguments[names.index(parameter)])
         check_memory(wrt, gradients, given, cache, used, results)
-        first = first or [np.array(g) for g in gradients]
-        for a, b in zip(gradients, first, strict=True):
+        flat = [part for g in gradients for _, part in leaves(g)]
+        first = first or [np.array(part) for part in flat]
+        for a, b in zip(flat, first, strict=True):
             # In Fortran order (kind 3) NumPy sums in another order.
             if (
                 not np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True)
@@ -281,6 +318,8 @@ def check_backward(
                 else np.asarray(a).tobytes() != b.tobytes()
             ):
                 raise Wrong("backward gives something else the second time", "or for another kind of upstream gradient")
+    if freeze(np.random.get_state()) != generator:
+        raise Wrong("backward draws random numbers")
     return dict(zip(wrt, gradients, strict=True))
 
 
@@ -297,6 +336,13 @@ def upstream_as(gradient: Any, kind: int) -> Any:
 
 
 def check_type(parameter: str, gradient: Any, argument: Any) -> None:
+    """A dict has a gradient with its keys, in any order; an array or a number has one of its shape."""
+    if isinstance(argument, Mapping):
+        if not isinstance(gradient, Mapping) or set(gradient) != set(argument):
+            raise Wrong("gradient has not the keys of its parameter", f"d{parameter} = {gradient!r}"[:200])
+        for key in argument:
+            check_type(f"{parameter}[{key!r}]", gradient[key], argument[key])
+        return
     array = np.asarray(gradient)
     if array.shape != np.shape(argument):
         raise Wrong("gradient has another shape", f"d{parameter} {array.shape}, not {np.shape(argument)}")
@@ -311,7 +357,9 @@ def check_type(parameter: str, gradient: Any, argument: Any) -> None:
 
 def overlaps_itself(array: np.ndarray[Any, Any]) -> bool:
     """Writing one element changes another, as after `np.broadcast_to`."""
-    return any(stride == 0 and dim > 1 for stride, dim in zip(array.strides, array.shape, strict=True))
+    return array.size > 0 and any(
+        stride == 0 and dim > 1 for stride, dim in zip(array.strides, array.shape, strict=True)
+    )
 
 
 def check_memory(
@@ -354,7 +402,7 @@ def check_value_and_grad(
                 return
             raise Wrong("value_and_grad accepts a result that is not a scalar", repr(np.shape(results[0])))
         return
-    value, gradients = module.function(key)(*copy.deepcopy(list(arguments)))
+    value, gradients = seeded(module.function(key))(*copy.deepcopy(list(arguments)))
     again, cache = run_forward(module, name, copy.deepcopy(list(arguments)), 1)
     wanted = run_backward(module, name, [1.0], cache, len(wrt))
     if freeze([value, *(results_of(gradients) if len(wrt) > 1 else (gradients,))]) != freeze([again[0], *wanted]):
@@ -381,16 +429,33 @@ def compare(
     except FloatingPointError as error:
         raise Inconclusive(f"{label}: a pole, {error}") from error
     floor = NOISE * max(1.0, abs(value))
+    for path, gradient in leaves(found):
+        named = label + "".join(f"[{key!r}]" for key in path)
+        compare_leaf(function, arguments, position, path, upstream, select, gradient, named, tolerance, floor)
+
+
+def compare_leaf(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    position: int,
+    path: oracles.Path,
+    upstream: Sequence[Any],
+    select: Callable[[Any], tuple[Any, ...]],
+    found: Any,
+    label: str,
+    tolerance: float,
+    floor: float,
+) -> None:
     for steps in (oracles.STEPS[1:2], oracles.STEPS):
         try:
-            estimate = oracles.central_difference(function, arguments, position, upstream, select, steps)
+            estimate = oracles.central_difference(function, arguments, position, upstream, select, steps, path)
         except np.exceptions.DTypePromotionError as error:
             raise Inconclusive(f"{label}: differences need floats, {error}") from error
         except TypeError as error:  # a float that is written into an array of integers
             raise Inconclusive(f"{label}: differences need floats, {error}") from error
         if near(found, estimate.value, tolerance, floor):
             return
-    exact = oracles.complex_step(function, arguments, position, upstream, select)
+    exact = oracles.complex_step(function, arguments, position, upstream, select, path)
     if exact is not None and near(found, exact, tolerance, floor):
         return
     if estimate.error > tolerance * float(np.linalg.norm(estimate.value)) + floor:
@@ -425,9 +490,9 @@ def check_float32(
         Whether the model's results are float32.
     """
     narrow = {k: narrowed(v) for k, v in inputs.items()}
-    if not any(is_float_array(v) for v in narrow.values()):
+    if not any(is_float_array(array) for array in arrays_in(list(narrow.values()))):
         return False
-    function = original(source, name)
+    function = seeded(original(source, name))
     expected = select(function(*copy.deepcopy(list(narrow.values()))))
     results, cache = run_forward(module, name, copy.deepcopy(list(narrow.values())), len(expected))
     for a, b in zip(results, expected, strict=True):
@@ -438,9 +503,10 @@ def check_float32(
     upstream = draw_upstream(results, seed)
     gradients = run_backward(module, name, upstream, cache, len(wrt))
     for parameter, gradient in zip(wrt, gradients, strict=True):
-        dtype = np.asarray(gradient).dtype
-        if throughout and is_float_array(narrow[parameter]) and dtype != np.float32:
-            raise Wrong("gradient is not float32 where the model is", f"d{parameter} is {dtype}")
+        for path, argument in leaves(narrow[parameter]):
+            dtype = np.asarray(leaf(gradient, path)).dtype
+            if throughout and is_float_array(argument) and dtype != np.float32:
+                raise Wrong("gradient is not float32 where the model is", f"d{parameter}{list(path) or ''} is {dtype}")
     return True
 
 
@@ -502,7 +568,9 @@ def is_float_array(value: Any) -> bool:
 
 
 def narrowed(value: Any) -> Any:
-    """Arrays and NumPy scalars in float32; a Python float stays."""
+    """Arrays and NumPy scalars in float32, in a dict, too; a Python float stays."""
+    if isinstance(value, Mapping):
+        return {key: narrowed(part) for key, part in value.items()}
     if is_float_array(value) or isinstance(value, np.floating):
         return value.astype(np.float32)
     return value

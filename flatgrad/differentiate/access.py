@@ -138,6 +138,15 @@ class AccessWalk(Contributions):
         self.adjoints[source] = self.build.value("item_add", base, gradient, key, name=gradient_name(source))
         self.visited(source)
 
+    def reverse_dict(self, step: Relation) -> None:
+        """A dict that a function was given: its gradient is a dict of the entries that carry one."""
+        gradient, keys = self.adjoint(step.out), step.attrs["keys"]
+        assert isinstance(keys, tuple)
+        for key, arg in zip(keys, step.args, strict=True):
+            if isinstance(arg, Value) and arg in self.active:
+                self.contribute(arg, self.build.add("item", gradient, attrs={"key": key}))
+                self.visited(arg)
+
     def dict_gradient(self, param: Value) -> Value:
         """A dict with a gradient for each entry that forward reads."""
         gradient = self.adjoints.get(param)

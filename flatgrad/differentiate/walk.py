@@ -164,6 +164,8 @@ class _Walk(RegionWalk):
                 self.reverse_read(step)
             case Relation(gate="write"):
                 self.reverse_write(step)
+            case Relation(gate="dict_of"):
+                self.reverse_dict(step)
             case Relation(gate="collection"):
                 self.reverse_collection(step)
             case Relation(gate="stacked"):

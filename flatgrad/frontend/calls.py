@@ -314,6 +314,9 @@ class CallLowering(ClosureLowering):
             self.note("FG027", f"the backward function of {name} is not called, it is derived here", node, reason)
         if name in borrowed.pairs:
             given, named = self._as_given(given), dict(zip(named, self._as_given(list(named.values())), strict=True))
+        if name.endswith("_forward"):
+            given = [(self._as_dict(bound, argument), argument) for bound, argument in given]
+            named = {key: (self._as_dict(bound, argument), argument) for key, (bound, argument) in named.items()}
         arguments = [bound for bound, _ in (*given, *named.values())]
         written = place is None or self.inside or "(" in ast.unparse(node.func)
         if any(not self._is_plain(bound) for bound in arguments) or (written and name not in self.inlined):
@@ -397,6 +400,16 @@ class CallLowering(ClosureLowering):
             else (bound, node)
             for bound, node in arguments
         ]
+
+    def _as_dict(self, bound: Binding, node: ast.expr) -> Binding:
+        """A dict that is known element by element, as one value that a function can be given."""
+        if not isinstance(bound, Dictionary) or not bound.items:
+            return bound
+        if not all(isinstance(key, str) and isinstance(item, Value | Literal) for key, item in bound.items):
+            return bound
+        items = tuple(item for _, item in bound.items if isinstance(item, Value | Literal))
+        keys = tuple(str(key) for key, _ in bound.items)
+        return self._relation("dict_of", items, {"keys": keys}, None)
 
     def _is_plain(self, bound: Binding) -> bool:
         """Whether an argument is a number, an array, or a display of constants, which is read as an array."""

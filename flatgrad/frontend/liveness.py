@@ -172,6 +172,8 @@ def _changed(part: ast.AST) -> Iterator[str]:
             yield from _root(part)
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr=method))) if method in _SAYS:
             pass
+        case ast.Expr(value=ast.Call(keywords=keywords)) if any(keyword.arg == "out" for keyword in keywords):
+            pass  # it changes what `out=` names
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=receiver, attr=method), args=args)):
             # `np.add.at(dx, i, v)` and `np.put(x, i, v)` change what they are given, `hs.append(h)` does not.
             for changed in [receiver] if method in MUTATORS - {"put"} else [receiver, *args[:1]]:

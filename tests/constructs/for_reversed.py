@@ -1,0 +1,13 @@
+"""Reversed.
+
+And here it runs forward.
+"""
+
+import numpy as np
+
+
+def f(x: "T", gamma):
+    R = 0.0
+    for t in reversed(range(len(x))):
+        R = x[t] + gamma * R
+    return R
