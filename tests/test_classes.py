@@ -200,7 +200,8 @@ def test_a_layer_in_a_loop_over_something_else_is_refused() -> None:
 
 def test_two_names_for_one_layer_are_an_error() -> None:
     source = STYLE + (
-        "\n\nclass Two:\n    def __init__(self, first, second):\n        self.first = first\n        self.second = second\n\n"
+        "\n\nclass Two:\n    def __init__(self, first, second):\n"
+        "        self.first = first\n        self.second = second\n\n"
         "    def forward(self, x):\n        return self.second.forward(self.first.forward(x))\n"
     )
     made = build(source)
@@ -221,7 +222,8 @@ def test_the_result_of_a_layer_is_not_changed_in_place() -> None:
 
 def test_the_input_of_a_layer_is_not_changed_in_a_later_round() -> None:
     source = HEAD + (
-        "class Net:\n    def __init__(self, layers):\n        self.layers = layers\n\n    def forward(self, x: 'N D'):\n"
+        "class Net:\n    def __init__(self, layers):\n        self.layers = layers\n\n"
+        "    def forward(self, x: 'N D'):\n"
         "        h = x * 1.0\n        out = h * 0\n        for layer in self.layers:\n            h += 1\n"
         "            out = out + layer.forward(h)\n        return out\n"
     )
@@ -281,7 +283,8 @@ def test_only_the_layers_carry_a_gradient() -> None:
 def method(body: str, init: str = "", parameters: str = "", extra: str = "") -> str:
     lines = "".join(f"        {line}\n" for line in (init or "pass").split("\n"))
     inner = "".join(f"        {line}\n" for line in body.split("\n"))
-    return f"{HEAD}class Layer:\n    def __init__(self{parameters}):\n{lines}\n{extra}    def forward(self, x: 'N D'):\n{inner}"
+    head = f"{HEAD}class Layer:\n    def __init__(self{parameters}):\n{lines}\n"
+    return f"{head}{extra}    def forward(self, x: 'N D'):\n{inner}"
 
 
 def check_method(source: str, attributes: dict[str, np.ndarray], weights: tuple[str, ...] = (), rows: int = 3) -> Any:
@@ -390,14 +393,26 @@ def test_a_cache_that_another_method_reads_is_kept() -> None:
 
 W = ("self.w = w", ", w: 'D'")
 BODIES = {
-    "an array that an attribute holds is changed": "self.buf = x * 1.0\ny = self.buf * self.buf\nself.buf += 1\nreturn y * self.buf * self.w",
-    "twice, with an array": "self.buf = x * 1.0\ny = np.sin(self.buf)\nself.buf *= x\nz = self.buf * y\nself.buf -= 2\nreturn z * self.buf * self.w",
-    "a test of a flag that changes": "if self.n > 3:\n    y = x * x\nelse:\n    y = np.sin(x)\nself.n = 9\nreturn y * self.w",
-    "in one arm": "self.buf = x * 1.0\ny = np.sin(self.buf)\nif self.n:\n    self.buf += 1\nreturn y * self.buf * self.w",
+    "an array that an attribute holds is changed": (
+        "self.buf = x * 1.0\ny = self.buf * self.buf\nself.buf += 1\nreturn y * self.buf * self.w"
+    ),
+    "twice, with an array": (
+        "self.buf = x * 1.0\ny = np.sin(self.buf)\nself.buf *= x\nz = self.buf * y\n"
+        "self.buf -= 2\nreturn z * self.buf * self.w"
+    ),
+    "a test of a flag that changes": (
+        "if self.n > 3:\n    y = x * x\nelse:\n    y = np.sin(x)\nself.n = 9\nreturn y * self.w"
+    ),
+    "in one arm": (
+        "self.buf = x * 1.0\ny = np.sin(self.buf)\nif self.n:\n    self.buf += 1\nreturn y * self.buf * self.w"
+    ),
     "an early return": "if self.n > 3:\n    return x * 2\ny = np.exp(x)\nreturn y * self.w",
     "a copy of a weight": "v = self.w.copy()\nv *= 2\nreturn x * v * self.w",
     "a local variable called like an attribute": "w = x * 2\ny = w * self.w\nw = np.sin(w)\nreturn y * w",
-    "a list": "self.hs = []\nh = x\nfor t in range(3):\n    h = np.tanh(h * self.w)\n    self.hs.append(h)\nreturn self.hs[-1] * h",
+    "a list": (
+        "self.hs = []\nh = x\nfor t in range(3):\n    h = np.tanh(h * self.w)\n"
+        "    self.hs.append(h)\nreturn self.hs[-1] * h"
+    ),
     "a while loop": "h = x\nn = 0\nwhile n < 3:\n    h = np.tanh(h + self.w)\n    n += 1\nreturn h",
     "two targets": "self.a = b = np.exp(x * self.w)\nreturn self.a * b",
     "a tuple of targets": "self.a, b = np.exp(x), x * 2\nreturn self.a * b * self.w",
@@ -487,7 +502,11 @@ def test_a_method_that_a_subclass_replaces() -> None:
 
 
 def test_a_method_of_a_base_class() -> None:
-    source = f"{HEAD}class Base:\n    def act(self, a):\n        return np.sin(a) * self.k\n\n\nclass Layer(Base):\n    def __init__(self, k: 'D'):\n        self.k = k\n\n    def forward(self, x: 'N D'):\n        return self.act(x) * x\n"
+    source = (
+        f"{HEAD}class Base:\n    def act(self, a):\n        return np.sin(a) * self.k\n\n\n"
+        "class Layer(Base):\n    def __init__(self, k: 'D'):\n        self.k = k\n\n"
+        "    def forward(self, x: 'N D'):\n        return self.act(x) * x\n"
+    )
     (k,) = arrays((4,), seed=3)
     check_method(source, {"k": k}, ("k",))
 
@@ -513,7 +532,10 @@ def test_a_class_that_cannot_be_followed(line: str) -> None:
 
 
 def test_a_name_that_nothing_defines() -> None:
-    source = "import numpy as np\nfor SIZE in range(3):\n    pass\n\n\nclass Layer:\n    def __init__(self):\n        self.n = SIZE\n\n    def forward(self, x):\n        return np.exp(x)\n"
+    source = (
+        "import numpy as np\nfor SIZE in range(3):\n    pass\n\n\nclass Layer:\n    def __init__(self):\n"
+        "        self.n = SIZE\n\n    def forward(self, x):\n        return np.exp(x)\n"
+    )
     assert refused(source) == ["FG045"]
 
 
@@ -556,7 +578,10 @@ def test_the_loss_of_a_network_with_its_weights_in_a_dict() -> None:
 
 
 def test_a_static_pair() -> None:
-    source = f"{HEAD}class FC:\n    @staticmethod\n    def forward(x: 'N D', w: 'D M', b: 'M'):\n        cache = (x, w, b)\n        return x @ w + b, cache\n"
+    source = (
+        f"{HEAD}class FC:\n    @staticmethod\n    def forward(x: 'N D', w: 'D M', b: 'M'):\n"
+        "        cache = (x, w, b)\n        return x @ w + b, cache\n"
+    )
     made = build(source)
     x, w, b, dout = arrays((2, 3), (3, 4), (4,), (2, 4))
     out, cache = made["FC"].forward(x, w, b)
@@ -570,7 +595,8 @@ def test_a_static_pair() -> None:
 def test_a_class_with_a_backward_pass_of_its_own_is_left_to_who_asks_for_it() -> None:
     source = (
         STYLE
-        + "\n\nclass Own:\n    def forward(self, x):\n        return np.exp(x)\n\n    def backward(self, d):\n        return d\n"
+        + "\n\nclass Own:\n    def forward(self, x):\n        return np.exp(x)\n\n"
+        + "    def backward(self, d):\n        return d\n"
     )
     names = {node.name for node in ast.parse(compiled(source, "model.py").text).body if isinstance(node, ast.ClassDef)}
     assert names == {"Linear", "Tanh", "Sequential"}

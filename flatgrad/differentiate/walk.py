@@ -330,6 +330,9 @@ class _Walk(RegionWalk):
             if not name and self.scope.counter and signature.parameters:
                 # In a loop it is that of one round: `dW_t`.
                 name = f"d{signature.parameters[position]}_{self.scope.counter}"
+            elif not name and not repeated and signature.parameters and isinstance(arg, Value):
+                if not arg.name or arg in self.adjoints:
+                    name = f"d{signature.parameters[position]}"
             names.append(name)
         outs = tuple(
             Value(name, gradient_type(self.build.type(step.args[position])))

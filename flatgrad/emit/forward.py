@@ -338,7 +338,8 @@ class _ForwardWriter:
         for step in every_step(self.lowered.function.block):
             if not isinstance(step, Relation) or step.gate != "item" or not step.attrs.keys() & {"rank", "columns"}:
                 continue
-            assert step.stage is not None and step.span is not None
+            assert step.stage is not None
+            assert step.span is not None
             text = self.names.get(step.out, step.out.name) or self._on_one_line(self.edits.rendered(step.span))
             texts[step.out] = text
             weights = step.attrs.get("columns")

@@ -79,9 +79,7 @@ def _is_safe(block: Block, value: Value, given: bool, callee: Callee) -> bool:
 def _reads_safely(step: Step, value: Value, callee: Callee) -> bool:
     match step:
         case Relation():
-            if value not in step.operands() or step.gate in REFUSING or step.attrs.get("of_array"):
-                return True
-            return False
+            return value not in step.operands() or step.gate in REFUSING or bool(step.attrs.get("of_array"))
         case Call(function=function, args=args):
             if value not in args:
                 return True

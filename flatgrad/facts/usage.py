@@ -1,8 +1,8 @@
 """What usage says of parameters that nobody describes; claims like any other, held to by a guard.
 
-In `p[np.arange(N), y]` y is taken for one integer a row. In `X @ W` and `W.dot(X)` a name that begins with a capital is
-taken for a matrix, and in `X @ W + b` a name that begins with b for one number a column, as the whole field writes it; so is what a method is given
-to multiply with a matrix of its object.
+In `p[np.arange(N), y]` y is taken for one integer a row. In `X @ W` and `W.dot(X)` a name that begins with a capital
+is taken for a matrix, and in `X @ W + b` a name that begins with b for one number a column, as the whole field writes
+it; so is what a method is given to multiply with a matrix of its object.
 """
 
 from __future__ import annotations

@@ -86,6 +86,10 @@ class Buffers:
         """A value that is known under another identity from now on."""
         shared = self.roots.pop(value, frozenset((value,)))
         self.roots[named] = frozenset(named if one is value else one for one in shared)
+        for other in self._members.get(value, ()):
+            # What else is in its buffer: a helper may hand out one array twice.
+            if other is not value:
+                self.roots[other] = frozenset(named if one is value else one for one in self.roots[other])
         if value in self._members:
             self._members[named] = self._members.pop(value)
         for root in self.roots[named]:

@@ -442,11 +442,8 @@ class CallLowering(ClosureLowering):
             known.update(zip(step.outs, fresh, strict=True))
             args = tuple(known[arg] if isinstance(arg, Value) else arg for arg in step.args)
             attrs = {name: with_values(attribute, current) for name, attribute in step.attrs.items()}
-            entry = TABLE.get(step.gate)
-            self.emit(
-                Relation(fresh, step.gate, args, attrs, None, span if final else None),
-                view=entry is not None and entry.view,
-            )
+            view = any(callee.roots[out] != frozenset((out,)) for out in step.outs)
+            self.emit(Relation(fresh, step.gate, args, attrs, None, span if final else None), view)
 
 
 def is_sequence(bound: Binding) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from flatgrad.diagnostics import Diagnostic
-from flatgrad.frontend.buffers import Buffers
+from flatgrad.frontend.buffers import Buffers, Roots
 from flatgrad.frontend.calls import CallLowering
 from flatgrad.frontend.environment import (
     Binding,
@@ -311,6 +311,15 @@ class StatementLowering:
             )
         for other in sorted(self.live - {name}):
             value = self.environment.get(other)
+            if isinstance(value, Collected) and self._collects(value, roots) and (array or known or self.context.kinds):
+                self.error(
+                    "FG041",
+                    f"this changes what {other} holds as well",
+                    target,
+                    f"{name} is collected in {other}, round by round, and changed in place: it may be one array, stored"
+                    " more than once",
+                    f"collect a copy, `{name}.copy()`, or compute a new array instead: `{name} = {name} + ...`",
+                )
             if isinstance(value, Structure | Dictionary | Closure) and self.buffers.held(value, roots):
                 self.error(
                     "FG041",
@@ -341,6 +350,11 @@ class StatementLowering:
                 )
         self.buffers.written(old, new, self.stage)
         self.rewritten[self.stage] = new
+
+    def _collects(self, binding: Collected, roots: Roots) -> bool:
+        """Whether something that a loop has collected may share memory with these."""
+        entries = (self.environment.get(entry) for entry in (binding.last, binding.before, binding.every))
+        return any(self.buffers.held(entry, roots) for entry in entries if entry is not None)
 
     def stored_at(self, target: ast.Subscript, binding: Binding, bound: Binding) -> None:
         raise NotImplementedError

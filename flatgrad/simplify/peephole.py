@@ -75,6 +75,12 @@ def simplified(build: Building, gate: str, args: tuple[Operand, ...], attrs: Map
             return None
         case "transpose":
             return _transpose(build, args[0], attrs)
+        case "swapaxes" if _swaps_matrices(build, gate, args[0], attrs):
+            for name in ("transpose", "swapaxes"):
+                inner = _made_by(build, args[0], name)
+                if inner is not None and _swaps_matrices(build, name, inner.args[0], inner.attrs):
+                    return inner.args[0]
+            return None
         case "read":
             index = attrs["index"]
             if isinstance(index, tuple) and all(item == Slice() or item is Ellipsis for item in index):
@@ -201,9 +207,30 @@ def _reshape(build: Building, source: Operand, attrs: Mapping[str, Attribute]) -
     return None
 
 
+def _swaps_matrices(build: Building, gate: str, source: Operand, attrs: Mapping[str, Attribute]) -> bool:
+    """Whether a relation swaps the last two axes and leaves the others."""
+    if gate == "swapaxes":
+        return {attrs.get("axis1"), attrs.get("axis2")} == {-1, -2}
+    rank, axes = build.type(source).shape.rank, attrs.get("axes")
+    while isinstance(axes, tuple) and len(axes) == 1 and isinstance(axes[0], tuple):
+        axes = axes[0]
+    if rank is None or rank < 2 or not isinstance(axes, tuple) or not all(isinstance(axis, int) for axis in axes):
+        return False
+    return axes == (*range(rank - 2), rank - 1, rank - 2)
+
+
 def _transpose(build: Building, source: Operand, attrs: Mapping[str, Attribute]) -> Found:
     if attrs.get("axes") is not None:
-        return None
+        inner = _made_by(build, source, "matmul")
+        rank = build.type(source).shape.rank
+        if inner is None or not _swaps_matrices(build, "transpose", source, attrs):
+            return None
+        if not all(build.type(arg).shape.rank == rank for arg in inner.args):
+            return None
+        # (np.swapaxes(q, -1, -2) @ dz).transpose(0, 2, 1) as np.swapaxes(dz, -1, -2) @ q
+        swap: dict[str, Attribute] = {"axis1": -1, "axis2": -2}
+        other, one = (build.add("swapaxes", arg, attrs=swap) for arg in inner.args)
+        return Rewritten("matmul", (one, other))
     if build.type(source).shape.rank in (0, 1):
         return source
     inner = _made_by(build, source, "transpose")

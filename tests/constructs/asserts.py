@@ -6,7 +6,7 @@ They stay in forward and carry no gradient.
 import numpy as np
 
 
-def f(x: "N", p):
+def f(x: "N", p: float):
     assert x.ndim == 1
     if p <= 0:
         raise ValueError("p must be positive")

@@ -6,7 +6,7 @@ A test of numbers is made again where its inputs survive, else its answer is kep
 import numpy as np
 
 
-def f(x, y):
+def f(x: float, y: float):
     if x > y:
         z = x * x
     else:

@@ -6,7 +6,7 @@ The rest of the function is the other arm.
 import numpy as np
 
 
-def f(x: "N", t):
+def f(x: "N", t: float):
     if t <= 0:
         return x * 2
     h = np.exp(x / t)

@@ -6,7 +6,7 @@ So does a backward pass that is there already. Only what the loss depends on is 
 import numpy as np
 
 
-def svm_loss(W: "D C", X: "N D", y: "N int", reg):
+def svm_loss(W: "D C", X: "N D", y: "N int", reg: float):
     N = X.shape[0]
     scores = X @ W
     margins = np.maximum(0, scores - scores[np.arange(N), y][:, None] + 1)
