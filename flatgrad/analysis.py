@@ -16,7 +16,9 @@ from flatgrad.ir.core import (
     values_in,
 )
 
-PASSING = frozenset({"alias", "read", "write", "let", "copy_of", "item", "collection", "stacked", "dict_of", "imported"})
+PASSING = frozenset(
+    {"alias", "read", "write", "let", "copy_of", "item", "collection", "stacked", "dict_of", "imported"}
+)
 # The arguments of a draw that are shapes.
 SIZES = frozenset({"size", "shape"})
 

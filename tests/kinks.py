@@ -61,7 +61,9 @@ class _Watching(ast.NodeTransformer):
             case ast.Attribute(value=ast.Name(id="np")):
                 return node
             case ast.Attribute(value=value, attr=attr) if attr in _EXTREMES:
-                return ast.Call(ast.Attribute(ast.Name("np", ast.Load()), attr, ast.Load()), [value, *node.args], node.keywords)
+                return ast.Call(
+                    ast.Attribute(ast.Name("np", ast.Load()), attr, ast.Load()), [value, *node.args], node.keywords
+                )
         return node
 
 

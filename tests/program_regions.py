@@ -113,7 +113,9 @@ class RegionGrowth(Growth):
         numbers = [name for name, value in self.names.items() if is_number(value)]
         changed = [name for name in numbers if self.names[name] is not self.inputs.get(name)][-6:]
         picked = rng.sample(changed, min(len(changed), rng.choice((1, 2, 3))))
-        text = " + ".join(rng.choice(("np.sum({0})", "np.sum({0} ** 2)", "np.sum(np.sin({0}))")).format(n) for n in picked)
+        text = " + ".join(
+            rng.choice(("np.sum({0})", "np.sum({0} ** 2)", "np.sum(np.sin({0}))")).format(n) for n in picked
+        )
         self._evaluate(text)
         return text
 

@@ -173,7 +173,9 @@ def _simpler(program: Program) -> Iterator[Program]:
     if ", " in program.result:
         for part in _parts(program.result):
             yield replace(program, result=part)
-    names = sorted({line.split()[0] for line in body if line.split()[0].isidentifier()} - {"for", "while", "if", "return"})
+    names = sorted(
+        {line.split()[0] for line in body if line.split()[0].isidentifier()} - {"for", "while", "if", "return"}
+    )
     for name in names:
         if len(name) < len(program.result) and name != "cache":
             yield replace(program, result=name)

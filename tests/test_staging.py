@@ -126,9 +126,7 @@ def body(lines: str, parameters: str) -> list[str]:
 def test_statements(before: str, after: str | None) -> None:
     wanted = before if after is None else after
     if after is None:
-        wanted = (
-            "H = x.shape[1] // 4\nx_part = x[:, H:2 * H]\nx_part2 = x[:, :H + 1]\ny = x_part + x_part2"
-        )
+        wanted = "H = x.shape[1] // 4\nx_part = x[:, H:2 * H]\nx_part2 = x[:, :H + 1]\ny = x_part + x_part2"
     if "\n" not in before and not before.startswith("return"):
         # Not the only statement of the function
         before, wanted = f"{before}\nreturn x", f"{wanted}\nreturn x"

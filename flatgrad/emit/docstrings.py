@@ -57,8 +57,7 @@ def backward_docstring(one: FunctionPlan, text: BackwardText) -> str:
     if not any(shape.rank is not None and is_spoken(shape) for shape in shapes):
         return ""
     gradients = ", ".join(
-        f"d{v.name} {v.type.shape}" if is_spoken(v.type.shape) else f"d{v.name} like {v.name}"
-        for v in one.backward.wrt
+        f"d{v.name} {v.type.shape}" if is_spoken(v.type.shape) else f"d{v.name} like {v.name}" for v in one.backward.wrt
     )
     upstream = [
         (name, one.lowered.results[position].value.type.shape)

@@ -1,9 +1,9 @@
 """Values of arms that are still needed when their name is bound again: forward keeps them under another name at once.
 
-    if train:
-        h = np.tanh(x)
-        h_first = h
-        h = h * h
+if train:
+    h = np.tanh(x)
+    h_first = h
+    h = h * h
 """
 
 from __future__ import annotations
@@ -81,11 +81,7 @@ def rebound_in_arms(
         if not value.name or not path:
             continue
         forms = places.later_forms(value)
-        others = [
-            other
-            for other in bearers[value.name]
-            if other not in forms and not places.exclude(value, other)
-        ]
+        others = [other for other in bearers[value.name] if other not in forms and not places.exclude(value, other)]
         later = any(
             places.order[other] > places.order[value] and origin(other) is not origin(value) for other in others
         )

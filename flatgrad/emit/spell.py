@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from flatgrad.emit.libraries import Functions
@@ -31,7 +31,7 @@ class Names:
     math: str = "math"
     special: str = "special"
     unbroadcast: str = "unbroadcast"
-    functions: Functions = Functions()
+    functions: Functions = field(default_factory=Functions)
 
 
 def literal(one: Literal) -> ast.expr:

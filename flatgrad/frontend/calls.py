@@ -13,7 +13,7 @@ from flatgrad.frontend.environment import Binding, Closure, Dictionary, Lowered,
 from flatgrad.frontend.source import dotted_path
 from flatgrad.frontend.strings import method_result
 from flatgrad.gates.binding import Bound, Unbindable, bind
-from flatgrad.gates.entry import BY_PATH, OWN, TABLE
+from flatgrad.gates.entry import BY_PATH, OWN
 from flatgrad.ir.core import Attribute, Call, Literal, Operand, Relation, Span, Type, Value, with_values
 
 _ON_ITS_OWN = "draw it in a statement of its own"
@@ -136,9 +136,9 @@ class CallLowering(ClosureLowering):
 
     def _index_item(self, node: ast.expr) -> Attribute:
         match node:
-            case ast.Call(func=function, args=[inner], keywords=[]) if (
-                self._path(function) == "builtins.list" and isinstance(self.lower(inner), Value)
-            ):
+            case ast.Call(func=function, args=[inner], keywords=[]) if self._path(
+                function
+            ) == "builtins.list" and isinstance(self.lower(inner), Value):
                 # NumPy reads `x[rows, list(y)]` as `x[rows, y]`
                 return super()._index_item(inner)
             case ast.Call(func=function, args=[count], keywords=[]) if self._path(function) == "builtins.range":

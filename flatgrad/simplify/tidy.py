@@ -126,7 +126,7 @@ def _find(
     zeros: set[Value],
     chosen: set[Relation],
 ) -> None:
-    """`alone`: values that are zeros but for what rounds before have set, with the indices that tell the rounds apart."""
+    """`alone`: values that are zeros but for what rounds before have set, with the indices that tell these apart."""
     for step in block.body:
         match step:
             case Loop():
@@ -139,10 +139,10 @@ def _find(
                     elif init in alone:
                         inner[param] = (*alone[init], step.index)
                 _find(step.body, inner, uses, zeros, chosen)
-            case Relation(gate="scatter") if step.attrs["mode"] == "add" and isinstance(step.args[0], Value) and step.args[0] in alone:
+            case Relation(gate="scatter", args=[Value() as base, *_]) if step.attrs["mode"] == "add" and base in alone:
                 index = step.attrs["index"]
                 assert isinstance(index, tuple)
-                apart = all(counter in index for counter in alone[step.args[0]])
+                apart = all(counter in index for counter in alone[base])
                 if apart and step.out in block.results and Ellipsis not in index:
                     chosen.add(step)
             case _:
