@@ -37,10 +37,12 @@ LISTS = ("lists of integers", "arrays", "lists of floats")
 
 
 def lists(rng: np.random.Generator, size: int) -> Inputs:
-    if size == 0:
-        return {"w": [2, -3, -3], "x": [-1, -2]}
     w, x = rng.normal(size=3), rng.normal(size=2)
-    return {"w": w, "x": x} if size == 1 else {"w": w.tolist(), "x": x.tolist()}
+    return (
+        {"w": [2, -3, -3], "x": [-1, -2]},
+        {"w": w, "x": x},
+        {"w": w.tolist(), "x": x.tolist()},
+    )[size]
 
 
 MATRICES = ("three columns", "one row and one column", "one in common")
@@ -353,6 +355,25 @@ def network(rng: np.random.Generator, size: int) -> Inputs:
     if size == 4:
         return {"params": params, "X": X}
     return {"params": params, "X": X, "y": rng.integers(0, dims[-1], N), "reg": 0.1}
+
+
+CONV_NET = ("two images", "one image", "1 x 1 filters", "no penalty")
+
+
+def conv_net(rng: np.random.Generator, size: int) -> Inputs:
+    (N, C, H, W), F, K, M, classes = (
+        ((2, 2, 4, 4), 3, 3, 5, 3),
+        ((1, 1, 2, 4), 2, 3, 3, 2),
+        ((3, 2, 2, 2), 2, 1, 4, 3),
+        ((2, 1, 4, 2), 2, 3, 4, 2),
+    )[size]
+    shapes = {"W1": (F, C, K, K), "W2": (F * H * W // 4, M), "W3": (M, classes)}
+    params: Inputs = {}
+    for name, shape in shapes.items():
+        bias = shape[0] if name == "W1" else shape[1]
+        params |= {name: uniform(rng, *shape), name.replace("W", "b"): uniform(rng, bias)}
+    drawn = {"params": params, "X": rng.normal(size=(N, C, H, W)), "y": rng.integers(0, classes, N)}
+    return drawn if size == 3 else {**drawn, "reg": 0.1}
 
 
 ATTENTION = ("two heads", "one head", "a mask", "one step each", "a mask and a head for each feature")

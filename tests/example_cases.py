@@ -22,8 +22,11 @@ class Case:
     user's function are the differentiated ones; what follows them is a cache or a gradient of the user's own. At the
     sizes in `scores_only` the function returns early, with nothing that can be differentiated.
 
+    `throughout`: with arguments in single precision, what is computed between them and the results is in single
+    precision, too.
+
     HIPS autograd runs `plain`: the example's own source, if empty; None where it writes into arrays, which HIPS
-    autograd does not understand, or calls methods of them that it does not replace.
+    autograd does not understand, or calls methods of them that it does not have.
     """
 
     stem: str
@@ -33,6 +36,7 @@ class Case:
     sizes: tuple[str, ...]
     results: int = 1
     scores_only: tuple[int, ...] = ()
+    throughout: bool = True
     plain: str | None = ""
 
     @property
@@ -111,6 +115,7 @@ FILES = (
     Example("conv_naive"),
     Example("conv_im2col"),
     Example("max_pool"),
+    Example("conv_net", {"functions": ("conv_net_loss",), "wrt": ("params",)}),
     Example("word_embedding"),
     Example("rnn"),
     Example("lstm"),
@@ -140,22 +145,39 @@ CASES = (
     Case("layers", "batchnorm", NORMED, drawn.column_batchnorm, drawn.COLUMN_BATCHNORM),
     Case("logistic_regression", "logistic_loss", ("w",), drawn.labelled, drawn.LABELLED),
     Case("hinge", "hinge_loss", ("w",), drawn.hinge, drawn.HINGE),
-    Case("svm_naive", "svm_loss_naive", ("W",), drawn.classifier, drawn.CLASSIFIER),
-    Case("softmax_naive", "softmax_loss_naive", ("W",), drawn.classifier, drawn.CLASSIFIER),
-    Case("fully_connected", "fully_connected_loss", ("params",), drawn.network, drawn.NETWORK, scores_only=(4,)),
-    Case("dropout", "dropout", ("x",), drawn.dropout, drawn.DROPOUT),
+    Case("svm_naive", "svm_loss_naive", ("W",), drawn.classifier, drawn.CLASSIFIER, plain=None),
+    Case("softmax_naive", "softmax_loss_naive", ("W",), drawn.classifier, drawn.CLASSIFIER, plain=None),
+    Case(
+        "fully_connected",
+        "fully_connected_loss",
+        ("params",),
+        drawn.network,
+        drawn.NETWORK,
+        scores_only=(4,),
+        plain=None,
+    ),
+    Case("dropout", "dropout", ("x",), drawn.dropout, drawn.DROPOUT, throughout=False),
     Case("normalization", "batchnorm", NORMED, drawn.batchnorm, drawn.BATCHNORM),
     Case("normalization", "layernorm", NORMED, drawn.layernorm, drawn.LAYERNORM),
-    Case("normalization", "spatial_batchnorm", NORMED, drawn.spatial_batchnorm, drawn.BATCHNORM),
+    Case("normalization", "spatial_batchnorm", NORMED, drawn.spatial_batchnorm, drawn.BATCHNORM, plain=None),
     Case("normalization", "spatial_groupnorm", NORMED, drawn.groupnorm, drawn.GROUPNORM),
-    Case("conv1d", "conv1d", ("x", "w", "b"), drawn.conv1d, drawn.CONV1D),
-    Case("conv_naive", "conv", ("x", "w", "b"), drawn.convolution, drawn.CONVOLUTION),
-    Case("conv_im2col", "conv", ("x", "w", "b"), drawn.convolution, drawn.CONVOLUTION),
-    Case("max_pool", "max_pool", ("x",), drawn.pooling, drawn.POOLING),
+    Case("conv1d", "conv1d", ("x", "w", "b"), drawn.conv1d, drawn.CONV1D, plain=None),
+    Case("conv_naive", "conv", ("x", "w", "b"), drawn.convolution, drawn.CONVOLUTION, plain=None),
+    Case("conv_im2col", "conv", ("x", "w", "b"), drawn.convolution, drawn.CONVOLUTION, plain=None),
+    Case("max_pool", "max_pool", ("x",), drawn.pooling, drawn.POOLING, plain=None),
+    Case("conv_net", "conv_net_loss", ("params",), drawn.conv_net, drawn.CONV_NET, plain=None),
     Case("word_embedding", "word_embedding", ("W",), drawn.embedding, drawn.EMBEDDING),
-    Case("rnn", "rnn", ("x", "h0", "Wx", "Wh", "b"), drawn.rnn, drawn.RECURRENT),
-    Case("lstm", "lstm_step", ("x", "prev_h", "prev_c", "Wx", "Wh", "b"), drawn.lstm_step, drawn.LSTM_STEP, results=2),
-    Case("lstm", "lstm", ("x", "h0", "Wx", "Wh", "b"), drawn.lstm, drawn.RECURRENT),
+    Case("rnn", "rnn", ("x", "h0", "Wx", "Wh", "b"), drawn.rnn, drawn.RECURRENT, plain=None),
+    Case(
+        "lstm",
+        "lstm_step",
+        ("x", "prev_h", "prev_c", "Wx", "Wh", "b"),
+        drawn.lstm_step,
+        drawn.LSTM_STEP,
+        results=2,
+        plain=None,
+    ),
+    Case("lstm", "lstm", ("x", "h0", "Wx", "Wh", "b"), drawn.lstm, drawn.RECURRENT, plain=None),
     Case("gru", "gru", ("x", "h0", *GATED), drawn.gru, drawn.RECURRENT),
     Case(
         "char_rnn",
@@ -164,9 +186,15 @@ CASES = (
         drawn.char_rnn,
         drawn.CHARACTERS,
         results=2,
+        plain=None,
     ),
     Case(
-        "attention", "multi_head_attention", ("query", "key", "value", *PROJECTIONS), drawn.attention, drawn.ATTENTION
+        "attention",
+        "multi_head_attention",
+        ("query", "key", "value", *PROJECTIONS),
+        drawn.attention,
+        drawn.ATTENTION,
+        plain=None,
     ),
     Case(
         "ntm",
@@ -175,8 +203,9 @@ CASES = (
         drawn.memory,
         drawn.MEMORY,
         results=4,
+        plain=None,
     ),
-    Case("hmm", "hmm_log_likelihood", ("log_pi", "log_A", "log_B"), drawn.hmm, drawn.HMM),
+    Case("hmm", "hmm_log_likelihood", ("log_pi", "log_A", "log_B"), drawn.hmm, drawn.HMM, plain=None),
     Case("kalman", "kalman_log_likelihood", ("y", "A", "C", "Q", "R", "m0", "P0"), drawn.kalman, drawn.KALMAN),
-    Case("runge_kutta", "simulate", ("z0", "theta", "h"), drawn.populations, drawn.STEPS),
+    Case("runge_kutta", "simulate", ("z0", "theta", "h"), drawn.populations, drawn.STEPS, plain=None),
 )

@@ -6,36 +6,81 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
+from flatgrad.compiler import Entry
 from tests.example_cases import CASES, FILES, Case, Example
 from tests.oracles import autograd_gradient, relative_error
 from tests.support import (
     EXAMPLES,
     GENERATED,
     ROOT,
+    SEED,
     TOLERANCE,
     Module,
+    Report,
     check_float32,
-    check_module,
     check_run,
     check_text,
     compile_in_fresh_process,
+    compiled,
     draw_upstream,
     load,
 )
 
 OPTIONS = {example.stem: dict(example.options) for example in FILES}
+# Every option by itself, and all at once.
+VARIANTS: dict[str, dict[str, str]] = {
+    "primitive": {"gates": "primitive"},
+    "always": {"accumulate": "always"},
+    "relations": {"stages": "relations"},
+    "all": {"gates": "primitive", "accumulate": "always", "stages": "relations"},
+}
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.stem}-{case.function}")
-by_size = pytest.mark.parametrize("size", [0, 1, 2])
+by_size = pytest.mark.parametrize(
+    ("case", "size"),
+    [
+        pytest.param(case, size, id=f"{case.stem}-{case.function}-{label}")
+        for case in CASES
+        for size, label in enumerate(case.sizes)
+    ],
+)
 by_file = pytest.mark.parametrize("example", FILES, ids=lambda example: example.stem)
 
 
-def rng(size: int) -> np.random.Generator:
-    return np.random.default_rng(100 + size)
+@cache
+def written(stem: str, *options: tuple[str, Any]) -> tuple[Module, dict[str, Entry]]:
+    """The module of an example under some options, compiled once for all its functions and sizes."""
+    path = EXAMPLES / f"{stem}.py"
+    result = compiled(path.read_text(), str(path), **dict(options))
+    check_text(result.text, path.read_text())
+    return Module(result.text, load(result.text)), {entry.name: entry for entry in result.entries}
+
+
+def check(case: Case, size: int, options: Mapping[str, Any]) -> Report:
+    """Everything that the contract promises, on the arguments of one size."""
+    module, entries = written(case.stem, *options.items())
+    wrt = entries[case.function].wrt
+    inputs = case.draw(size)
+    differentiable = size not in case.scores_only
+    report = check_run(
+        module,
+        case.source,
+        case.function,
+        inputs,
+        wrt,
+        select=case.select,
+        differentiable=differentiable,
+        chosen="wrt" in options,
+    )
+    if differentiable:
+        check_float32(module, case.source, case.function, inputs, wrt, select=case.select, throughout=case.throughout)
+    return report
 
 
 def test_every_example_has_a_case() -> None:
@@ -43,57 +88,48 @@ def test_every_example_has_a_case() -> None:
     assert models == {example.stem for example in FILES} == {case.stem for case in CASES}
 
 
-@by_case
+def test_every_size_has_a_name() -> None:
+    for case in CASES:
+        with pytest.raises(IndexError):
+            case.draw(len(case.sizes))
+
+
 @by_size
-def test_compiled_example_agrees_with_differences(case: Case, size: int) -> None:
-    inputs = case.inputs(rng(size), size)
-    options = OPTIONS[case.stem]
-    check_module(
-        case.source, inputs, function=case.function, differentiated=case.wrt, filename=f"{case.stem}.py", **options
-    )
-
-
-@by_case
-@pytest.mark.parametrize("gates", ["grouped", "primitive"])
-@pytest.mark.parametrize("accumulate", ["forks", "always"])
-@pytest.mark.parametrize("stages", ["source", "relations"])
-def test_example_under_every_option(case: Case, gates: str, accumulate: str, stages: str) -> None:
-    inputs = case.inputs(rng(0), 0)
-    options = {**OPTIONS[case.stem], "gates": gates, "accumulate": accumulate, "stages": stages}
-    check_module(case.source, inputs, function=case.function, differentiated=case.wrt, **options)
-
-
-@by_case
-def test_example_with_every_parameter(case: Case) -> None:
-    """Without `--wrt`: labels left out, everything else without a default value differentiated."""
-    inputs = case.inputs(rng(0), 0)
-    report = check_module(case.source, inputs, function=case.function)
-    if case.stem not in ("svm", "two_layer_net", "logistic_regression"):
-        assert tuple(report.gradients) == case.wrt
-    assert set(case.wrt) <= set(report.gradients)
-
-
-@by_case
-@by_size
-def test_committed_module_agrees_with_both_oracles(case: Case, size: int) -> None:
-    text = (GENERATED / f"{case.stem}_grad.py").read_text()
-    check_text(text, case.source)
-    inputs = case.inputs(rng(size), size)
-    module = Module(text, load(text))
-    report = check_run(module, case.source, case.function, inputs, case.wrt)
-    check_float32(module, case.source, case.function, inputs, case.wrt)
-
+def test_example_agrees_with_both_oracles(case: Case, size: int) -> None:
+    report = check(case, size, OPTIONS[case.stem])
+    if size in case.scores_only:
+        return
+    assert tuple(report.gradients) == case.wrt
+    if case.plain is None:
+        return
+    inputs = case.draw(size)
     upstream = draw_upstream(report.results, 0)
     for parameter in case.wrt:
         position = list(inputs).index(parameter)
+        np.random.seed(SEED)
         expected: Any = autograd_gradient(
-            case.plain or case.source,
-            case.function if case.stem != "layers" else f"{case.function}_forward",
-            list(inputs.values()),
-            position,
-            upstream,
+            case.plain or case.source, case.function, list(inputs.values()), position, upstream, case.select
         )
         assert relative_error(report.gradients[parameter], expected) < TOLERANCE, parameter
+
+
+@by_case
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_example_under_every_option(case: Case, variant: str) -> None:
+    report = check(case, 0, {**OPTIONS[case.stem], **VARIANTS[variant]})
+    assert tuple(report.gradients) == case.wrt
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "wrt" in OPTIONS[case.stem]], ids=lambda case: case.stem)
+def test_example_with_every_parameter(case: Case) -> None:
+    """Without `--wrt`: labels left out, everything else without a default value differentiated."""
+    options = {key: value for key, value in OPTIONS[case.stem].items() if key != "wrt"}
+    assert set(check(case, 0, options).gradients) > set(case.wrt)
+
+
+@by_file
+def test_text_is_the_same_at_the_second_compile(example: Example) -> None:
+    assert written(example.stem, *example.options.items())[0].text == example.text()
 
 
 @by_file
@@ -104,10 +140,10 @@ def test_generated_is_up_to_date(example: Example) -> None:
     assert example.committed() == example.text()
 
 
-@pytest.mark.parametrize("stem", ["staged", "layers"])
+@pytest.mark.parametrize("stem", ["staged", "layers", "lstm", "fully_connected", "conv_net"])
 def test_another_process_writes_the_same_bytes(stem: str) -> None:
-    source = (EXAMPLES / f"{stem}.py").read_text()
-    assert compile_in_fresh_process(source, f"{stem}.py", OPTIONS[stem]) == (
+    path = EXAMPLES / f"{stem}.py"
+    assert compile_in_fresh_process(path.read_text(), str(path), OPTIONS[stem]) == (
         (GENERATED / f"{stem}_grad.py").read_text()
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from flatgrad.facts.infer import gate_types
 from flatgrad.facts.site import RelationSite, literal_type
@@ -20,6 +21,18 @@ class Builder:
         self.definitions: dict[Value, Relation] = {}
         self.stage: Stage | None = None
         self._solver = Solver()
+        self._count = 0
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """A block that may not run: what its lines prove holds in it alone."""
+        solver = self._solver
+        self._solver = solver.copy()
+        try:
+            yield
+        finally:
+            solver.skip(self._solver)
+            self._solver = solver
 
     def add(
         self,
@@ -60,7 +73,9 @@ class Builder:
         return outs
 
     def _types(self, draft: Relation) -> list[Type]:
-        label = f"b{len(self.body)}"
+        # Bodies come and go: a name for what is left open is never given twice.
+        self._count += 1
+        label = f"b{self._count}"
         one = structural_type(draft, _type_of, self._solver, label)
         if one is not None:
             return [one]
@@ -71,7 +86,7 @@ class Builder:
         return literal_type(operand) if isinstance(operand, Literal) else operand.type
 
     def site(self, relation: Relation) -> RelationSite:
-        return RelationSite(relation, _type_of, self._solver, f"b{len(self.body)}")
+        return RelationSite(relation, _type_of, self._solver, f"b{self._count}")
 
 
 def _type_of(value: Value) -> Type:

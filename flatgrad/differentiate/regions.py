@@ -57,11 +57,11 @@ class RegionWalk(AccessWalk):
         name = gradient_name(value)
         if value in self.handed_back:
             loop, position, entering = self.handed_back[value]
-            if value.type.shape != loop.handed[position].type.shape:
-                message = f"{value.name or 'this'} has one shape in one round and another in the next"
-                raise refusal_at(message, None if loop.stage is None else loop.stage.span, "bind it before the loop")
-            return self._like(entering, name)
-        like = self.upstream_gradients[0]
+            if value.type.shape == loop.handed[position].type.shape:
+                return self._like(entering, name)
+        # One that is not differentiated may be None.
+        given = zip(self.upstream, self.upstream_gradients, strict=True)
+        like = next(one for position, one in given if self.lowered.results[position].value in self.active)
         if like.type.shape.least_rank:
             return self.build.value("zeros_for", value, like, name=name)
         return self.build.value("zeros_for", value, name=name)
@@ -86,7 +86,8 @@ class RegionWalk(AccessWalk):
             if loop.handed[k] in self.active:
                 self.build.stage = self._last_stage(loop.handed[k]) or stage
                 self.contribute(loop.handed[k], entering[k])
-        self.run_through(loop.body)
+        with self.build.inside():
+            self.run_through(loop.body)
         self.build.stage = stage
         leaving: dict[int, Value] = {}
         for k in carried:
@@ -163,6 +164,11 @@ class RegionWalk(AccessWalk):
         if carried.type.shape == handed.type.shape:
             found = self.scope.adjoints.get(handed)
             return self._like(found if isinstance(found, Value) else entering, gradient_name(carried))
+        if handed is loop.index or self._last_stage(handed) is loop.stage:
+            # The round does not know any more what it was before.
+            message = f"{carried.name or 'this'} is bound before the loop, and again by it"
+            help = "give one of them another name"
+            raise refusal_at(message, None if loop.stage is None else loop.stage.span, help)
         return self.zeros(carried)
 
     def _like(self, gradient: Value, name: str) -> Value:
@@ -229,8 +235,9 @@ class RegionWalk(AccessWalk):
         for k, gradient in upstream.items():
             if block.results[k] in self.active:
                 self.contribute(block.results[k], gradient)
-        self.run_through(block)
-        self._sink(branch, position, scope)
+        with self.build.inside():
+            self.run_through(block)
+            self._sink(branch, position, scope)
         arm = _Arm(self.build.body, scope)
         self.scope, self.build.body, self.pending = outer, outer_body, outer_pending
         self.done = outer_done
@@ -252,9 +259,13 @@ class RegionWalk(AccessWalk):
                 continue
             if any(self._sends_back(reader, value) for reader in block.body if reader not in (branch, *scope.sunk)):
                 continue
+            before = set(self.done)
             scope.defined |= {value}
             scope.sunk.add(step)
             self.reverse(step)
+            # `x[i] *= v` is reversed as one: its read and its product are done as well.
+            scope.sunk |= self.done - before
+            scope.defined |= {out for one in self.done - before for out in bound_values(one)}
 
     def _sends_back(self, reader: Step, value: Value) -> bool:
         """Whether a step may send a gradient to a value."""

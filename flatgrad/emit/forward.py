@@ -19,7 +19,7 @@ from flatgrad.emit.spell import literal, spell
 from flatgrad.frontend.environment import Lowered, Result
 from flatgrad.frontend.methods import MARK
 from flatgrad.frontend.regions import is_check
-from flatgrad.frontend.source import Module, header_end, span_of
+from flatgrad.frontend.source import Module, header_end, span_of, text_at
 from flatgrad.gates.entry import has_effect
 from flatgrad.ir.core import (
     Branch,
@@ -250,9 +250,11 @@ class _ForwardWriter:
         }
 
     def write(self) -> ForwardText:
+        # `a = b; b += 1` makes of a what b is: where a is called otherwise now, b is what is read.
+        self.renamed = {value.name for value, label in self.names.items() if label != value.name}
         for span, value in self.lowered.names.items():
-            if self.names.get(value, value.name) != value.name:
-                self.edits.replace(span, self.names[value])
+            if self._label(text_at(self.module, span), value) is not None:
+                self.edits.replace(span, self.names.get(value, value.name))
         self._edit_strings()
         self._edit_steps()
         self._check_entries()
@@ -285,6 +287,11 @@ class _ForwardWriter:
             self.plan.cache,
         )
 
+    def _label(self, name: str, value: Value) -> str | None:
+        """What a name in the text is to be called, None if as it is."""
+        label = self.names.get(value, value.name)
+        return label if label != value.name or (name != value.name and name in self.renamed) else None
+
     def _edit_strings(self) -> None:
         """Names inside f-strings, which Python does not place well: where one of them changes, the string is rewritten."""
         for part in ast.walk(self.lowered.node):
@@ -292,11 +299,8 @@ class _ForwardWriter:
                 continue
             inner = [one for one in ast.walk(part) if isinstance(one, ast.Name)]
             values = {one.id: self.lowered.names.get(span_of(self.module, one)) for one in inner}
-            changed = {
-                name: self.names[value]
-                for name, value in values.items()
-                if value is not None and value.name == name and self.names.get(value, name) != name
-            }
+            labels = {name: self._label(name, value) for name, value in values.items() if value is not None}
+            changed = {name: label for name, label in labels.items() if label is not None}
             if changed:
                 text = _Renaming(changed).visit(ast.parse(ast.unparse(part), mode="eval").body)
                 self.edits.replace(span_of(self.module, part), ast.unparse(text))

@@ -439,6 +439,10 @@ def _prepared(
                 branch = residuals.steps.conditional.get(step.outs[0]) if step.outs else None
                 if store.loops[0] is step and branch is not None and branch.stage is not None:
                     last[store.name] = branch.stage
+            counter = residuals.steps.counters.get(step, "")
+            branch = residuals.steps.conditional.get(bound_values(step)[0]) if bound_values(step) else None
+            if counter in cached and branch is not None and branch.stage is not None:
+                last[counter] = branch.stage
     for name, stage in _begun(one, residuals).items():
         prepared.setdefault(stage, []).append(name)
     statements = {span_of(plan.module, part): part for part in ast.walk(one.lowered.node) if isinstance(part, ast.stmt)}
@@ -450,7 +454,7 @@ def _prepared(
 
 
 def _begun(one: FunctionPlan, residuals: Residuals) -> dict[str, Stage]:
-    """The names that a loop binds for the first time, by chance not at all, and that are kept whatever comes of it."""
+    """The names that a loop or an arm binds for the first time, by chance not at all, and that are kept whatever comes of it."""
     begun: dict[str, Stage] = {}
     kept = {value.name for value in (*residuals.kept, *residuals.steps.kept) if value in residuals.unbound}
     unbound = {
@@ -463,6 +467,10 @@ def _begun(one: FunctionPlan, residuals: Residuals) -> dict[str, Stage]:
             for init, param in zip(step.inits, step.carried, strict=True):
                 if init in unbound and param.name in kept:
                     begun.setdefault(param.name, step.stage)
+        if isinstance(step, Branch) and step.stage is not None:
+            for out, *ends in zip(step.outs, step.then.results, step.orelse.results, strict=True):
+                if out.name in kept and any(end in unbound for end in ends):
+                    begun.setdefault(out.name, step.stage)
     return begun
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from flatgrad.ir.core import Block, Branch, Loop, Step, Value, bound_values
+from flatgrad.ir.core import Block, Branch, Loop, Relation, Step, Value, bound_values
 
 # The arms that a value is bound in, the outermost first: the branch, and which of its arms.
 Path = tuple[tuple[Branch, int], ...]
@@ -97,6 +97,7 @@ def binds_always(steps: Collection[Step], name: str) -> bool:
     for step in steps:
         if isinstance(step, Branch) and all(binds_always(arm.body, name) for arm in step.arms):
             return True
-        if not isinstance(step, Branch | Loop) and any(out.name == name for out in bound_values(step)):
+        written = isinstance(step, Relation) and step.gate == "write"
+        if not isinstance(step, Branch | Loop) and not written and any(o.name == name for o in bound_values(step)):
             return True
     return False

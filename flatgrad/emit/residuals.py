@@ -28,6 +28,7 @@ from flatgrad.ir.core import (
     Loop,
     Operand,
     Relation,
+    Span,
     Stage,
     Step,
     Value,
@@ -127,7 +128,7 @@ class Residuals:
         """A forward value, as backward writes it."""
         producer = self._producers.get(value)
         element = self.lowered.elements.get(value)
-        if element is not None and self._keeps(element.container) and value not in self.lowered.overwritten:
+        if element is not None and self._keeps(element) and value not in self.lowered.overwritten:
             return self._element(element)
         if self.steps.path(value) or self.steps.is_param(value):
             return self._of_step(value, producer)
@@ -170,14 +171,14 @@ class Residuals:
 
     # Values of one round of a loop
 
-    def _keeps(self, container: str) -> bool:
-        """Whether the user's own list or dict is there at the end: its name is bound once."""
+    def _keeps(self, element: Element) -> bool:
+        """Whether the user's own list or dict is there at the end: its name is bound once, and in no loop."""
         bound = [
             part
             for part in ast.walk(self.lowered.node)
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store) and part.id == container
+            if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load) and part.id == element.container
         ]
-        return len(bound) == 1
+        return len(bound) == 1 and len(self.steps.path(element.index)) == 1
 
     def _element(self, element: Element) -> ast.expr:
         """What a loop of the user's own has collected: `hs[t - 1]`."""
@@ -221,12 +222,20 @@ class Residuals:
             name = self.steps.counter(producer)
         elif producer is not None and not value.name:
             name = self._hoist(value, producer)
+        elif producer is None and not value.name:
+            help = "carry it in a variable of its own: `h = ...`, and `hs.append(h)`"
+            raise refusal_at("backward needs what was stored last, which has no name", self._loop_span(value), help)
         else:
             name = value.name
         hole = _Hole()
         self.steps.kept.setdefault(value, []).append(hole)
         self.steps.names.setdefault(value, name)
         return hole
+
+    def _loop_span(self, value: Value) -> Span | None:
+        """Where the loop of a carried value stands."""
+        stage = self.steps.path(value)[-1].stage
+        return None if stage is None else stage.span
 
     def _again(self, value: Value, producer: Relation) -> bool:
         """Whether backward computes a value of a round again rather than have forward keep it for each round."""

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flatgrad.emit.names import Scope
+from flatgrad.facts.unbound import maybe_unbound
 from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.regions import leaves_block
 from flatgrad.ir.core import (
     Block,
     Branch,
@@ -86,9 +88,15 @@ class Steps:
     _stages: dict[Value, Stage] = field(default_factory=dict)
     _indices: dict[Value, str] = field(default_factory=dict)
     _ends: set[Branch] = field(default_factory=set)
+    _unbound: frozenset[Value] = frozenset()
+    # By the line of an `if`, whether it may leave the block that it stands in.
+    _leaves: dict[int, bool] = field(default_factory=dict)
     _caches: dict[Call, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._unbound = maybe_unbound(self.lowered.function.block)
+        tests = (part for part in ast.walk(self.lowered.node) if isinstance(part, ast.If))
+        self._leaves.update((part.lineno, leaves_block(part)) for part in tests)
         self._visit(self.lowered.function.block, (), (), True)
 
     def _visit(self, block: Block, loops: tuple[Loop, ...], branches: tuple[Branch, ...], direct: bool) -> None:
@@ -118,6 +126,8 @@ class Steps:
                         ]
                         self.inline.update(inline)
                     last = step is block.body[-1] and set(step.outs) <= set(block.results) and bool(step.outs)
+                    if step.stage is not None and self._leaves.get(step.stage.span.line) is False:
+                        last = False
                     if last:
                         self._ends.add(step)
                     for arm in step.arms:
@@ -250,7 +260,8 @@ class Steps:
         """What is put into a collection: a copy, where the buffer is written to later."""
         if value not in self.lowered.overwritten or value.type.kind is Kind.SCALAR:
             return name
-        return f"{name}.copy()" if value.type.kind is Kind.ARRAY else f"1.0 * {name}"
+        copied = f"{name}.copy()" if value.type.kind is Kind.ARRAY else f"1.0 * {name}"
+        return f"None if {name} is None else {copied}" if value in self._unbound else copied
 
     def _lists(self, loop: Loop) -> bool:
         """Whether the rounds of a loop count from 0 by 1."""

@@ -7,10 +7,10 @@ the loop reads either the last element, or all of them: a list stands for an arr
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from flatgrad.frontend.environment import Binding, Collected, Dictionary, Element, Poison, Structure
+from flatgrad.frontend.environment import Binding, Closure, Collected, Dictionary, Element, Poison, Structure, values_of
 from flatgrad.frontend.source import span_of
 from flatgrad.frontend.statements import StatementLowering
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Type, Value
@@ -20,11 +20,20 @@ UNBOUND = Literal(None, "None")
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """What a loop counts with: the name of its index, and where it begins and ends; None and '' where that is open."""
+    """What a loop counts with: the name of its index, and where it begins and ends; None and '' where that is open.
+
+    Attributes:
+        pivot: how far the index of a round is from this tells how many rounds came before; None where `start` tells.
+        down: the index counts down from there.
+        ends: what the names in `end` stand for.
+    """
 
     index: str | None
     start: int | None
     end: str
+    pivot: Operand | None = None
+    down: bool = False
+    ends: tuple[tuple[str, Binding], ...] = ()
 
 
 class CollectingLowering(StatementLowering):
@@ -38,21 +47,39 @@ class CollectingLowering(StatementLowering):
         for name, binding in list(self.environment.items()):
             if not isinstance(binding, Dictionary) and not (isinstance(binding, Structure) and binding.is_list):
                 continue
-            offset = _offset(name, statements, counting, binding)
-            if offset is not None:
-                names += self._begin(name, binding, offset, counting)
+            if any(_holds(other, binding) for called, other in self.environment.items() if called != name):
+                continue  # what one name collects, the other sees
+            found = _offset(name, statements, counting, binding)
+            if found is not None:
+                names += self._begin(name, binding, found[0], found[1], counting)
         return names
 
-    def _begin(self, name: str, binding: Structure | Dictionary, offset: int, counting: Counting) -> list[str]:
+    def _begin(
+        self, name: str, binding: Structure | Dictionary, offset: int, always: bool, counting: Counting
+    ) -> list[str]:
         is_list = isinstance(binding, Structure)
         first = None if counting.start is None else counting.start + offset
+        pivot: Operand | None = None
         known: dict[object, Binding] = {}
         if isinstance(binding, Dictionary):
             known = dict(binding.items)
         else:
             first = len(binding.items)
             known = dict(enumerate(binding.items))
-        collected = Collected(name, is_list, first, offset, None, counting.end, binding.span)
+            pivot = self._pivot(counting, len(binding.items))
+        collected = Collected(
+            name,
+            is_list,
+            first if pivot is None else None,
+            offset,
+            None,
+            counting.end,
+            binding.span,
+            pivot,
+            counting.down,
+            counting.ends,
+            always,
+        )
         carried = [collected.last, collected.before]
         for back, entry in enumerate(carried, 1):
             found = known.get(first - back) if first is not None else None
@@ -70,15 +97,25 @@ class CollectingLowering(StatementLowering):
         self.environment[name] = collected
         return carried
 
+    def _pivot(self, counting: Counting, length: int) -> Operand | None:
+        """What the place of an element is the distance to, in a loop whose index does not tell it at once."""
+        if counting.pivot is None or not length:
+            return counting.pivot
+        pivot = Value("", Type.open("pivot"))
+        gate = "add" if counting.down else "subtract"
+        self.emit(Relation((pivot,), gate, (counting.pivot, Literal(length, str(length)))), view=False)
+        return pivot
+
     def open_round(self, index: Value) -> None:
         """The collections at the head of a round."""
         for name, binding in list(self.environment.items()):
             if isinstance(binding, Collected) and binding.last in self.collecting:
                 self.environment[name] = replace(binding, index=index)
                 self.environment.pop(binding.stored, None)
-                value = self.environment[binding.last]
-                if isinstance(value, Value) and binding.first is not None:
-                    self.elements[value] = Element(name, index, binding.offset - 1)
+                for back, entry in enumerate((binding.last, binding.before), 1):
+                    value = self.environment[entry]
+                    if isinstance(value, Value) and binding.first is not None and binding.always:
+                        self.elements[value] = Element(name, index, binding.offset - back)
 
     def close_round(self) -> None:
         """What a round has stored goes to all that the loop collects."""
@@ -89,10 +126,13 @@ class CollectingLowering(StatementLowering):
             if not isinstance(every, Value) or not isinstance(value, Value):
                 continue
             place: Attribute = binding.index
-            if binding.first:
+            if binding.pivot is not None or binding.offset:
                 place = Value("", Type.open("place"))
-                count = Literal(binding.first, str(binding.first))
-                self.emit(Relation((place,), "add", (binding.index, count)), view=False)
+                operands: tuple[Operand, ...] = (binding.index, Literal(binding.offset, str(binding.offset)))
+                if binding.pivot is not None:
+                    operands = (binding.pivot, binding.index) if binding.down else (binding.index, binding.pivot)
+                gate = "add" if binding.pivot is None else "subtract"
+                self.emit(Relation((place,), gate, operands), view=False)
             new = Value(every.name, Type.open(every.name))
             self.emit(Relation((new,), "write", (every, value), {"index": (place,), "collects": True}), view=False)
             self.buffers.joined(new, (every, value))
@@ -146,6 +186,9 @@ class CollectingLowering(StatementLowering):
         if isinstance(value, Poison):
             self.environment[binding.last] = value
             return
+        if binding.stored in self.environment:
+            self.error("FG030", f"{binding.name} is filled twice in a round", node, "", "collect in another list or dict")
+            return
         if isinstance(value, Literal):
             value = self.constant(value, "", span_of(self.module, node))
         if value in self.elements or binding.stored in self.environment:
@@ -156,7 +199,7 @@ class CollectingLowering(StatementLowering):
         self.environment[binding.before] = self.environment[binding.last]
         self.environment[binding.last] = value
         self.environment[binding.stored] = Literal(True, "True")
-        if binding.index is not None and binding.first is not None:
+        if binding.index is not None and binding.first is not None and binding.always:
             self.elements[value] = Element(binding.name, binding.index, binding.offset)
 
     def stored_at(self, target: ast.Subscript, binding: Binding, bound: Binding) -> None:
@@ -193,6 +236,7 @@ class CollectingLowering(StatementLowering):
     ) -> None:
         """`xs[t][i] = 1`: an element that was stored is changed in place."""
         entry: str | None = None
+        container = element.value.id if isinstance(element.value, ast.Name) else ""
         if isinstance(binding, Collected):
             entry = self._entry(binding, element.slice)
             old = self.environment.get(entry) if entry is not None else None
@@ -209,6 +253,18 @@ class CollectingLowering(StatementLowering):
                 target,
                 "",
                 "change the array under a name of its own, and store it then",
+            )
+            return
+        others = [other for name, other in self.environment.items() if name not in (entry, container)]
+        inside = [one for one in values_of(binding) if one is not old] if isinstance(binding, Dictionary) else []
+        roots = self.buffers.of(old)
+        if any(self.buffers.held(one, roots) for one in [*others, *inside]):
+            self.error(
+                "FG041",
+                "this changes something else as well",
+                target,
+                f"{ast.unparse(element)} may share memory with it",
+                "store a copy, or change the array before it is stored",
             )
             return
         new = Value("", Type.open("element"))
@@ -255,6 +311,8 @@ class CollectingLowering(StatementLowering):
             return recent[-number - 1] if number in (-1, -2) else None
         if binding.index is None:
             ends = (f"{binding.end} - 1",) if binding.offset == 0 or binding.is_list else ()
+            if any(self.environment.get(name) is not bound for name, bound in binding.ends):
+                ends = ()
             return recent[0] if binding.end and ast.unparse(index) in ends and not binding.is_list else None
         shift = _shift(index, self._names_of(binding.index))
         if shift is None or binding.first is None:
@@ -280,27 +338,64 @@ def _shift(node: ast.expr, names: set[str]) -> int | None:
     return None
 
 
+def _holds(bound: Binding, container: Structure | Dictionary) -> bool:
+    """Whether something is this container, or has it in it."""
+    if bound is container:
+        return True
+    items: Iterable[Binding] = ()
+    match bound:
+        case Structure():
+            items = bound.items
+        case Dictionary():
+            items = (item for _, item in bound.items)
+        case Closure():
+            items = bound.defaults.values()
+    return any(_holds(item, container) for item in items)
+
+
+def _leaves(statement: ast.stmt, ways: tuple[type[ast.stmt], ...]) -> bool:
+    """Whether a statement may end the round in one of these ways."""
+    match statement:
+        case ast.If(body=body, orelse=orelse):
+            return any(_leaves(one, ways) for one in [*body, *orelse])
+        case ast.With(body=body):
+            return any(_leaves(one, ways) for one in body)
+    return isinstance(statement, ways)
+
+
 def _offset(
     name: str, statements: Sequence[ast.stmt], counting: Counting, binding: Structure | Dictionary
-) -> int | None:
-    """How far the key of what a round stores is from its index; None where the loop does not collect in this name."""
+) -> tuple[int, bool] | None:
+    """How far the key of what a round stores is from its index, and whether every round stores something; None where
+    the loop does not collect in this name."""
     found: list[int] = []
     changes = 0
+    skipped = left = False
+    always = True
     for statement in statements:
+        skipped = skipped or _leaves(statement, (ast.Continue,))
+        left = left or _leaves(statement, (ast.Continue, ast.Break))
+        always = always and (bool(found) or not left)
         for part in ast.walk(statement):
             match part:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id=root), attr=attribute)) if root == name:
                     changes += attribute not in ("get", "keys", "values", "items", "index", "count", "copy")
-                case ast.Name(id=root, ctx=ast.Store() | ast.Del()) if root == name:
+                case ast.Name(id=root, ctx=ast.Store() | ast.Del()) if root in (name, counting.index):
                     return None
                 case ast.Subscript(value=ast.Name(id=root), ctx=ast.Store() | ast.Del()) if root == name:
                     changes += 1
         match statement:
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=root), attr="append"))) if root == name:
-                if isinstance(binding, Structure):
-                    found.append(len(binding.items))
+                if isinstance(binding, Structure) and not skipped:
+                    if counting.pivot is not None:
+                        found.append(0)
+                    elif counting.start is not None:
+                        found.append(len(binding.items) - counting.start)
             case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=root), slice=key)]) if root == name:
                 shift = _shift(key, {counting.index} if counting.index else set())
-                if shift is not None and isinstance(binding, Dictionary):
+                if shift is not None and isinstance(binding, Dictionary) and counting.start is not None:
+                    first = counting.start + shift
+                    if any(isinstance(key, int | float) and key >= first for key, _ in binding.items):
+                        return None  # a round may write over what is there
                     found.append(shift)
-    return found[0] if len(found) == 1 and changes == 1 else None
+    return (found[0], always) if len(found) == 1 and changes == 1 else None

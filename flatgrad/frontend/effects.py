@@ -258,7 +258,7 @@ class EffectLowering(RegionLowering):
             match target:
                 case ast.Name(id=name) if name not in self.environment:
                     self.error("FG020", f"the name {name} is not known here", target, "", "")
-                case ast.Name(id=name) if any(name in carried for carried, _ in self.loops):
+                case ast.Name(id=name) if any(name in carried for carried, *_ in self.loops):
                     self.error(
                         "FG030",
                         f"{name} is deleted in a round and needed in the next, or after the loop",

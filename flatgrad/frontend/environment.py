@@ -100,7 +100,9 @@ class Collected:
         first: the key of what the first round stores; None where it is not a constant.
         offset: the key of what a round stores is its index and this.
         index: the index of the round at hand, None behind the loop.
-        end: the text of the bound that the index does not reach.
+        end: the text of the bound that the index does not reach, `ends` what the names in it stand for.
+        always: every round stores something, whatever comes after.
+        pivot: in a list, how far the index is from this is the place of what the round stores; `down`: below it.
     """
 
     name: str
@@ -110,6 +112,10 @@ class Collected:
     index: Value | None
     end: str
     span: Span
+    pivot: Value | Literal | None = None
+    down: bool = False
+    ends: tuple[tuple[str, Binding], ...] = ()
+    always: bool = True
 
     @property
     def last(self) -> str:

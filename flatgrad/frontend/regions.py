@@ -16,7 +16,17 @@ from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.buffers import Buffers
 from flatgrad.frontend.collecting import CollectingLowering, Counting
 from flatgrad.frontend.entries import EntryLowering
-from flatgrad.frontend.environment import Binding, Closure, Collected, Dictionary, Element, Poison, Static, Structure
+from flatgrad.frontend.environment import (
+    Binding,
+    Closure,
+    Collected,
+    Dictionary,
+    Element,
+    Poison,
+    Static,
+    Structure,
+    values_of,
+)
 from flatgrad.frontend.liveness import assigned_names, read_before_bound
 from flatgrad.frontend.source import dotted_path, span_of, stage_text
 from flatgrad.frontend.statements import Surroundings
@@ -67,7 +77,7 @@ class RegionLowering(CollectingLowering):
         # The names of layers that are called by themselves: `self.fc1(x)`.
         self.layers: frozenset[str] = frozenset()
         # Of the loops around the statement at hand: what each hands on, and whether it can be left by `break`.
-        self.loops: list[tuple[tuple[str, ...], bool]] = []
+        self.loops: list[tuple[Mapping[str, Binding], bool, ast.stmt]] = []
 
     expressions: EntryLowering
 
@@ -156,8 +166,20 @@ class RegionLowering(CollectingLowering):
 
     def _end_of_round(self, last: bool) -> tuple[Value, ...]:
         self.close_round()
-        names, breaks = self.loops[-1]
-        handed = [value for name in names for value in self._values(self.environment[name])]
+        forms, breaks, statement = self.loops[-1]
+        handed: list[Value] = []
+        for name, form in forms.items():
+            binding = self.environment[name]
+            if not same_form(form, binding):
+                self.error(
+                    "FG030",
+                    f"{name} changes its form from round to round",
+                    statement,
+                    "a tuple or a list whose length differs",
+                    "collect what the rounds give with `append`, once in each round",
+                )
+                return ()
+            handed += self._values(binding)
         if breaks:
             handed.append(self.constant(Literal(last, repr(last))))
         return tuple(handed)
@@ -466,15 +488,27 @@ class RegionLowering(CollectingLowering):
         return [name for name in found if not isinstance(self.environment.get(name), Collected)]
 
     def _counting(self, statement: ast.For | ast.While, rounds: _Rounds | None) -> Counting:
-        if rounds is None or rounds.backwards or rounds.bounds[2] is not ONE:
-            return Counting(None, 0 if rounds is None else None, "")
+        if rounds is None:
+            return Counting(None, 0, "")
         name = self._index_name(rounds)
         start = rounds.bounds[0]
+        if rounds.bounds[2] is not ONE or rounds.backwards:
+            counts_down = not rounds.backwards and _number(rounds.bounds[2]) == -1
+            pivot = start if counts_down else None
+            if rounds.backwards and rounds.bounds[2] is ONE:
+                stop = _number(rounds.bounds[1])
+                pivot = Literal(stop - 1, str(stop - 1)) if stop is not None else Value("", Type.open("pivot"))
+                if isinstance(pivot, Value):
+                    self.emit(Relation((pivot,), "subtract", (rounds.bounds[1], ONE)), view=False)
+            return Counting(name or None, None, "", pivot, True)
         first = start.value if isinstance(start, Literal) and isinstance(start.value, int) else None
         end = ""
         if isinstance(statement, ast.For) and isinstance(statement.iter, ast.Call) and statement.iter.args:
             end = ast.unparse(statement.iter.args[1 if len(statement.iter.args) > 1 else 0])
-        return Counting(name or None, first, end)
+        iterated = statement.iter if isinstance(statement, ast.For) else statement.test
+        names = sorted({part.id for part in ast.walk(iterated) if isinstance(part, ast.Name)})
+        ends = tuple((name, self.environment[name]) for name in names if name in self.environment)
+        return Counting(name or None, first, end, start if first is None else None, False, ends)
 
     def _round(
         self,
@@ -509,7 +543,7 @@ class RegionLowering(CollectingLowering):
             if rounds is not None:
                 self._bind_targets(rounds, index)
             self.open_round(index)
-            self.loops.append((tuple(forms), breaks))
+            self.loops.append((forms, breaks, statement))
             errors = len(self.errors)
             handed = self.block(statement.body)
             if handed is None and len(self.errors) == errors:
@@ -600,6 +634,15 @@ class RegionLowering(CollectingLowering):
                 case "builtins.zip", [_, *_] if isinstance(target, ast.Tuple) and len(target.elts) == len(node.args):
                     return self._zipped(node, target)
         bound = self.expressions.lower(node)
+        if isinstance(bound, Structure) and any(values_of(bound)):
+            self.error(
+                "FG030",
+                "a loop over a list that is written out is not understood",
+                node,
+                "its elements need not have one shape",
+                "write its rounds one below the other",
+            )
+            return None
         if isinstance(bound, Structure):
             bound = self.expressions.as_operand(bound, node)
         if isinstance(bound, Poison) or not isinstance(bound, Value):
@@ -732,6 +775,20 @@ class _Branching(EntryLowering):
             return self.error("FG030", f"all of {bound.name} at once is not understood here", node)
         return super().as_operand(bound, node)
 
+    def joined(self, node: ast.BinOp, first: Binding, second: Binding) -> Binding | None:
+        for bound in (first, second):
+            if isinstance(bound, Collected):
+                return self.error(
+                    "FG034", f"{bound.name} is a list, not an array", node, "", f"write `np.array({bound.name})`"
+                )
+        return super().joined(node, first, second)
+
+    def _method_call(self, node: ast.Call, function: ast.Attribute) -> Binding:
+        base = self.environment.get(function.value.id) if isinstance(function.value, ast.Name) else None
+        if isinstance(base, Collected):
+            return self.error("FG030", f"the method {function.attr} of {base.name} is not understood here", node)
+        return super()._method_call(node, function)
+
     def branch(self, node: ast.IfExp) -> Binding:
         return self.around.conditional(node)
 
@@ -773,6 +830,11 @@ class _Placeholders(ast.NodeTransformer):
             case Static(path=path) if not path:
                 self.failed = True
         return node
+
+
+def _number(operand: Operand) -> int | None:
+    number = operand.value if isinstance(operand, Literal) else None
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
 def _labels(forms: Mapping[str, Binding]) -> Iterator[str]:

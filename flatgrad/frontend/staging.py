@@ -49,14 +49,22 @@ def one_relation_a_line(module: Module) -> str:
 def _rewrite(module: Module, function: ast.FunctionDef, lines: _Text) -> None:
     if _Staging(module, function).is_one_relation(function):
         return
-    staging = _Staging(module, function)
-    for statement in function.body:
+    _rewrite_block(_Staging(module, function), function.body, lines)
+
+
+def _rewrite_block(staging: _Staging, block: Sequence[ast.stmt], lines: _Text) -> None:
+    """The statements of a block, and of the loops and branches in it, whose heads stay."""
+    for statement in block:
+        if isinstance(statement, ast.For | ast.While | ast.If):
+            _rewrite_block(staging, statement.body, lines)
+            _rewrite_block(staging, statement.orelse, lines)
+            continue
         staged = staging.statement(statement)
         alone = lines.stands_alone(statement)
         if staged is None and alone:
             continue
         texts = [_unparsed(one) for one in staged] if staged is not None else lines.verbatim(statement)
-        lines.replace(statement, texts, function)
+        lines.replace(statement, texts, block)
 
 
 class _Text:
@@ -88,12 +96,12 @@ class _Text:
         start, end = self._bounds(span_of(self.module, statement))
         return [self.module.text[start:end]]
 
-    def replace(self, statement: ast.stmt, texts: Sequence[str], function: ast.FunctionDef) -> None:
+    def replace(self, statement: ast.stmt, texts: Sequence[str], block: Sequence[ast.stmt]) -> None:
         span = span_of(self.module, statement)
         start, end = self._bounds(span)
         text = self.module.text
         inner = [self.module.comments[n].text for n in range(span.line, span.end_line) if n in self.module.comments]
-        indent = self._indentation(span.line, function)
+        indent = self._indentation(span.line, block)
         shared = ""
         if self.module.lines[span.line - 1][: span.column].strip():
             # `def f(x): return ...` and `a = 1; b = 2` are taken apart.
@@ -106,11 +114,12 @@ class _Text:
             tail = "  " if text[end : end + 1] == "#" else ""
         self.edits.append((start, end, shared + f"\n{indent}".join([*inner, *texts]) + tail))
 
-    def _indentation(self, line: int, function: ast.FunctionDef) -> str:
-        """That of the first statement on the line; of a body on the `def` line, one level more than the function's."""
-        first = next(one for one in function.body if one.lineno == line)
+    def _indentation(self, line: int, block: Sequence[ast.stmt]) -> str:
+        """That of the first statement on the line; of a body on the line of its head, one level more than the head's."""
+        first = next(one for one in block if one.lineno == line)
         before = self.module.lines[line - 1][: span_of(self.module, first).column]
-        return " " * (function.col_offset + 4) if before.strip() else before
+        head = before[: len(before) - len(before.lstrip())]
+        return head + "    " if before.strip() else before
 
     def _bounds(self, span: Span) -> tuple[int, int]:
         return self.starts[span.line - 1] + span.column, self.starts[span.end_line - 1] + span.end_column

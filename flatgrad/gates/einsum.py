@@ -126,6 +126,10 @@ def _einsum_backward(site: Site, k: int) -> str:
     subscripts = _labelled(site, read)
     if subscripts is None:
         return _of_open_rank(site, read, k)
+    for j, labels in enumerate(subscripts.operands):
+        if len(site.shape(f"x{j}").front) != len(labels):
+            # What the line enforces of its operands is known outside of the loop or the branch around it only if claimed.
+            raise site.refuse("how many dimensions the operands of this np.einsum have is not known", _GIVE_SHAPES)
     own, dims = subscripts.operands[k], _source_dims(site, subscripts, k)
     lengths = dict(zip(own, site.shape(f"x{k}").front, strict=True))
     missing = [label for label in lengths if not dims[label]]

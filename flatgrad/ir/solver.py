@@ -42,6 +42,10 @@ class Solver:
         other.given.update(self.given)
         return other
 
+    def skip(self, other: Solver) -> None:
+        """Give no fresh name that the other one has given."""
+        self._fresh.update(other._fresh)
+
     @property
     def size(self) -> int:
         """How much is known: grows with every new fact."""
