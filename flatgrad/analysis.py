@@ -11,6 +11,7 @@ from flatgrad.ir.core import (
     Loop,
     Operand,
     Relation,
+    Slice,
     Step,
     Value,
     values_in,
@@ -104,6 +105,8 @@ def differentiable_operands(step: Step) -> list[Value]:
         return arguments[:1]
     if step.gate == "layer":
         return arguments[1:]
+    if step.gate == "write" and "mode" not in step.attrs and is_whole(step.attrs["index"]):
+        return [value for value in step.args[1:] if isinstance(value, Value)]
     if step.gate in PASSING:
         return arguments
     gate = TABLE.get(step.gate)
@@ -130,3 +133,8 @@ def augmented(step: Relation) -> tuple[Operand | Attribute, ...]:
     """What stands on both sides of the augmented assignment that a relation is, or that the group it is ends in."""
     into = step.attrs.get("into")
     return into if isinstance(into, tuple) else step.args
+
+
+def is_whole(index: Attribute) -> bool:
+    """Whether an index leaves nothing of an array out: `a[...]`, `a[:]`."""
+    return isinstance(index, tuple) and all(item is Ellipsis or item == Slice() for item in index)

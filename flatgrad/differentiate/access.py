@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flatgrad.analysis import is_whole
 from flatgrad.differentiate.contributions import Contributions, bare, gradient_name, gradient_type, type_of
 from flatgrad.differentiate.rules import refusal
 from flatgrad.differentiate.unbroadcast import summed_to
@@ -63,7 +64,7 @@ class AccessWalk(Contributions):
             return
         if isinstance(value, Value) and isinstance(base, Value) and self._reverse_change(step, base, value, gradient):
             return
-        whole = all(item == Slice() or item is Ellipsis for item in index)
+        whole = is_whole(index)
         part: Operand | None = None
         if isinstance(value, Value) and value in self.active:
             if index_style(index, type_of, self.counts_up) is Style.REPEATING:

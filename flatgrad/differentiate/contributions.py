@@ -85,6 +85,8 @@ class Contributions:
         # For a gradient without a name, the forward value that it is the gradient of.
         self.hints: dict[Value, Value] = {}
         self.upstream_gradients: list[Value] = []
+        # Those of them that are differentiated, zeros where the caller gives None.
+        self.arrived: list[Value] = []
         results = frozenset(lowered.results[position].value for position in upstream)
         self.varied = varied(self.function, frozenset(wrt))
         self.active = self.varied & useful(self.function, results)

@@ -59,9 +59,7 @@ class RegionWalk(AccessWalk):
             loop, position, entering = self.handed_back[value]
             if value.type.shape == loop.handed[position].type.shape:
                 return self._like(entering, name)
-        # One that is not differentiated may be None.
-        given = zip(self.upstream, self.upstream_gradients, strict=True)
-        like = next(one for position, one in given if self.lowered.results[position].value in self.active)
+        like = self.arrived[0]
         if like.type.shape.least_rank:
             return self.build.value("zeros_for", value, like, name=name)
         return self.build.value("zeros_for", value, name=name)
@@ -164,7 +162,8 @@ class RegionWalk(AccessWalk):
         if carried.type.shape == handed.type.shape:
             found = self.scope.adjoints.get(handed)
             return self._like(found if isinstance(found, Value) else entering, gradient_name(carried))
-        if handed is loop.index or self._last_stage(handed) is loop.stage:
+        targets = {out.name for one in loop.body.body if one.stage is loop.stage for out in bound_values(one)}
+        if carried.name and carried.name in targets | {loop.index.name}:
             # The round does not know any more what it was before.
             message = f"{carried.name or 'this'} is bound before the loop, and again by it"
             help = "give one of them another name"

@@ -123,6 +123,7 @@ class _Walk(RegionWalk):
                 several = len(self.upstream) > 1
                 given = self.build.add("or_zeros", gradient, result.value, name=name) if several else gradient
                 self.contribute(result.value, given)
+                self.arrived.extend(one for one in (given,) if isinstance(one, Value))
         self.run_through(self.function)
         self.build.stage = None
         results = tuple(self._gradient(param) for param in self.wrt)

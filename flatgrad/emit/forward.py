@@ -565,7 +565,14 @@ class _ForwardWriter:
             inner = self.edits.rendered(target)
             inner = f"({inner})" if isinstance(statement.target, ast.Tuple) and not inner.startswith("(") else inner
             self.edits.replace(target, f"{name}, {inner}")
-            self.edits.replace(over, f"enumerate({self.edits.rendered(over)})")
+            sequence = statement.iter
+            while loop.backwards and isinstance(sequence, ast.Call):
+                # The rounds are counted as the sequence runs, not as the loop does.
+                called, sequence = sequence.func, sequence.args[0]
+                if isinstance(called, ast.Name) and called.id == "reversed":
+                    break
+            numbered = f"enumerate({self.edits.rendered(span_of(self.module, sequence))})"
+            self.edits.replace(over, f"reversed(list({numbered}))" if loop.backwards else numbered)
 
     # The body
 

@@ -25,7 +25,7 @@ from flatgrad.frontend.regions import UNBOUND
 from flatgrad.frontend.source import Module, span_of
 from flatgrad.gates.declared import declared_paths
 from flatgrad.gates.entry import BY_PATH, OWN
-from flatgrad.ir.core import Call, Loop, Relation, Span, Stage, Step, Value, bound_values, every_step
+from flatgrad.ir.core import Branch, Call, Loop, Relation, Span, Stage, Step, Value, bound_values, every_step
 
 
 def write_module(plan: ModulePlan) -> str:

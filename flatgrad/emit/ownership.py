@@ -247,7 +247,7 @@ class _Sharing:
                     # What was taken from the variable since it began gets a copy; what it began with, the variable.
                     began = origin is not None and (origin in self.bound or origin in self.carried)
                     since = began and self.order.bound.get(value, 0) > self.order.bound.get(origin, 0)  # type: ignore[arg-type]
-                    if began and not since and origin is not None:
+                    if began and not since and origin is not None and not self._begins_anew(origin):
                         self._copy(origin)
                     else:
                         self._copy(self.origin.get(value, value))
@@ -268,6 +268,16 @@ class _Sharing:
                 given = (self._of(arg) for arg in line.args if isinstance(arg, Value))
                 roots = frozenset((EXTERNAL,)).union(*given)
             self._share(out, frozenset((EXTERNAL,)) if line.gate == "or_zeros" else roots)
+
+    def _begins_anew(self, origin: Value) -> bool:
+        """Whether each round hands on a buffer of its own for a variable: to copy that would help nobody."""
+        if origin not in self.carried:
+            return False
+        loop, position = self.carried[origin]
+        own = self._of(loop.body.results[position])
+        others = [result for k, result in enumerate(loop.body.results) if k != position]
+        inside = all(self.order.bound.get(root, 0) > self.order.start[loop] for root in own)
+        return bool(own) and inside and not any(own & self._of(other) for other in others)
 
     def _made(self, line: Relation) -> Roots:
         """The buffers that the result of a line may share; none for a number, which nobody can write into."""

@@ -86,6 +86,7 @@ class Residuals:
     _targets: dict[Stage, str] = field(default_factory=dict)
     _sizes: dict[Dim, str] = field(default_factory=dict)
     _heads: dict[Value, dict[str, ast.expr]] = field(default_factory=dict)
+    _headed: set[Value] = field(default_factory=set)
     # The upstream gradients by name: each has the shape of its result.
     upstream: dict[str, Value] = field(default_factory=dict)
     _shared: set[Value] = field(default_factory=set)
@@ -137,6 +138,9 @@ class Residuals:
         if self._bearers.get(value.name) == 1 and isinstance(producer, Relation) and producer.gate == "dim":
             return self.size(producer)
         if isinstance(producer, Relation) and producer.gate == "item" and len(producer.args) == 1:
+            if (producer.args[0], producer.attrs["key"]) in self.lowered.written:
+                message = f"{described_entry(producer)} is written in forward, and backward needs it as it was"
+                raise refusal_at(message, None, "keep it in a variable before it is written")
             return spell(producer, self.operand, self.names)
         if self._has_name(value):
             return self._named(value)
@@ -172,13 +176,14 @@ class Residuals:
     # Values of one round of a loop
 
     def _keeps(self, element: Element) -> bool:
-        """Whether the user's own list or dict is there at the end: its name is bound once, and in no loop."""
+        """Whether the user's own list or dict is there at the end: its name is bound once, in no loop and no branch."""
         bound = [
             part
             for part in ast.walk(self.lowered.node)
             if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load) and part.id == element.container
         ]
-        return len(bound) == 1 and len(self.steps.path(element.index)) == 1
+        alone = len(self.steps.path(element.index)) == 1
+        return len(bound) == 1 and alone and self.steps.loop_of(element.index) not in self.steps.in_arms
 
     def _element(self, element: Element) -> ast.expr:
         """What a loop of the user's own has collected: `hs[t - 1]`."""
@@ -197,6 +202,7 @@ class Residuals:
     def heads_of(self, index: Value) -> list[ast.stmt]:
         """The lines that a round of the backward loop begins with: parts of arrays that forward has a name for."""
         found = self._heads.get(index, {})
+        self._headed.add(index)
         return [ast.Assign([ast.Name(name, ast.Store())], value) for name, value in found.items()]
 
     def cache_of(self, call: Call, name: str) -> ast.expr:
@@ -214,8 +220,11 @@ class Residuals:
             expression = _one_of(producer, value, spell(producer, self.operand, self.names))
             if not value.name or self._bearers[value.name] > 1 or value.type.kind is Kind.SCALAR:
                 return expression
-            heads = self._heads.setdefault(self.steps.path(value)[-1].index, {})
+            index = self.steps.path(value)[-1].index
+            heads = self._heads.setdefault(index, {})
             if value.name not in heads:
+                if index in self._headed:
+                    return expression  # a shape: they are settled when the loop has been written
                 heads[value.name] = expression
             return ast.Name(value.name, ast.Load())
         if isinstance(producer, Loop) and value is producer.count:
@@ -239,7 +248,7 @@ class Residuals:
 
     def _again(self, value: Value, producer: Relation) -> bool:
         """Whether backward computes a value of a round again rather than have forward keep it for each round."""
-        if has_effect(producer):
+        if has_effect(producer) or self._of_changed_dict(producer):
             return False
         if not value.name and producer.stage is not None and self._recomputed(value, 0):
             return True
@@ -323,7 +332,7 @@ class Residuals:
     def _recomputed(self, value: Value, depth: int) -> bool:
         """Whether backward computes a part of an expression again rather than having it named and cached."""
         producer = self._producers.get(value)
-        if not isinstance(producer, Relation) or has_effect(producer):
+        if not isinstance(producer, Relation) or has_effect(producer) or self._of_changed_dict(producer):
             return False
         if producer.span is None:
             return True
@@ -405,6 +414,10 @@ class Residuals:
     def _reads_changed(self, producer: Relation) -> bool:
         """Whether an opaque expression reads a dict that the pass writes to: it may not give the same again."""
         return any(arg in self.lowered.changed_dicts for arg in producer.args)
+
+    def _of_changed_dict(self, producer: Relation) -> bool:
+        """Whether this is an entry, under a key that is put together when the program runs, of a dict that changes."""
+        return producer.gate == "item" and len(producer.args) > 1 and producer.args[0] in self.lowered.changed_dicts
 
     def _is_entry(self, value: Value) -> bool:
         producer = self._producers.get(value)
@@ -563,6 +576,12 @@ class Residuals:
             return False
         # Through a view, an alias or a call somebody else may see the buffer.
         return not roots & self._shared
+
+
+def described_entry(relation: Relation) -> str:
+    """An entry of a dict under a constant key, as the text has it."""
+    base = relation.args[0]
+    return f"{base.name if isinstance(base, Value) else base}[{relation.attrs['key']!r}]"
 
 
 def _has_call(relation: Relation) -> bool:

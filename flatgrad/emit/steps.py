@@ -67,6 +67,7 @@ class Steps:
         names: what each of them is called in forward.
         counters: for each loop whose rounds are counted, the name of the count.
         inline: values inside conditional expressions, where no line can be put.
+        in_arms: loops inside branches, which need not run at all.
         conditional: values of arms, with the outermost branch around that runs to the end of both its arms.
     """
 
@@ -82,6 +83,7 @@ class Steps:
     enumerated: dict[Loop, str] = field(default_factory=dict)
     conditional: dict[Value, Branch] = field(default_factory=dict)
     inline: set[Value] = field(default_factory=set)
+    in_arms: set[Loop] = field(default_factory=set)
     _paths: dict[Value, tuple[Loop, ...]] = field(default_factory=dict)
     _params: dict[Value, tuple[Loop, int]] = field(default_factory=dict)
     _direct: set[Value] = field(default_factory=set)
@@ -113,6 +115,7 @@ class Steps:
             match step:
                 case Loop():
                     self.loops.append(step)
+                    self.in_arms |= {step} if branches or not direct else set()
                     for position, param in enumerate(step.body.params):
                         self._params[param] = (step, position - 1)
                         self._paths[param] = (*loops, step)

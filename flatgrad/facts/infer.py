@@ -449,6 +449,7 @@ def _rebuilt(lowered: Lowered, types: Mapping[Value, Type]) -> Lowered:
         names={span: of(value) for span, value in lowered.names.items()},
         results=tuple(result(one) for one in lowered.results),
         changed_dicts=frozenset(of(value) for value in lowered.changed_dicts),
+        written=frozenset((of(value), key) for value, key in lowered.written),
         elements={of(value): replace(one, index=of(one.index)) for value, one in lowered.elements.items()},
         returns={stage: tuple(result(one) for one in results) for stage, results in lowered.returns.items()},
         roots={of(value): frozenset(of(r) for r in roots) for value, roots in lowered.roots.items()},

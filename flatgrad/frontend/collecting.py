@@ -67,13 +67,15 @@ class CollectingLowering(StatementLowering):
             first = len(binding.items)
             known = dict(enumerate(binding.items))
             pivot = self._pivot(counting, len(binding.items))
+        # Without any round the last key may be one of those that are there already.
+        early = first is not None and any(isinstance(key, int | float) and key < first - 1 for key in known)
         collected = Collected(
             name,
             is_list,
             first if pivot is None else None,
             offset,
             None,
-            counting.end,
+            "" if early else counting.end,
             binding.span,
             pivot,
             counting.down,
@@ -187,7 +189,9 @@ class CollectingLowering(StatementLowering):
             self.environment[binding.last] = value
             return
         if binding.stored in self.environment:
-            self.error("FG030", f"{binding.name} is filled twice in a round", node, "", "collect in another list or dict")
+            self.error(
+                "FG030", f"{binding.name} is filled twice in a round", node, "", "collect in another list or dict"
+            )
             return
         if isinstance(value, Literal):
             value = self.constant(value, "", span_of(self.module, node))

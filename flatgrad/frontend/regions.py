@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.buffers import Buffers
+from flatgrad.frontend.closures import Argument
 from flatgrad.frontend.collecting import CollectingLowering, Counting
 from flatgrad.frontend.entries import EntryLowering
 from flatgrad.frontend.environment import (
@@ -40,6 +41,8 @@ V = TypeVar("V")
 MOST_TRIALS = 8
 # What makes an array of a list of arrays of one shape.
 STACKED = frozenset({"numpy.array", "numpy.asarray", "numpy.stack", "builtins.sum"})
+# What reads a list as an array, and needs nothing but its shape afterwards.
+SUMMED = frozenset({"numpy.sum", "numpy.mean"})
 ZERO, ONE = Literal(0, "0"), Literal(1, "1")
 UNBOUND = Literal(None, "None")
 
@@ -345,7 +348,14 @@ class RegionLowering(CollectingLowering):
             return
         outs = iter(self._branched(test, blocks[0], blocks[1], stage, labels))
         for name, form in forms.items():
-            self.environment[name] = rebuilt(form, outs)
+            self._rebind(name, form, outs)
+
+    def _rebind(self, name: str, form: Binding, fresh: Iterator[Value]) -> None:
+        """Bind a name to the same form of other values; what is a part of a tuple stays that when it is named."""
+        bound = rebuilt(form, fresh)
+        if not isinstance(bound, Value):
+            self.kept_unnamed |= {value for value in values_of(bound) if not value.name}
+        self.environment[name] = bound
 
     def _arm_values(self, binding: Binding | None, form: Binding, body: list[Step]) -> list[Value] | None:
         """The leaves of what a name stands for at the end of an arm, None for each leaf where it is not bound."""
@@ -462,7 +472,7 @@ class RegionLowering(CollectingLowering):
             if name not in forms and not isinstance(self.environment.get(name), Collected):
                 self.environment.pop(name, None)
         for name, form in forms.items():
-            self.environment[name] = rebuilt(form, outs)
+            self._rebind(name, form, outs)
 
     def _carried(self, statement: ast.For | ast.While, live: frozenset[str]) -> list[str] | None:
         """The names that a round may change and that the next one, or what comes after the loop, reads."""
@@ -533,7 +543,7 @@ class RegionLowering(CollectingLowering):
                 params.append(param)
             fresh = iter(params)
             for name, form in forms.items():
-                self.environment[name] = rebuilt(form, fresh)
+                self._rebind(name, form, fresh)
             condition: Block | None = None
             if isinstance(statement, ast.While):
                 condition = self._condition(statement.test, params)
@@ -782,6 +792,22 @@ class _Branching(EntryLowering):
                     "FG034", f"{bound.name} is a list, not an array", node, "", f"write `np.array({bound.name})`"
                 )
         return super().joined(node, first, second)
+
+    def _bound_call(
+        self,
+        node: ast.Call,
+        path: str,
+        leading: tuple[Operand, ...],
+        place: ast.expr,
+        given: Sequence[Argument] | None = None,
+        named: Mapping[str, Argument] | None = None,
+    ) -> Binding:
+        for bound, _ in (*(given or ()), *(named or {}).values()):
+            if isinstance(bound, Collected) and path not in SUMMED:
+                return self.error(
+                    "FG034", f"{bound.name} is a list, not an array", node, "", f"write `np.array({bound.name})`"
+                )
+        return super()._bound_call(node, path, leading, place, given, named)
 
     def _method_call(self, node: ast.Call, function: ast.Attribute) -> Binding:
         base = self.environment.get(function.value.id) if isinstance(function.value, ast.Name) else None

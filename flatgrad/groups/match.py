@@ -79,7 +79,8 @@ def _grouped_inside(
         case Loop():
             body = _grouped_block(lowered, step.body, covers, needed)
             return step if body is step.body else replace(step, body=body)
-        case Branch():
+        case Branch() if step.stage is None or step.span == step.stage.span:
+            # Not inside a conditional expression, whose parts backward writes out again one by one.
             arms = [_grouped_block(lowered, arm, covers, needed) for arm in step.arms]
             same = arms[0] is step.then and arms[1] is step.orelse
             return step if same else replace(step, then=arms[0], orelse=arms[1])
