@@ -1,5 +1,5 @@
-"""Runs a source and finds out whether a kink is near: a comparison, an extreme or an absolute value that small changes of
-the arguments would decide otherwise. There differences say nothing of the gradient."""
+"""Runs a source and finds out whether a kink is near: a comparison, an extreme or an absolute value that small changes
+of the arguments would decide otherwise. There differences say nothing of the gradient."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from flatgrad.diagnostics import CATALOGUE, Refused, render
 from flatgrad.gate_page import as_markdown
 from flatgrad.gates.declared import declare, read_gate_file
 from flatgrad.reading import decode_source, read_source
+from tests.language_page import language_page
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -153,7 +154,7 @@ def codes_in(text: str) -> set[str]:
     return set(re.findall(r"^\w+\[(FG\d{3})\]", text, re.MULTILINE))
 
 
-PAGES = {"gates.md": as_markdown, "errors.md": errors_page}
+PAGES = {"gates.md": as_markdown, "errors.md": errors_page, "language.md": language_page}
 
 
 def readme_block(mark: str) -> re.Pattern[str]:

@@ -8,7 +8,6 @@ programs are all valid; whether the compiler understands one is another question
 from __future__ import annotations
 
 import random
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -138,8 +137,7 @@ SPOILERS = ("{n} = bump({0})", "{n} = clear({0})", "{0} += {1}", "{0} *= 0.5")
 class Parameter:
     """`dims` are letters or ones. `claim` says where its shape is written: `annotation`, `docstring`, or `none`.
 
-    A parameter that is no number that a gradient reaches has the claim `int`, `count` (the same, unannotated), `flag` or
-    `mode`.
+    A parameter that no gradient reaches has the claim `int`, `count` (the same, unannotated), `flag` or `mode`.
     """
 
     name: str
@@ -203,6 +201,11 @@ def moderate(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     return isinstance(value, (float, np.floating)) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+
+
+def is_backward(name: str) -> bool:
+    """A result that is made of such a name alone would be taken for the user's own backward matter."""
+    return name in ("cache", "grads") or name.startswith("d")
 
 
 class Growth:
@@ -463,19 +466,23 @@ class Growth:
     def _result(self) -> str:
         """One or two results that depend on the arguments."""
         for _ in range(30):
-            picked = [self._one_result() for _ in range(self.rng.choice((1, 1, 1, 2)))]
+            try:
+                picked = [self._one_result() for _ in range(self.rng.choice((1, 1, 1, 2)))]
+            except Rejected:
+                continue
             if all(self._depends(text) for text in picked):
                 return ", ".join(picked)
         raise Rejected("no result depends on an argument")
 
     def _one_result(self) -> str:
         rng = self.rng
-        last = [name for name in list(self.names)[-5:] if is_number(self.names[name])]
+        last = [name for name in list(self.names)[-5:] if is_number(self.names[name]) and not is_backward(name)]
         first, second = rng.choice([*last, self._operand(0)]), self._operand(0)
+        if any(is_backward(operand) for operand in (first, second)):
+            raise Rejected(first)
         forms = ("{0}", "np.sum({0})", "np.sum({0} * {1})", "{0} * {1}", "np.sum(np.sin({0}))", "np.mean({0} ** 2)")
         text = rng.choice(forms).format(first, second)
         self._evaluate(text)
-        # Results with such names would be taken for the user's own backward matter.
         return f"1.0 * {text}" if text in AWKWARD or text.startswith("d") else text
 
     def _depends(self, result: str) -> bool:

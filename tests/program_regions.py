@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.program_growth import Growth, Inputs, Parameter, Rejected, is_number
+from tests.program_growth import Growth, Inputs, Parameter, Rejected, is_backward, is_number
 
 INDICES = ("t", "i", "j", "k", "step", "x_i")
 # `{a}`, `{b}` are arrays, `{n}` an integer parameter; the second part is what the index is in the first round.
@@ -110,9 +110,11 @@ class RegionGrowth(Growth):
         rng = self.rng
         if rng.random() < 0.3:
             return super()._one_result()
-        numbers = [name for name, value in self.names.items() if is_number(value)]
+        numbers = [name for name, value in self.names.items() if is_number(value) and not is_backward(name)]
         changed = [name for name in numbers if self.names[name] is not self.inputs.get(name)][-6:]
         picked = rng.sample(changed, min(len(changed), rng.choice((1, 2, 3))))
+        if not picked:
+            raise Rejected("no number")
         text = " + ".join(
             rng.choice(("np.sum({0})", "np.sum({0} ** 2)", "np.sum(np.sin({0}))")).format(n) for n in picked
         )
@@ -204,7 +206,7 @@ class RegionGrowth(Growth):
             except Rejected:
                 continue
             # What changes its shape seldom runs a second time.
-            shapes = [np.shape(names.get(target)) for names in (before, self.names)]
+            shapes = [np.shape(names.get(target, 0.0)) for names in (before, self.names)]
             if templates is not ROUNDS or shapes[0] == shapes[1] or rng.random() < 0.2:
                 return
             self.lines.pop()
@@ -324,11 +326,8 @@ class RegionGrowth(Growth):
             body = self._block(2)
         finally:
             self.names, self.in_loop, self.indices, self.lines = names, in_loop, indices, lines
-        if any("continue" in line for line in body) or self.rng.random() < 0.3:
-            body = [last, *body]
-        else:
-            body = [*body, last]
-        self._run(first, _indented(f"while {test}:", body))
+        early = any("continue" in line for line in body) or self.rng.random() < 0.3
+        self._run(first, _indented(f"while {test}:", [last, *body] if early else [*body, last]))
 
     def _branch(self) -> None:
         count = self.rng.choice((1, 1, 2, 2, 2, 3))
@@ -372,7 +371,10 @@ class RegionGrowth(Growth):
         if not self.early:
             return super()._result()
         for _ in range(30):
-            text = self._one_result()
+            try:
+                text = self._one_result()
+            except Rejected:
+                continue
             if self._depends(text):
                 return text
         raise Rejected("no result depends on an argument")

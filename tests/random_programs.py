@@ -38,7 +38,7 @@ from tests.support import (
     narrowed,
 )
 
-MOST_REFUSED = 0.25
+MOST_REFUSED = 0.35
 MOST_GUARDED = 0.10
 MOST_INCONCLUSIVE = 0.05
 # black is what takes the time: the text is looked at once in so many programs.

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from tests.oracles import autograd_gradient, central_difference, complex_step, relative_error
-from tests.support import Guarded, Inconclusive, Module, Wrong, assignments, check_float32, check_run, check_text, load
+from tests.support import (
+    Guarded,
+    Inconclusive,
+    Module,
+    Wrong,
+    assignments,
+    check_float32,
+    check_run,
+    check_text,
+    load,
+    overlaps_itself,
+)
 
 SOURCE = """import numpy as np
 
@@ -94,6 +105,71 @@ def test_a_double_in_single_precision_is_found() -> None:
     run(text)
     with pytest.raises(Wrong, match="not float32"):
         check_float32(Module(text, load(text)), SOURCE, "f", INPUTS, ("x", "y"))
+
+
+OF_DICT = """import numpy as np
+
+
+def f(p, s):
+    return p["w"] * p["at"]["scale"] * s["k"] * np.random.rand()
+"""
+GOOD_OF_DICT = """import numpy as np
+
+
+def f_forward(p, s):
+    w, scale = p["w"], p["at"]["scale"]
+    k = s["k"] * np.random.rand()
+    return w * scale * k, (w, scale, k)
+
+
+def f_backward(dout, cache):
+    w, scale, k = cache
+    return {"w": dout * scale * k, "at": {"scale": (dout * w * k).sum()}}
+"""
+
+
+def run_of_dict(text: str) -> None:
+    inputs = {"p": {"w": RNG.normal(size=(2, 3)), "at": {"scale": 0.5}}, "s": {"k": 2.0}}
+    check_run(Module(text, load(text)), OF_DICT, "f", inputs, ("p",), chosen=False)
+    check_float32(Module(text, load(text)), OF_DICT, "f", inputs, ("p",))
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "kind"),
+    [
+        ('"w": dout', '"v": dout', "not the keys of its parameter: dp ="),
+        ('{"scale": (dout * w * k).sum()}', "(dout * w * k).sum()", r"not the keys of its parameter: dp\['at'\] ="),
+        ("(dout * w * k).sum()", "(dout * w).sum()", r"gradient is wrong: dp\['at'\]\['scale'\]"),
+        ("(dout * w * k).sum()", "dout * w * k", r"another shape: dp\['at'\]\['scale'\]"),
+        ("dout * scale * k", "dout * scale * k * np.ones(1)", r"not float32.*dp\['w'\]"),
+        ("dout * scale * k", "dout", "shares memory: dp"),
+        ("return {", "np.random.rand(); return {", "backward draws"),
+        ("k = s", "np.random.rand(); k = s", "value differs"),
+        ("return w * scale", "np.random.rand(); return w * scale", "does not draw the random numbers"),
+    ],
+)
+def test_a_spoiled_gradient_of_a_dict_is_found(good: str, bad: str, kind: str) -> None:
+    run_of_dict(GOOD_OF_DICT)
+    assert good in GOOD_OF_DICT
+    with pytest.raises(Wrong, match=kind):
+        run_of_dict(GOOD_OF_DICT.replace(good, bad))
+
+
+def test_without_anything_to_differentiate_there_is_no_cache() -> None:
+    def run_early(text: str) -> None:
+        check_run(Module(text, load(text)), SOURCE, "f", INPUTS, ("x", "y"), differentiable=False)
+
+    run_early(GOOD.replace("(y, h)", "None"))
+    with pytest.raises(Wrong, match="cache where there is nothing"):
+        run_early(GOOD)
+    with pytest.raises(Wrong, match="value differs"):
+        run_early(GOOD.replace("(y, h)", "None").replace("h * y + x", "h * y"))
+
+
+def test_what_has_no_elements_does_not_overlap_itself() -> None:
+    assert not overlaps_itself(np.zeros((2, 0, 4)))
+    assert not overlaps_itself(np.broadcast_to(np.zeros((1, 0)), (3, 0)))
+    assert overlaps_itself(np.broadcast_to(np.zeros((1, 2)), (3, 2)))
 
 
 def test_value_and_grad_is_for_numbers_alone() -> None:

@@ -6,7 +6,7 @@ from flatgrad.analysis import is_whole
 from flatgrad.differentiate.contributions import Contributions, bare, gradient_name, gradient_type, type_of
 from flatgrad.differentiate.rules import refusal
 from flatgrad.differentiate.unbroadcast import summed_to
-from flatgrad.facts.indexing import Style, index_style
+from flatgrad.facts.indexing import Style, index_style, tells_apart
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Attribute, DType, Kind, Literal, Loop, Operand, Relation, Slice, Value
 
@@ -243,8 +243,9 @@ class AccessWalk(Contributions):
     def _tells_rounds_apart(self, loop: Loop, index: tuple[Attribute, ...]) -> bool:
         """Whether an index is another one in every round: it has the counter of the rounds as an item."""
         if any(item is None or item is Ellipsis or isinstance(item, tuple) for item in index):
-            return index.count(loop.index) == 1 and Ellipsis not in index and None not in index
-        return loop.index in index and bool(loop.bounds)
+            alone = index.count(loop.index) == 1 and Ellipsis not in index and None not in index
+            return alone and tells_apart(loop)
+        return loop.index in index and bool(loop.bounds) and tells_apart(loop)
 
     def _is_change(self, value: Value) -> bool:
         """Whether a value is what `x[i] *= v` makes of an element."""

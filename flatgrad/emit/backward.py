@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flatgrad.differentiate.walk import Backward
@@ -148,15 +148,21 @@ class _Writer:
 
     def _loop(self, loop: Loop, position: int) -> list[Item]:
         items: list[Item] = []
+        names: list[str] = []
         for init, param in zip(loop.inits, loop.carried, strict=True):
             held = self.variables.get(init)
             wanted = param.name or self.hints.get(param) or held or "d"
-            if held is not None and not self.order.read_after(init, position) and held == wanted:
+            alone = held is not None and not self.order.read_after(init, position) and held not in names
+            if held is not None and alone and held == wanted:
                 self.variables[param] = held
                 self.holders[held] = param
+                names.append(held)
                 continue
             value = self._operand(init)
-            name = self._bind(param, wanted, position)
+            # What the others begin with is still read here.
+            last = len(names) == len(loop.inits) - 1
+            name = self._bind(param, wanted, position if last else position - 1, names)
+            names.append(name)
             items.append((loop.stage, ast.Assign([ast.Name(name, ast.Store())], value)))
         index = ast.Name(self.residuals.index_name(loop.index), ast.Store())
         bounds = [self._operand(one) for one in loop.bounds]
@@ -168,7 +174,6 @@ class _Writer:
         if loop.backwards:
             rounds = ast.Call(ast.Name("reversed", ast.Load()), [rounds], [])
         body = self._block(loop.body)
-        names = [self.variables[param] for param in loop.carried]
         body.extend(self._handed(loop.body.results, names, loop.stage))
         for out, name in zip(loop.outs, names, strict=True):
             self.variables[out] = name
@@ -246,11 +251,11 @@ class _Writer:
 
     # Names
 
-    def _bind(self, value: Value, wanted: str, position: int) -> str:
+    def _bind(self, value: Value, wanted: str, position: int, others: Sequence[str] = ()) -> str:
         """Give a value a variable: the wanted name where no other value that is still read holds it."""
         name = wanted
         number = 2
-        while not self._free(name, position):
+        while not self._free(name, position) or name in others:
             name = f"{wanted}{number}" if not wanted[-1].isdigit() else f"{wanted}_{number}"
             number += 1
         self.variables[value] = name

@@ -413,7 +413,18 @@ class _Pair:
                     dropped.update(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
                     continue
             end, tail = _span(self.lines, last), _span(self.lines, statement)
-            edits.replace(Span(end.end_line, end.end_column, tail.end_line, tail.end_column), "")
+            # A result in parentheses of its own keeps them: its span ends before they close.
+            line, column = self._comma(end.end_line, end.end_column)
+            edits.replace(Span(line, column, tail.end_line, tail.end_column), "")
+
+    def _comma(self, line: int, column: int) -> tuple[int, int]:
+        """Where the comma behind an element of a tuple is: there may be parentheses and comments before it."""
+        while True:
+            text = self.lines[line - 1]
+            place = column + len(text[column:]) - len(text[column:].lstrip(") \t"))
+            if text[place : place + 1] == ",":
+                return line, place
+            line, column = line + 1, 0
 
     def _equals(self, target: Span) -> int:
         """The column behind the equals sign of an assignment."""

@@ -215,7 +215,7 @@ class ForwardPlan:
     floating: Mapping[Stage, Value]
     aside: Mapping[Value, str]
     prepared: Mapping[Stage, tuple[str, ...]]
-    bound_at: Mapping[str, Stage | None]
+    bound_at: Mapping[str, frozenset[Stage]]
 
 
 def write_forward(module: Module, lowered: Lowered, residuals: Residuals, plan: ForwardPlan) -> ForwardText:
@@ -731,7 +731,7 @@ class _ForwardWriter:
         if len(self.lowered.returns) > 1:
             before = self._stages_before(stage)
             cached = tuple(
-                name if (at := self.plan.bound_at.get(name)) is None or at in before else "None" for name in cached
+                name if not (at := self.plan.bound_at.get(name)) or at & before else "None" for name in cached
             )
         returned = ", ".join([values.get(name, name) for _, name in self.plan.results])
         lines.append(f"return {returned}, {_tuple_text(cached)}{trailing if values else ''}")

@@ -333,15 +333,20 @@ def _hint(residuals: Residuals, value: Value) -> str:
 
 def _cached_names(
     one: FunctionPlan, residuals: Residuals, text: BackwardText, versions: Labels
-) -> dict[str, Stage | None]:
-    """The names in the cache, each with the stage that binds it: parameters first, then in the order of forward."""
-    names: dict[str, Stage | None] = {}
+) -> dict[str, frozenset[Stage]]:
+    """The names in the cache, each with the stages that bind it, none where it is always bound: parameters first, then
+    in the order of forward."""
+    names: dict[str, frozenset[Stage]] = {}
+
+    def bound(name: str, stage: Stage | None) -> None:
+        names[name] = names.get(name, frozenset()) | ({stage} if stage is not None else frozenset())
+
     params = one.lowered.function.block.params
     steps, copies, aside = residuals.steps, residuals.copies, versions.aside
     for param in params:
         if param in residuals.kept:
-            names.setdefault(aside.get(param) or versions.names[param], None)
-    names |= {copies[p]: None for p in params if p in copies}
+            bound(aside.get(param) or versions.names[param], None)
+    names |= {copies[p]: frozenset() for p in params if p in copies}
     masks: dict[Stage, list[str]] = {}
     for hoist in residuals.hoists:
         if hoist.value is None:
@@ -353,26 +358,28 @@ def _cached_names(
     stage: Stage | None = None
     for step in every_step(one.lowered.function.block):
         if step.stage is not stage and stage is not None:
-            names |= dict.fromkeys(masks.pop(stage, []), stage)
+            for name in masks.pop(stage, []):
+                bound(name, stage)
         stage = step.stage
         for out in bound_values(step):
             if steps.path(out):
                 continue
             if out in residuals.kept:
-                names.setdefault(aside.get(out) or versions.names.get(out, out.name), stage)
+                bound(aside.get(out) or versions.names.get(out, out.name), stage)
             if out in residuals.hoisted:
-                names.setdefault(residuals.hoisted[out], stage)
+                bound(residuals.hoisted[out], stage)
             if out in copies:
-                names.setdefault(copies[out], stage)
+                bound(copies[out], stage)
         if isinstance(step, Call) and step in caches and not any(steps.path(out) for out in step.outs):
-            names.setdefault(caches[step], stage)
+            bound(caches[step], stage)
         if isinstance(step, Loop):
-            names |= {name: stage for name, filled in residuals.containers.items() if filled is step.stage}
-            names |= dict.fromkeys(stores.get(step, []), stage)
+            filled = [name for name, filler in residuals.containers.items() if filler is step.stage]
+            for name in (*filled, *stores.get(step, [])):
+                bound(name, stage)
             if step in steps.counters and not any(steps.path(out) for out in bound_values(step)):
-                names.setdefault(steps.counters[step], stage)
+                bound(steps.counters[step], stage)
     for rest in masks.values():
-        names |= dict.fromkeys(rest)
+        names |= dict.fromkeys(rest, frozenset())
     return names
 
 
@@ -412,7 +419,7 @@ def _prepared(
     plan: ModulePlan,
     one: FunctionPlan,
     residuals: Residuals,
-    cached: Mapping[str, Stage | None],
+    cached: Mapping[str, frozenset[Stage]],
     aside: Mapping[Value, str],
     found: Mapping[Value, str],
     calls: tuple[tuple[Call, str], ...],

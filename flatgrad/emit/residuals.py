@@ -34,6 +34,7 @@ from flatgrad.ir.core import (
     Value,
     bound_values,
     every_step,
+    inner_blocks,
 )
 from flatgrad.ir.dims import Dim
 
@@ -86,10 +87,13 @@ class Residuals:
     _targets: dict[Stage, str] = field(default_factory=dict)
     _sizes: dict[Dim, str] = field(default_factory=dict)
     _heads: dict[Value, dict[str, ast.expr]] = field(default_factory=dict)
+    _settling: bool = False
     _headed: set[Value] = field(default_factory=set)
     # The upstream gradients by name: each has the shape of its result.
     upstream: dict[str, Value] = field(default_factory=dict)
     _shared: set[Value] = field(default_factory=set)
+    # Values of loops and branches: names stay what they are there.
+    _nested: set[Value] = field(default_factory=set)
     steps: Steps = field(init=False)
     # Values that may stand for nothing where the program does not read them.
     unbound: frozenset[Value] = frozenset()
@@ -117,6 +121,13 @@ class Residuals:
             if not isinstance(step, Relation) or step.gate in ("alias", "read", "write") or _is_view(step):
                 for out in bound_values(step):
                     self._shared |= self.lowered.roots.get(out, frozenset())
+        self._nested = {
+            value
+            for step in self.lowered.function.block.body
+            for block in inner_blocks(step)
+            for inner in every_step(block)
+            for value in bound_values(inner)
+        }
         self._params = frozenset(self.lowered.function.block.params)
         self.unbound = maybe_unbound(self.lowered.function.block) - always_read(self.lowered.function.block)
 
@@ -218,7 +229,9 @@ class Residuals:
             return ast.Name(self.steps.index_name(value), ast.Load())
         if isinstance(producer, Relation) and self._again(value, producer):
             expression = _one_of(producer, value, spell(producer, self.operand, self.names))
-            if not value.name or self._bearers[value.name] > 1 or value.type.kind is Kind.SCALAR:
+            # What sizes are read from is found when the heads of the rounds stand already.
+            alone = self._settling or self._bearers[value.name] > 1 or value.type.kind is Kind.SCALAR
+            if not value.name or alone:
                 return expression
             index = self.steps.path(value)[-1].index
             heads = self._heads.setdefault(index, {})
@@ -430,6 +443,7 @@ class Residuals:
             if relation.gate == "dim" and relation.out.type.number is not None:
                 counts[relation.out.type.number] = counts.get(relation.out.type.number, 0) + 1
         settled: dict[tuple[str, object], ast.expr] = {}
+        self._settling = True
         for relation, hole in self._pending:
             match relation.gate:
                 case "dim":
@@ -553,7 +567,7 @@ class Residuals:
         """The value as it was before `stage` wrote over it: the statement is printed out of place where nobody else
         sees the buffer, else forward keeps a copy."""
         rewritten = self.lowered.rewritten.get(stage)
-        if rewritten is not None and not self.steps.path(rewritten) and self._alone(value, rewritten):
+        if rewritten is not None and rewritten not in self._nested and self._alone(value, rewritten):
             self.apart[stage] = rewritten
             node = ast.Name(value.name, ast.Load())
             self.kept.setdefault(value, []).append(node)

@@ -252,7 +252,8 @@ class Steps:
             keys = ", ".join(self._key(loop) for loop in loops)
             text = f"{name}[{keys}] = {held}"
             indices = [ast.Name(self.index_name(loop.index), ast.Load()) for loop in loops]
-        if value in self._params:
+        if value in self._params or self._stages.get(value) is loops[-1].stage:
+            # What a loop binds to its targets is kept as a round begins, too.
             self.lines.append(Line(text, None, loops[-1]))
         else:
             self.lines.append(Line(text, self._stages[value], hoisted="" if value.name else own))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import EllipsisType
 
-from flatgrad.ir.core import Attribute, DType, Kind, Slice, Type, Value
+from flatgrad.ir.core import Attribute, DType, Kind, Literal, Loop, Operand, Slice, Type, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 from flatgrad.ir.solver import Solver, broadcast
 
@@ -220,3 +220,23 @@ def _runs_beside(counter: Type, other: Type) -> bool:
     if other.dtype is DType.BOOL or counter.shape.rank != 1:
         return False
     return other.shape.is_scalar or (other.shape.rank == 1 and other.shape in (counter.shape, Shape.of(1)))
+
+
+def tells_apart(loop: Loop) -> bool:
+    """Whether the counter of a loop, taken as an index, is another element in every round.
+
+    From -2 to 2 it is not: in an array of three rows `x[-2]` is `x[1]`.
+    """
+    if not loop.bounds:
+        return True
+    start, stop, step = (_integer(bound) for bound in loop.bounds)
+    if step is None or step == 0:
+        return False
+    if step > 0:
+        return start is not None and (start >= 0 or (stop is not None and stop <= 0))
+    return (stop is not None and stop >= -1) or (start is not None and start < 0)
+
+
+def _integer(operand: Operand) -> int | None:
+    value = operand.value if isinstance(operand, Literal) else None
+    return value if isinstance(value, int) else None

@@ -17,7 +17,7 @@ from flatgrad.facts.optional import is_none_by_default
 from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.methods import MARK, bare
-from flatgrad.ir.core import DType, Kind, Operand, Relation, Value, bound_values, every_step
+from flatgrad.ir.core import DType, Kind, Operand, Relation, Step, Value, bound_values, every_step
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 
 # b, b1, b_h, bias, bias2: not beta, which may well be one number.
@@ -84,23 +84,35 @@ def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, 
 
 def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
     params = _given(typed)
+    producers = {out: step for step in every_step(typed.function.block) for out in bound_values(step)}
     found: dict[str, Assumption] = {}
     for step in every_step(typed.function.block):
         if not isinstance(step, Relation) or step.gate not in PRODUCTS:
             continue
-        for operand, other in (step.args, step.args[::-1]):
+        for first, other in (step.args, step.args[::-1]):
             rank = other.type.shape.rank if isinstance(other, Value) else None
             if rank is not None and rank not in (1, 2):
                 continue
+            operand = _transposed(first, producers)
             if not isinstance(operand, Value) or operand not in params:
                 continue
-            if not bare(operand.name)[:1].isupper() and not _is_attribute(other, rank):
+            if not bare(operand.name)[:1].isupper() and not _is_attribute(_transposed(other, producers), rank):
                 continue
             known = assumptions.get(params[operand], Assumption())
             if known.shape is None and operand.type.shape.rank is None and operand.type.shape.least_rank <= 2:
                 dims = tuple(Dim.symbol(f"{params[operand]}.{axis}") for axis in range(2))
                 found[params[operand]] = Assumption(Shape(dims), known.dtype, known.kind)
     return found
+
+
+def _transposed(operand: Operand, producers: Mapping[Value, Step]) -> Operand:
+    """What `W.T` is the transpose of; any other operand as it is."""
+    while isinstance(operand, Value):
+        made = producers.get(operand)
+        if not isinstance(made, Relation) or made.gate not in ("alias", "transpose") or made.attrs.get("axes"):
+            break
+        operand = made.args[0]
+    return operand
 
 
 def _is_attribute(operand: Operand, rank: int | None) -> bool:

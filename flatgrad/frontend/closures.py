@@ -235,7 +235,7 @@ class ClosureLowering(ContainerLowering):
     def _block(self, body: Sequence[ast.stmt], frame: dict[str, Binding], stored: set[str]) -> Binding | None:
         """What a block returns; None where it runs to its end."""
         for statement in body:
-            if not isinstance(statement, ast.If):
+            if not isinstance(statement, ast.If | ast.For | ast.While | ast.With | ast.Try):
                 early = [
                     part
                     for part in _own_parts(statement)

@@ -29,35 +29,36 @@ KEPT = frozenset(
 KEPT_KINDS = ("logging.", "warnings.", "numpy.testing.assert_", "matplotlib.pyplot.")
 # Methods of loggers, which no array has.
 LOGGERS = frozenset({"debug", "info", "warning", "warn", "error", "critical", "exception", "log"})
-# Functions and methods that may stand inside such a call, besides the gates: they change nothing.
-PURE = frozenset(
-    f"builtins.{name}"
-    for name in (
-        *(
-            "abs",
-            "all",
-            "any",
-            "bool",
-            "dict",
-            "enumerate",
-            "float",
-            "format",
-            "getattr",
-            "hasattr",
-            "hex",
-            "id",
-            "int",
-        ),
-        *("isinstance", "len", "list", "max", "min", "range", "repr", "reversed", "round", "set", "sorted", "str"),
-        *("sum", "tuple", "type", "zip"),
+# Functions of Python's own that draw.
+DRAWS = frozenset(f"random.{name}" for name in ("random", "uniform", "randint", "randrange", "gauss", "choice"))
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Functions and methods that may stand inside such a call or inside a test, besides the gates: they change nothing.
+PURE = (
+    frozenset(
+        f"builtins.{name}"
+        for name in _words(
+            """abs all any bool callable dict enumerate float format getattr hasattr id int isinstance issubclass len
+            list max min range repr reversed round set sorted str sum tuple type zip"""
+        )
     )
-) | frozenset(
-    {"numpy.array2string", "numpy.array_str", "numpy.array_repr", "numpy.shape", "numpy.unique", "numpy.count_nonzero"}
-    | {"time.time", "time.perf_counter", "time.process_time", "datetime.datetime.now", "numpy.random.get_state"}
+    | frozenset(
+        f"numpy.{name}"
+        for name in _words(
+            """array2string array_str array_repr count_nonzero iscomplexobj isscalar issubdtype ndim random.get_state
+            shape size unique"""
+        )
+    )
+    | _words("time.time time.perf_counter time.process_time datetime.datetime.now os.getenv os.environ.get")
+    | DRAWS
 )
-PURE_METHODS = frozenset(
-    {"format", "join", "upper", "lower", "title", "strip", "ljust", "rjust", "center", "zfill", "item", "tolist"}
-    | {"keys", "values", "items", "get", "any", "all"}
+PURE_METHODS = _words(
+    """any all center count endswith find format get index isdigit item items join keys ljust lower replace rjust split
+    startswith strip title tolist upper values zfill"""
 )
 # What changes the array that it is given or called on, and how it is written otherwise.
 INSTEAD: Mapping[str, str] = {
@@ -69,11 +70,6 @@ INSTEAD: Mapping[str, str] = {
     "numpy.put": "{0}[...] = ...",
     "numpy.place": "{0}[mask] = ...",
     "numpy.putmask": "{0}[mask] = ...",
-    "numpy.put_along_axis": "{0}[np.arange(N), i] = ...",
-    "numpy.multiply.at": "{0}[i] *= v",
-    "numpy.divide.at": "{0}[i] /= v",
-    "numpy.maximum.at": "{0}[i] = np.maximum({0}[i], v)",
-    "numpy.minimum.at": "{0}[i] = np.minimum({0}[i], v)",
 }
 
 
@@ -135,7 +131,7 @@ class EffectLowering(RegionLowering):
 
     def _has_effect(self, call: ast.Call) -> bool:
         path = self._called(call)
-        if any(gate.effect for gate, _ in BY_PATH.get(path, [])) or self._is_kept(call, path):
+        if path in DRAWS or any(gate.effect for gate, _ in BY_PATH.get(path, [])) or self._is_kept(call, path):
             return True
         if isinstance(call.func, ast.Name) and call.func.id in self.module.functions and not path:
             return self.context.callee(call.func.id).effects

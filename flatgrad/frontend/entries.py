@@ -39,6 +39,7 @@ class Surrounding(Protocol):
     texts: set[Value]
     stage: Stage | None
     changed_dicts: set[Value]
+    nested: int
     layers: frozenset[str]
 
     def emit(self, step: Step, view: bool) -> None: ...
@@ -193,7 +194,18 @@ class EntryLowering(CallLowering):
         return self.entries[base, key]
 
     def entry_changed(self, base: Value, key: str) -> None:
-        self.write_entry(base, key, Poison.at(), False)
+        if self.statements.nested and (base, key) in self.entries:
+            self.errors.append(
+                Diagnostic(
+                    "FG030",
+                    f"{entry_name(base, key)} is read and then written in a loop or a branch",
+                    None if self.statements.stage is None else self.statements.stage.span,
+                    "",
+                    "keep it in a variable, and write it once behind",
+                )
+            )
+        self.written[base, key] = True
+        self.statements.environment.pop(entry_name(base, key), None)
         self.statements.changed_dicts.add(base)
 
     def write_entry(self, base: Value, key: str, bound: Binding, for_sure: bool) -> bool:

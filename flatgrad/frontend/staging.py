@@ -6,9 +6,13 @@
                                            loss = loss_neg / N
 
 A rewrite from source text to source text. A relation is one operator, one call, one read `x[...]` or one `x.T`. Not one
-are sizes and what is made of them: `x.shape[0]`, `N // 2`, `(N, -1)`, `axis=0`, the `np.arange(N)` of an index. What is
-taken out of a statement comes before it in the order in which Python evaluates it; of `x[i] += v` it all comes before
-x[i] is read, which nobody can tell. A statement that the compiler does not understand stays as it is.
+are sizes and what is made of them: `x.shape[0]`, `N // 2`, `(N, -1)`, `axis=0`, the `np.arange(N)` of an index; what a
+list or a dict holds: `hs[t - 1]`, `params["W" + str(i)]`, and `hs.append(...)`; and `x, y = z`. What may not be
+evaluated stays in one piece: `a if c else b`, `a and b`. So do the heads of loops and branches.
+
+What is taken out of a statement comes before it in the order in which Python evaluates it; of `x[i] += v` it all comes
+before x[i] is read, which nobody can tell: where somebody could, the statement stays as it is. So does one that the
+compiler does not understand.
 """
 
 from __future__ import annotations
@@ -21,19 +25,16 @@ from collections.abc import Iterable, Sequence
 
 from flatgrad.emit.names import Scope, described
 from flatgrad.frontend.containers import VIEWS
-from flatgrad.frontend.source import Module, dotted_path, span_of
+from flatgrad.frontend.source import Module, span_of
+from flatgrad.frontend.staged_kinds import SIZE_CALLS, SIZES, Known
 from flatgrad.gates.entry import BY_PATH
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Span, Type, Value
 
-SIZES = frozenset({"shape", "ndim", "size", "dtype"})
-SIZE_CALLS = frozenset({"builtins.len", "numpy.shape", "numpy.ndim", "numpy.size"})
-INTEGER_CALLS = frozenset({"builtins.len", "builtins.int", "builtins.min", "builtins.max", "numpy.ndim", "numpy.size"})
-INTEGER_OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod)
 # What they give can be gone through once: it has no name.
 ITERATORS = frozenset({"zip", "enumerate", "reversed", "map", "range"})
 NOT_UNDERSTOOD = (
-    ast.IfExp, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.JoinedStr, ast.NamedExpr,
-    ast.Starred, ast.Await, ast.Yield, ast.YieldFrom, ast.Dict, ast.Set,
+    ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.NamedExpr, ast.Await, ast.Yield,
+    ast.YieldFrom, ast.Set,
 )  # fmt: skip
 
 
@@ -54,11 +55,23 @@ def _rewrite(module: Module, function: ast.FunctionDef, lines: _Text) -> None:
 
 def _rewrite_block(staging: _Staging, block: Sequence[ast.stmt], lines: _Text) -> None:
     """The statements of a block, and of the loops and branches in it, whose heads stay."""
+    known = staging.known
     for statement in block:
-        if isinstance(statement, ast.For | ast.While | ast.If):
-            _rewrite_block(staging, statement.body, lines)
-            _rewrite_block(staging, statement.orelse, lines)
-            continue
+        match statement:
+            case ast.For() | ast.While():
+                known.enter(statement)
+                after = dict(known.kinds)
+                _rewrite_block(staging, statement.body, lines)
+                known.kinds = after
+                _rewrite_block(staging, statement.orelse, lines)
+                continue
+            case ast.If():
+                before = dict(known.kinds)
+                _rewrite_block(staging, statement.body, lines)
+                after, known.kinds = known.kinds, before
+                _rewrite_block(staging, statement.orelse, lines)
+                known.join(statement.body, after, statement.orelse)
+                continue
         staged = staging.statement(statement)
         alone = lines.stands_alone(statement)
         if staged is None and alone:
@@ -115,7 +128,7 @@ class _Text:
         self.edits.append((start, end, shared + f"\n{indent}".join([*inner, *texts]) + tail))
 
     def _indentation(self, line: int, block: Sequence[ast.stmt]) -> str:
-        """That of the first statement on the line; of a body on the line of its head, one level more than the head's."""
+        """That of the first statement on the line; of a body on the line of its head, one level more."""
         first = next(one for one in block if one.lineno == line)
         before = self.module.lines[line - 1][: span_of(self.module, first).column]
         head = before[: len(before) - len(before.lstrip())]
@@ -126,29 +139,20 @@ class _Text:
 
 
 class _Staging:
-    """One function: the names that are taken, and which of them hold sizes."""
+    """One function: the names that are taken, and what is known of them."""
 
     def __init__(self, module: Module, function: ast.FunctionDef) -> None:
         self.module = module
+        self.known = Known.of(module, function)
         names = {part.id for part in ast.walk(function) if isinstance(part, ast.Name)}
-        arguments = [part.arg for part in ast.walk(function) if isinstance(part, ast.arg)]
-        stored = {p.id for p in ast.walk(function) if isinstance(p, ast.Name) and not isinstance(p.ctx, ast.Load)}
-        self.local = frozenset(stored | set(arguments))
-        self.scope = Scope(names | set(arguments) | module.bound | set(dir(builtins)))
-        self.integers = {
-            part.arg
-            for part in ast.walk(function.args)
-            if isinstance(part, ast.arg) and isinstance(part.annotation, ast.Name) and part.annotation.id == "int"
-        }
-        # The names of parts.
-        self.parts: set[str] = set()
+        self.scope = Scope(names | self.known.local | module.bound | set(dir(builtins)))
         self.lines: list[ast.stmt] = []
         self.target = ""
 
     def is_one_relation(self, function: ast.FunctionDef) -> bool:
         """`def relu(x): return np.maximum(0, x)` is on a line of its own as it stands."""
         body = function.body[1:] if ast.get_docstring(function) is not None else function.body
-        if len(body) != 1 or not isinstance(body[0], ast.Return) or not _is_understood(body[0]):
+        if len(body) != 1 or not isinstance(body[0], ast.Return) or not self._is_understood(body[0]):
             return False
         value = copy.deepcopy(body[0].value)
         if value is None or isinstance(value, ast.Tuple | ast.List):
@@ -160,74 +164,77 @@ class _Staging:
 
     def statement(self, statement: ast.stmt) -> list[ast.stmt] | None:
         """The statements that take the place of one; None where it stays as it is."""
-        if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Return):
-            return None
-        if statement.value is None or not _is_understood(statement):
-            self._forget(statement)
-            return None
         before = ast.dump(statement)
         self.lines = []
-        last = self._staged(copy.deepcopy(statement))
-        self._learn(statement)
-        staged = [*self.lines, *last]
-        if len(staged) == 1 and ast.dump(staged[0]) == before:
+        last = self._staged(copy.deepcopy(statement)) if self._is_understood(statement) else None
+        self.known.learn(statement)
+        if last is None:
             return None
-        return [self._with_numbers(one) for one in staged]
+        staged = [*self.lines, last]
+        if len(staged) == 1 and ast.dump(last) == before:
+            return None
+        return [self._as_spelt(one) for one in staged]
 
-    def _staged(self, statement: ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Return) -> list[ast.stmt]:
-        assert statement.value is not None
+    def _staged(self, statement: ast.stmt) -> ast.stmt | None:
         match statement:
-            case ast.Return(value=value):
+            case ast.Return(value=ast.expr() as value):
                 return self._return(statement, value)
             case ast.AugAssign():
                 self.target = _target_name(statement.target)
                 self._target_parts(statement.target)
                 statement.value = self.atom(statement.value)
+                if isinstance(statement.target, ast.Subscript) and self.known.changes(self.lines):
+                    return None  # x[i] is read before what changes it
             case ast.Assign(targets=targets):
                 self.target = _target_name(targets[0])
-                into_part = any(isinstance(part, ast.Subscript) for one in targets for part in _parts(one))
-                statement.value = self._value(statement.value, targets, into_part)
+                statement.value = self._value(statement.value, targets)
                 for target in targets:
                     for part in _parts(target):
                         self._target_parts(part)
-            case ast.AnnAssign():
+            case ast.AnnAssign(value=ast.expr() as value):
                 self.target = _target_name(statement.target)
-                into_part = isinstance(statement.target, ast.Subscript)
-                statement.value = self._value(statement.value, [statement.target], into_part)
+                statement.value = self._value(value, [statement.target])
                 self._target_parts(statement.target)
-        return [statement]
+            case ast.Expr(value=ast.Call() as call):
+                appended = self.known.appended(statement)
+                if appended is None:
+                    return None
+                self.target = _target_name(call.func)
+                call.args = [self.single(appended)]
+            case _:
+                return None
+        return statement
 
-    def _value(self, value: ast.expr, targets: list[ast.expr], into_part: bool) -> ast.expr:
-        """What is bound: one relation at most; none where it is written into a part of an array, which is one."""
-        if into_part:
+    def _value(self, value: ast.expr, targets: list[ast.expr]) -> ast.expr:
+        """What is bound: one relation at most; none where it is written into a part of an array, which is one, or
+        taken apart."""
+        parts = [part for one in targets for part in _parts(one) if isinstance(part, ast.Subscript)]
+        if any(not self.known.is_element(part) for part in parts):
             return self.atom(value)
-        if isinstance(value, ast.Tuple | ast.List) and isinstance(targets[0], ast.Tuple | ast.List):
-            names = [_target_name(part) for part in targets[0].elts]
-            if len(names) == len(value.elts):
-                for position, name in enumerate(names):
-                    self.target = name
-                    value.elts[position] = self.atom(value.elts[position])
+        if isinstance(targets[0], ast.Tuple | ast.List):
+            if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(targets[0].elts):
+                value.elts = self._atoms(value.elts, [_target_name(part) for part in targets[0].elts])
                 return value
+            return self.single(value) if isinstance(value, ast.Call) else self.atom(value)
         return self.single(value)
 
     def _target_parts(self, target: ast.expr) -> None:
-        if isinstance(target, ast.Subscript):
+        if isinstance(target, ast.Subscript) and not self.known.is_element(target):
             target.value = self.atom(target.value)
             target.slice = self._index(target.slice)
 
-    def _return(self, statement: ast.Return, value: ast.expr | None) -> list[ast.stmt]:
-        assert value is not None
+    def _return(self, statement: ast.Return, value: ast.expr) -> ast.stmt:
         if isinstance(value, ast.Tuple):
             # Tuples and lists among the results are the function's own backward matter.
             value.elts = [
                 one if isinstance(one, ast.Tuple | ast.List | ast.Dict) else self._result(one) for one in value.elts
             ]
-        elif not isinstance(value, ast.List):
+        elif not isinstance(value, ast.List | ast.Dict):
             statement.value = self._result(value)
-        return [statement]
+        return statement
 
     def _result(self, node: ast.expr) -> ast.expr:
-        if isinstance(node, ast.Name) or self._is_inline(node):
+        if isinstance(node, ast.Name) or self.known.is_inline(node):
             return node
         self.target = "out"
         single = self.single(node)
@@ -241,13 +248,13 @@ class _Staging:
         """The expression without any relation: those that it has are bound to names before."""
         if isinstance(node, ast.Name | ast.Constant):
             return node
-        if self._is_inline(node) or isinstance(node, ast.BoolOp):
+        if self.known.is_inline(node) or isinstance(node, ast.BoolOp):
             return self._cleaned(node)
         single = self.single(node)
-        if isinstance(single, ast.Name | ast.Constant | ast.Tuple | ast.List):
+        if isinstance(single, ast.Name | ast.Constant | ast.Tuple | ast.List | ast.Dict):
             return single
         name = self.scope.take(self._name(single))
-        self.parts.add(name)
+        self.known.parts.add(name)
         return self._bound(name, single)
 
     def _bound(self, name: str, value: ast.expr) -> ast.Name:
@@ -256,30 +263,61 @@ class _Staging:
 
     def single(self, node: ast.expr) -> ast.expr:
         """The expression with one relation at most: the one at its root."""
-        if self._is_inline(node):
+        if self.known.is_inline(node):
             return self._cleaned(node)
         match node:
             case ast.UnaryOp():
                 node.operand = self.atom(node.operand)
             case ast.BinOp():
-                node.left, node.right = self.atom(node.left), self.atom(node.right)
+                node.left, node.right = self._atoms([node.left, node.right])
             case ast.Compare():
-                node.left = self.atom(node.left)
-                node.comparators = [self.atom(one) for one in node.comparators]
+                node.left, *node.comparators = self._atoms([node.left, *node.comparators])
             case ast.Attribute():
                 node.value = self.atom(node.value)
             case ast.Subscript():
                 node.value = self.atom(node.value)
+                position = len(self.lines)
                 node.slice = self._index(node.slice)
+                node.value = self._in_order(node.value, position)
             case ast.Call():
-                if isinstance(node.func, ast.Attribute) and self._path(node.func) is None:
-                    node.func.value = self.atom(node.func.value)
-                node.args = [self.atom(argument) for argument in node.args]
-                for keyword in node.keywords:
-                    keyword.value = self.atom(keyword.value)
+                base = (
+                    node.func if isinstance(node.func, ast.Attribute) and self.known.path(node.func) is None else None
+                )
+                given = [*node.args, *(keyword.value for keyword in node.keywords)]
+                atoms = self._atoms([*([] if base is None else [base.value]), *given])
+                if base is not None:
+                    base.value = atoms.pop(0)
+                node.args, values = atoms[: len(node.args)], atoms[len(node.args) :]
+                for keyword, value in zip(node.keywords, values, strict=True):
+                    keyword.value = value
             case ast.Tuple() | ast.List():
-                node.elts = [self.atom(element) for element in node.elts]
+                node.elts = self._atoms(node.elts)
+            case ast.Dict():
+                # What a key is computed from is no gradient's matter.
+                node.values = self._atoms(node.values)
         return node
+
+    def _atoms(self, nodes: Sequence[ast.expr], targets: Sequence[str] = ()) -> list[ast.expr]:
+        """Expressions that are evaluated one after the other."""
+        atoms: list[ast.expr] = []
+        positions: list[int] = []
+        for number, node in enumerate(nodes):
+            self.target = targets[number] if targets else self.target
+            atoms.append(self.atom(node))
+            positions.append(len(self.lines))
+        for number in reversed(range(len(atoms))):
+            atoms[number] = self._in_order(atoms[number], positions[number])
+        return atoms
+
+    def _in_order(self, atom: ast.expr, position: int) -> ast.expr:
+        """What was read before the lines from `position` on were evaluated, under a name where these may change it."""
+        if not self.known.may_change(atom) or not self.known.changes(self.lines[position:]):
+            return atom
+        if isinstance(atom, ast.Name):
+            return atom  # whoever changes it, it is the same one
+        name = self.scope.take(self._name(atom))
+        self.lines.insert(position, ast.Assign([ast.Name(name, ast.Store())], atom, lineno=0))
+        return ast.Name(name, ast.Load())
 
     def _index(self, node: ast.expr) -> ast.expr:
         match node:
@@ -306,20 +344,24 @@ class _Staging:
         """`np.arange(N)`, and `np.arange(N)[:, None]`: part of how an index is written."""
         match node:
             case ast.Call(func=function, args=arguments, keywords=[]):
-                return self._path(function) == "numpy.arange" and all(self._is_inline(one) for one in arguments)
+                return self.known.path(function) == "numpy.arange" and all(
+                    self.known.is_inline(one) for one in arguments
+                )
             case ast.Subscript(value=value, slice=index):
-                return self._is_counter(value) and self._is_inline(index)
+                return self._is_counter(value) and self.known.is_inline(index)
         return False
 
     def _cleaned(self, node: ast.expr) -> ast.expr:
         """An inline expression, without the relations in what its sizes are asked of: `(x @ w).shape[0]`."""
         match node:
-            case ast.Attribute(attr=attribute) if attribute in SIZES and self._path(node) is None:
+            case ast.Attribute(attr=attribute) if attribute in SIZES and self.known.path(node) is None:
                 node.value = self.atom(node.value)
-            case ast.Call(func=function) if self._path(function) in SIZE_CALLS:
+            case ast.Call(func=function) if self.known.path(function) in SIZE_CALLS:
                 node.args = [self.atom(argument) for argument in node.args]
             case ast.BoolOp():
                 # Not every operand is evaluated.
+                return node
+            case _ if self.known.is_text(node) or self.known.is_element(node):
                 return node
             case _:
                 for name, value in ast.iter_fields(node):
@@ -328,110 +370,6 @@ class _Staging:
                     elif isinstance(value, list):
                         setattr(node, name, [self._cleaned(v) if isinstance(v, ast.expr) else v for v in value])
         return node
-
-    # What is no relation
-
-    def _is_inline(self, node: ast.expr) -> bool:
-        """Constants, sizes, and what is made of sizes alone."""
-        match node:
-            case ast.Constant():
-                return True
-            case ast.Slice(lower=lower, upper=upper, step=step):
-                return all(part is None or self._is_inline(part) for part in (lower, upper, step))
-            case ast.Tuple(elts=elements) | ast.List(elts=elements):
-                return all(self._is_inline(element) for element in elements)
-            case ast.Attribute(attr=attribute):
-                return self._path(node) is not None or attribute in SIZES
-            case ast.Name(id=name) if name not in self.local and name not in self.parts:
-                return True
-            case ast.Compare(left=left, comparators=others):
-                return all(self._is_integer(one) or _is_text(one) for one in (left, *others))
-            case _:
-                return self._is_number(node) or self._is_integer(node) or self._is_shape(node)
-
-    def _is_shape(self, node: ast.expr) -> bool:
-        match node:
-            case ast.Attribute(attr="shape"):
-                return self._path(node) is None
-            case ast.Call(func=function):
-                return self._path(function) == "numpy.shape"
-            case ast.Subscript(value=value, slice=ast.Slice() as part):
-                return self._is_shape(value) and self._is_inline(part)
-            case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return all(self._is_shape(one) or self._is_inline(one) for one in (left, right)) and (
-                    self._is_shape(left) or self._is_shape(right)
-                )
-        return False
-
-    def _is_integer(self, node: ast.expr) -> bool:
-        match node:
-            case ast.Constant(value=value):
-                return type(value) is int
-            case ast.Name(id=name):
-                return name in self.integers or self._is_number(node)
-            case ast.Attribute(attr=attribute):
-                return attribute in ("ndim", "size") and self._path(node) is None
-            case ast.Subscript(value=value, slice=index):
-                return self._is_shape(value) and self._is_integer(index)
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self._is_integer(operand)
-            case ast.BinOp(left=left, op=op, right=right):
-                return isinstance(op, INTEGER_OPERATORS) and self._is_integer(left) and self._is_integer(right)
-            case ast.Call(func=function, args=arguments, keywords=[]):
-                path = self._path(function)
-                if path in SIZE_CALLS:
-                    return path != "numpy.shape"
-                return path in INTEGER_CALLS and all(self._is_integer(argument) for argument in arguments)
-        return False
-
-    def _is_number(self, node: ast.expr) -> bool:
-        """An expression of literals and of constants of the module: the compiler makes one number of it."""
-        match node:
-            case ast.Constant(value=value):
-                return isinstance(value, int | float)
-            case ast.Name(id=name):
-                known = name not in self.local and name in self.module.constants
-                return known and self._is_number(self.module.constants[name])
-            case ast.Attribute():
-                return self._path(node) is not None
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self._is_number(operand)
-            case ast.BinOp(left=left, right=right):
-                return self._is_number(left) and self._is_number(right)
-        return False
-
-    def _path(self, node: ast.expr) -> str | None:
-        return dotted_path(self.module, node, self.local)
-
-    def _learn(self, statement: ast.stmt) -> None:
-        """Which names hold sizes after the statement."""
-        match statement:
-            case ast.Assign(targets=targets, value=value):
-                for target in targets:
-                    self._bind(target, value)
-            case ast.AnnAssign(target=target, value=ast.expr() as value):
-                self._bind(target, value)
-            case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
-                if not (isinstance(op, INTEGER_OPERATORS) and self._is_integer(value)):
-                    self.integers.discard(name)
-
-    def _bind(self, target: ast.expr, value: ast.expr) -> None:
-        match target, value:
-            case (ast.Name(id=name), _):
-                if self._is_integer(value):
-                    self.integers.add(name)
-                else:
-                    self.integers.discard(name)
-            case (ast.Tuple(elts=targets), ast.Tuple(elts=values)) if len(targets) == len(values):
-                known = [self._is_integer(one) for one in values]
-                for one, is_integer in zip(targets, known, strict=True):
-                    self._bind(one, ast.Constant(0) if is_integer else ast.Constant(None))
-            case (ast.Tuple(elts=targets), _):
-                for one in targets:
-                    self._bind(one, ast.Constant(0) if self._is_shape(value) else ast.Constant(None))
-
-    def _forget(self, statement: ast.stmt) -> None:
-        self.integers -= {p.id for p in ast.walk(statement) if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Store)}
 
     # Names
 
@@ -461,7 +399,7 @@ class _Staging:
                 return "read", [value], {"index": tuple(self._operand_value(item) for item in items)}
             case ast.Call(func=function, args=arguments, keywords=keywords):
                 given = [*arguments, *(keyword.value for keyword in keywords)]
-                path = self._path(function)
+                path = self.known.path(function)
                 if isinstance(function, ast.Attribute) and path is None:
                     return _gate(f".{function.attr}"), [function.value, *given], {}
                 name = function.id if isinstance(function, ast.Name) else ast.unparse(function)
@@ -469,11 +407,14 @@ class _Staging:
         return "part", [], {}
 
     def _operand(self, node: ast.expr) -> Operand:
-        if isinstance(node, ast.Name) and node.id in self.parts:
+        if isinstance(node, ast.Name) and node.id in self.known.parts:
             return Value("", Type.open(""))
-        if isinstance(node, ast.Name) and not self._is_inline(node):
+        if isinstance(node, ast.Name) and not self.known.is_inline(node):
             return Value(node.id, Type.open(node.id))
-        if isinstance(node, ast.Tuple | ast.List) and not self._is_inline(node):
+        if isinstance(node, ast.Subscript) and self.known.is_element(node):
+            name = _element_name(node)
+            return Value(name, Type.open(name))
+        if isinstance(node, ast.Tuple | ast.List) and not self.known.is_inline(node):
             return Value("", Type.open(""))
         return Literal(None, "")
 
@@ -481,25 +422,54 @@ class _Staging:
         operand = self._operand(node)
         return operand if isinstance(operand, Value) else None
 
+    def _is_understood(self, statement: ast.stmt) -> bool:
+        for part in ast.walk(statement):
+            if isinstance(part, NOT_UNDERSTOOD) or (isinstance(part, ast.Compare) and len(part.ops) > 1):
+                return False
+            match part:
+                case ast.Starred() if not self.known.is_unpacked(part):
+                    return False
+                case ast.Dict(keys=keys) if None in keys:
+                    return False
+                case ast.Call(func=ast.Name(id=name)) if name in ITERATORS:
+                    return False
+                case ast.Call(func=ast.Attribute(attr=name), args=[]) if name in VIEWS:
+                    return False
+                case ast.Call(func=function) if not isinstance(function, ast.Name | ast.Attribute):
+                    return False
+        return True
+
     # Text
 
-    def _with_numbers(self, statement: ast.stmt) -> ast.stmt:
-        """The statement with its numbers spelt as the user did: `1e-5`, not `1e-05`."""
-        spelled = _Numbers(self.module).visit(statement)
+    def _as_spelt(self, statement: ast.stmt) -> ast.stmt:
+        """The statement with its numbers and strings spelt as the user did: `1e-5`, not `1e-05`."""
+        spelled = _Spelt(self.module).visit(statement)
         assert isinstance(spelled, ast.stmt)
         return ast.fix_missing_locations(spelled)
 
 
-class _Numbers(ast.NodeTransformer):
+class _Spelt(ast.NodeTransformer):
     def __init__(self, module: Module) -> None:
         self.module = module
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        if not isinstance(node.value, float) or not hasattr(node, "lineno"):
+        if not isinstance(node.value, float | str):
             return node
+        text = self._text(node)
+        if isinstance(node.value, float) and not re.fullmatch(r"[0-9._]*(e[-+]?[0-9_]+)?", text, re.I):
+            return node
+        return ast.Name(text, ast.Load()) if text else node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        text = self._text(node)
+        return ast.Name(text, ast.Load()) if text else node
+
+    def _text(self, node: ast.expr) -> str:
+        """The text of a constant that stands on one line, else ''."""
+        if not hasattr(node, "lineno") or node.lineno != node.end_lineno:
+            return ""
         span = span_of(self.module, node)
-        text = self.module.lines[span.line - 1][span.column : span.end_column]
-        return ast.Name(text, ast.Load()) if re.fullmatch(r"[0-9._]*(e[-+]?[0-9_]+)?", text, re.I) else node
+        return self.module.lines[span.line - 1][span.column : span.end_column]
 
 
 def _unparsed(statement: ast.stmt) -> str:
@@ -526,22 +496,16 @@ def _place(node: ast.expr) -> str:
     return ""
 
 
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str | None)
-
-
-def _is_understood(statement: ast.stmt) -> bool:
-    for part in ast.walk(statement):
-        if isinstance(part, NOT_UNDERSTOOD) or (isinstance(part, ast.Compare) and len(part.ops) > 1):
-            return False
-        match part:
-            case ast.Call(func=ast.Name(id=name)) if name in ITERATORS:
-                return False
-            case ast.Call(func=ast.Attribute(attr=name), args=[]) if name in VIEWS:
-                return False
-            case ast.Call(func=function) if not isinstance(function, ast.Name | ast.Attribute):
-                return False
-    return True
+def _element_name(node: ast.expr) -> str:
+    """What a value that is computed from an element of a list or a dict is called after."""
+    match node:
+        case ast.Subscript(slice=ast.Constant(value=str() as key)) if key.isidentifier():
+            return key
+        case ast.Subscript(value=value):
+            return _element_name(value)
+        case ast.Name(id=name):
+            return name
+    return ""
 
 
 def _parts(target: ast.expr) -> list[ast.expr]:
@@ -559,6 +523,8 @@ def _target_name(target: ast.expr) -> str:
             return _target_name(value)
         case ast.Tuple(elts=[first, *_]) | ast.List(elts=[first, *_]):
             return _target_name(first)
+        case ast.Attribute(value=ast.Name(id=name), attr="append"):
+            return name
         case ast.Attribute(attr=name):
             return name
     return "part"

@@ -28,6 +28,7 @@ from flatgrad.ir.core import (
     Attribute,
     Branch,
     Call,
+    DType,
     Kind,
     Literal,
     Loop,
@@ -137,6 +138,10 @@ class StatementLowering:
                 template = self.expressions.index(index)
                 if template is not None:
                     self._write(target, base, name, template, bound)
+            case ast.Subscript() if (base := self._array_of(target)) is not None:
+                template = self._chained(target)
+                if template is not None:
+                    self._write(target, base, base.id, template, bound)
             case _:
                 self.error(
                     "FG033",
@@ -145,6 +150,45 @@ class StatementLowering:
                     "",
                     "assign to a name, or to a part of an array that has a name: `a[i] = v`",
                 )
+
+    def _array_of(self, target: ast.Subscript) -> ast.Name | None:
+        """The array that `a[i][j]` is an element of."""
+        node: ast.expr = target
+        while isinstance(node, ast.Subscript):
+            node = node.value
+        known = self.environment.get(node.id) if isinstance(node, ast.Name) else None
+        return node if isinstance(node, ast.Name) and isinstance(known, Value) else None
+
+    def _chained(self, target: ast.Subscript) -> tuple[Attribute, ...] | None:
+        """The index `i, j` that `a[i][j]` writes at. That is so for integers: `a[rows]` may be a copy, which the write
+        would not leave, and of a slice `[j]` counts from its start."""
+        inner = target.value
+        if not isinstance(inner, ast.Subscript):
+            return self.expressions.index(target.slice)
+        before, last = self._chained(inner), self.expressions.index(target.slice)
+        if before is None or last is None:
+            return None
+        nodes = inner.slice.elts if isinstance(inner.slice, ast.Tuple) else [inner.slice]
+        own = before[len(before) - len(nodes) :]
+        if not all(self._is_integer(item, node) for item, node in zip(own, nodes, strict=True)):
+            self.error(
+                "FG033",
+                "this target of an assignment is not understood",
+                inner,
+                "it may be a copy, or count from elsewhere: only an index of integers is surely an element",
+                "write one index: `a[i, j] = v`",
+            )
+            return None
+        return (*before, *last)
+
+    def _is_integer(self, item: Attribute, node: ast.expr) -> bool:
+        if not isinstance(item, Value):
+            return isinstance(item, int) and not isinstance(item, bool)
+        span = span_of(self.module, node)
+        self.questions[span] = item
+        known = self.context.kinds.get(span)
+        # Nothing is known of it in the first round, which asks.
+        return not self.context.kinds or (known is not None and known.kind is Kind.SCALAR and known.dtype is DType.INT)
 
     def _bind_name(self, target: ast.Name, name: str, bound: Binding, value: ast.expr) -> None:
         if isinstance(bound, Value):
@@ -222,10 +266,10 @@ class StatementLowering:
                     self._changes(target, name, old, named)
                 self.names[span_of(self.module, target)] = named
                 self.environment[name] = named
-            case ast.Subscript(value=ast.Name(id=name) as base, slice=index) as target:
+            case ast.Subscript() as target if (base := self._array_of(target)) is not None:
                 # Neither the element nor the sum stands in the text as an expression that could be named.
-                template = self.expressions.index(index)
-                old = self.expressions.name_operand(base)
+                template = self._chained(target)
+                name, old = base.id, self.expressions.name_operand(base)
                 if (
                     template is None
                     or not isinstance(old, Value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -249,19 +250,31 @@ fmin = gate(
 
 
 def _bounds(site: Site) -> list[tuple[str, str, Attribute]]:
-    """The bounds that a use of clip has: (comparison, name, value)."""
+    """The bounds that a use of clip has: (comparison, name, value). An infinite one bounds nothing."""
     named = (("z >", "a_min"), ("z >", "min"), ("z <", "a_max"), ("z <", "max"))
-    return [(side, name, site.attrs[name]) for side, name in named if site.attrs[name] is not None]
+    nothing = {"z >": (None, -math.inf), "z <": (None, math.inf)}
+    return [(side, name, site.attrs[name]) for side, name in named if site.attrs[name] not in nothing[side]]
 
 
-def _clip_shape(site: Site) -> str:
+def _rank_of(site: Site, bound: Attribute) -> int | None:
+    return site.attribute_type(bound).shape.rank if isinstance(bound, Value) else 0
+
+
+def _clip_shape(site: Site) -> str | Shape:
+    # What a bound is may be said by a claim that is not read yet: the backward rule asks again.
+    if any(_rank_of(site, bound) is None for _, _, bound in _bounds(site)):
+        return site.unknown()
+    _check_bounds(site)
+    return "()->()"
+
+
+def _check_bounds(site: Site) -> None:
     for _, name, bound in _bounds(site):
-        if isinstance(bound, Value) and bound.shape.rank != 0:
+        if _rank_of(site, bound) != 0:
             raise site.refuse(
                 f"{name} of clip is not known to be a single number",
                 "write np.minimum(np.maximum(x, low), high), or say the bound's shape",
             )
-    return "()->()"
 
 
 def _clip_dtype(site: Site) -> DType:
@@ -273,6 +286,7 @@ def _clip_dtype(site: Site) -> DType:
 
 
 def _clip(site: Site) -> str:
+    _check_bounds(site)
     inside = [f"({side} {name})" for side, name, _ in _bounds(site)]
     match inside:
         case []:

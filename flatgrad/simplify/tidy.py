@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from flatgrad.facts.indexing import tells_apart
 from flatgrad.ir.core import (
     Attribute,
     Block,
@@ -133,6 +134,8 @@ def _find(
                 inner: dict[Value, tuple[Value, ...]] = {}
                 for init, param, result in zip(step.inits, step.carried, step.body.results, strict=True):
                     if uses[init] != 1 or uses[param] != 1 or uses[result] != 1 or result is param:
+                        continue
+                    if not tells_apart(step):
                         continue
                     if init in zeros:
                         inner[param] = (step.index,)

@@ -1,6 +1,6 @@
 """Weights in a dict on `self`.
 
-A class method that is asked for gets a backward pass beside it: `--function TwoLayerNet.loss --wrt self.params`.
+Any method that is asked for gets a backward pass beside it, and what is differentiated is named like a parameter.
 """
 
 import numpy as np

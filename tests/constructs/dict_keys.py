@@ -1,6 +1,6 @@
 """Keys that are put together at run time.
 
-`"W%d" % i`, f-strings and `.format` do as well.
+`"W%d" % i`, f-strings and `.format` work as well.
 """
 
 import numpy as np

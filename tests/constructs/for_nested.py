@@ -1,6 +1,6 @@
 """Nested loops.
 
-To any depth; what an inner loop reads is collected over all of them.
+To any depth; each runs backward, the inner one inside the outer one.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Reversed.
 
-And here it runs forward.
+Backward through a reversed range runs forward.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Rows of an array.
 
-Each row is the part of the array with the step's number.
+The gradient of a row goes into the row of `dX`.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """`if` on data.
 
-A test of numbers is made again where its inputs survive, else its answer is kept. At the tie itself the gradient is that of the arm that was taken.
+A test of numbers is made again where its inputs survive, else its answer is kept.
+At a tie itself the gradient is that of the arm that ran.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """`is None`.
 
-An argument that may be None is given a default inside.
+Backward makes the same test. A parameter with a default value has no gradient unless `--wrt` names it.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """`elif` on a string.
 
-One arm for one arm; what an arm computed is kept only by that arm.
+One arm for each that comes to a result.
 """
 
 import numpy as np

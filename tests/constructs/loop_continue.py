@@ -1,6 +1,6 @@
 """`continue`.
 
-What a skipped step did not compute is not kept for it.
+A step that was skipped keeps nothing: what is kept is kept by the number of the step.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """`loss, grads`.
 
-So does a backward pass that is there already. Only what the loss depends on is kept.
+The function's own backward code falls away: only what the loss depends on is kept.
 """
 
 import numpy as np

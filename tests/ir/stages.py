@@ -46,6 +46,7 @@ def stages_of(source: str, **options: Any) -> Stages:
     compilation = _Compilation(read_module(source, "model.py"), Options(**options))
     names = entry_functions(compilation.module, compilation.options.functions)
     chosen = compilation._entries(names)
+    compilation._describe_helpers(chosen)
     order = compilation._call_order(chosen)
     for name in order:
         compilation._choose_parameters(name, name in chosen)
