@@ -70,7 +70,12 @@ def conv_backward(dout, cache):
                     # (7) out[n, f, i, j] = np.sum(window * w[f]) + b[f]
                     dout_part = dout[n, f, i, j]
                     d_spread = dout_part * np.ones_like(window * w[f])
-                    dwindow = unbroadcast(d_spread * w[f], window.shape)
+                    dwindow = unbroadcast(
+                        d_spread * w[f],
+                        x_pad[
+                            n, :, i * stride : i * stride + HH, j * stride : j * stride + WW
+                        ].shape,
+                    )
                     dw[f] += unbroadcast(d_spread * window, w[f].shape)
                     db[f] += dout_part
                     # (6) window = x_pad[n, :, i * stride : i * stride + HH, j * stride : j * stride + WW]

@@ -32,7 +32,7 @@ ROWS = (
 )
 # What stands before a loop that fills it.
 BEFORE = (
-    "{o} = np.zeros({a}.shape)", "{o} = np.zeros_like({a})", "{o} = np.zeros(({a}.shape[0] + 1,) + {a}.shape[1:])",
+    "{o} = np.zeros({a}.shape)", "{o} = np.zeros_like({a})", "{o} = np.zeros(({a}.shape[0] + 1, {a}.shape[-1]))",
     "{o} = {a}.copy()", "{o} = 0.0", "{o} = 1.0", "{o} = 0", "{o} = np.zeros({a}.shape[1:])", "{o} = {a}[0]",
     "{o} = {a} * 0.5", "{o} = np.zeros({a}.shape[0])", "{o} = None", "{o} = {a}", "{o} = np.ones({a}.shape[-1])",
     "{o} = np.zeros((4, {a}.shape[-1]))", "{o} = np.zeros(5)",

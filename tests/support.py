@@ -17,6 +17,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,24 @@ def load(text: str, label: str = "generated") -> dict[str, Any]:
     return names
 
 
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """The modules of a folder can be imported, and are forgotten afterwards: other tests use the same names."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            if Path(getattr(sys.modules[name], "__file__", None) or "").parent == folder:
+                del sys.modules[name]
+
+
 def original(source: str, function: str) -> Callable[..., Any]:
-    """The user's own function, by its name or by its base name."""
-    names = load(source, "model")
+    """The user's own function, by its name or by its base name. It may import examples."""
+    with importable(EXAMPLES):
+        names = load(source, "model")
     found: Callable[..., Any] = names[function] if function in names else names[f"{function}_forward"]
     return found
 

@@ -616,3 +616,42 @@ def test_the_text_is_that_of_a_person() -> None:
     assert (
         "        dx = dout @ self.W.T\n        self.dW = self.x.T @ dout\n        self.db = dout.sum(axis=0)\n" in text
     )
+
+
+def test_early_return_of_a_product_keeps_its_parentheses() -> None:
+    source = """
+import numpy as np
+
+
+class Dropout:
+    def __init__(self, on):
+        self.on = on
+        self.mask = None
+
+    def forward(self, xs):
+        if self.on:
+            self.mask = (np.sin(np.arange(xs.size)) > 0).reshape(xs.shape) * 2.0
+            return xs * self.mask
+        else:
+            return xs
+"""
+    names = build(source)
+    check(lambda: names["Dropout"](True), (RNG(0).normal(size=(2, 3)),), ())
+    check(lambda: names["Dropout"](False), (RNG(0).normal(size=(2, 3)),), ())
+
+
+def test_product_with_the_transpose_of_a_matrix_of_the_object() -> None:
+    source = """
+import numpy as np
+
+
+class Cell:
+    def __init__(self, d, h):
+        self.W_ih = np.ones((h, d))
+        self.b_ih = np.ones(h)
+
+    def forward(self, x):
+        return np.tanh(x @ self.W_ih.T + self.b_ih)
+"""
+    names = build(source)
+    check(lambda: names["Cell"](3, 2), (RNG(0).normal(size=(4, 3)) * 0.1,), ("W_ih", "b_ih"))

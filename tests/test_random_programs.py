@@ -30,9 +30,9 @@ def test_random_programs() -> None:
 
 
 def test_the_generator_is_deterministic_and_varied() -> None:
-    programs = [generate(seed) for seed in range(60)]
-    assert [p.source() for p in programs] == [generate(seed).source() for seed in range(60)]
-    assert len({p.source() for p in programs}) == 60
+    programs = [generate(seed) for seed in range(200)]
+    assert [p.source() for p in programs] == [generate(seed).source() for seed in range(200)]
+    assert len({p.source() for p in programs}) == 200
     lines = [line for p in programs for line in p.body]
     assert len(lines) > 300
     for construct in (
@@ -46,10 +46,20 @@ def test_the_generator_is_deterministic_and_varied() -> None:
         "np.where(",
         "] = ",
         "> 0.1",
+        "for ",
+        "while ",
+        "if ",
+        "else:",
+        "continue",
+        "break",
+        "enumerate(",
+        "zip(",
+        "reversed(",
+        "[t]",
     ):
         assert any(construct in line for line in lines), construct
     claims = {parameter.claim for p in programs for parameter in p.parameters}
-    assert claims == {"annotation", "docstring", "none"}
+    assert claims == {"annotation", "docstring", "none", "int", "count", "flag", "mode"}
 
 
 @pytest.mark.parametrize(

@@ -289,3 +289,63 @@ def test_ends_of_a_linspace() -> None:
 def test_cross_entropy_as_a_logsumexp_less_the_score(reduce: str, parameters: str) -> None:
     body = f"return {reduce}(np.log(np.sum(np.exp(x), axis=1)) - x[np.arange(3), y])"
     right(body, parameters, {"x": POSITIVE, "y": LABELS})
+
+
+# --- elements of elements, and bounds that have names
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a = x * 2; a[0][1] = y[1, 1] ** 2; return a * y",
+        "a = x * 2; a[0][1] += y[1, 1] ** 2; a[-1][0:2] *= y[0, 0]; return np.sin(a) * y",
+        "a = x * 2; for i in range(x.shape[0]): a[i][0] = y[i][1] ** 2; return a * a",
+        "a = x * 2; for k, row in enumerate(y): a[k][1] = row[0] * row[1]; return a * a",
+    ],
+)
+@pytest.mark.parametrize("parameters", ["x, y", BOTH], ids=("open", "annotated"))
+def test_write_at_an_element_of_an_element(body: str, parameters: str) -> None:
+    right(body, parameters, GIVEN)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a = x * 2; a[0:2][1] = y[1]; return a * y",
+        "a = x * 2; a[np.array([0, 1])][1] = y[1]; return a * y",
+        "k = np.array([0, 1]); a = x * 2; a[k][1] = y[1]; return a * y",
+        "a = x * 2; a[x > 0][1] = 3.0; return a * y",
+        "a = x * 2; a[None][0] = y[1]; return a * y",
+    ],
+)
+def test_write_at_an_element_of_what_may_be_a_copy(body: str) -> None:
+    assert outcome(model(body, BOTH), GIVEN) == "refused"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "low = 0.1; return np.log(np.clip(x, low, 1 - low)) * y",
+        "low = np.finfo(float).eps; return np.log(np.clip(np.abs(x), low, 1 - low)) * y",
+        "n = x.shape[0]; return np.clip(x, -1 / n, 1 / n) * y",
+        "return np.clip(x, 0, np.inf) * y",
+        "return np.clip(x, -np.inf, 0.5) * y",
+        "return x.clip(-np.inf, np.inf) * y",
+        "s = 0.0; for i in range(x.shape[0]): s = s + np.clip(x[i], -0.1 * i, 0.2) * y[i]; return s",
+    ],
+)
+@pytest.mark.parametrize("parameters", ["x, y", BOTH], ids=("open", "annotated"))
+def test_bounds_of_clip(body: str, parameters: str) -> None:
+    right(body, parameters, GIVEN)
+
+
+def test_bound_of_clip_that_is_a_parameter() -> None:
+    right("return np.clip(x, -low, low) * y", 'x: "N D", y: "N D", low: float', {**GIVEN, "low": 0.4}, wrt=("x", "y"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["low = np.min(y); return np.clip(x, low, 9.0) * y", "low = y[0] * 0.1; return np.clip(x, low, 9.0) * y"],
+)
+def test_bound_of_clip_that_carries_a_gradient_or_is_an_array(body: str) -> None:
+    assert outcome(model(body, BOTH), GIVEN) == "refused"

@@ -41,6 +41,11 @@ RIGHT: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         {"x": X, "n": 1},
         ("x",),
     ),
+    "what_only_a_loop_binds_is_kept_from_its_head_on": (
+        "for p in x:\n    h = np.hypot(x + 3, n)\nreturn h",
+        {"x": X, "n": 2},
+        ("x",),
+    ),
     "an_inner_loop_binds_it": (
         "for t in range(n, 4):\n    for u in x:\n        s = x * 3 if n == 1 else 0.5\nreturn s",
         {"x": X, "n": 2},

@@ -536,6 +536,8 @@ class _ForwardWriter:
     def _collect(self) -> None:
         """The lines that keep values of the rounds of loops."""
         steps = self.residuals.steps
+        for stage, names in self.plan.prepared.items():
+            self.before.setdefault(stage, []).extend(f"{name} = None" for name in names)
         for store in steps.stores:
             stage = store.loops[0].stage
             assert stage is not None
@@ -556,8 +558,6 @@ class _ForwardWriter:
             hoist = hoisted.get(line.hoisted)
             where = self.before if hoist is not None else self.after
             where.setdefault(line.stage, []).append(line.text)
-        for stage, names in self.plan.prepared.items():
-            self.before.setdefault(stage, []).extend(f"{name} = None" for name in names)
         for loop, name in steps.enumerated.items():
             statement = self.statements[loop.span] if loop.span is not None else None
             assert isinstance(statement, ast.For)

@@ -419,6 +419,8 @@ class _Staging:
         return Literal(None, "")
 
     def _operand_value(self, node: ast.expr) -> Attribute:
+        if isinstance(node, ast.Name) and node.id in self.known.local:
+            return Value(node.id, Type.open(node.id))
         operand = self._operand(node)
         return operand if isinstance(operand, Value) else None
 

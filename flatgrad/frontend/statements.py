@@ -138,10 +138,10 @@ class StatementLowering:
                 template = self.expressions.index(index)
                 if template is not None:
                     self._write(target, base, name, template, bound)
-            case ast.Subscript() if (base := self._array_of(target)) is not None:
+            case ast.Subscript() if (array := self._array_of(target)) is not None:
                 template = self._chained(target)
                 if template is not None:
-                    self._write(target, base, base.id, template, bound)
+                    self._write(target, array, array.id, template, bound)
             case _:
                 self.error(
                     "FG033",

@@ -454,6 +454,8 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 def _updated(args: list[Any], attrs: Mapping[str, Any]) -> Any:
     base, change = args
+    if base is None:
+        return None  # the gradient of a name that is not bound: nobody reads it
     new = _OPERATORS[attrs["op"]](base, change)
     if np.shape(new) != np.shape(base):
         raise ValueError(f"an update of shape {np.shape(change)} does not fit into {np.shape(base)}")

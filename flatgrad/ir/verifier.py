@@ -48,7 +48,7 @@ STRUCTURAL_ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "dim": frozenset({"axis"}),
     "subshape": frozenset({"index"}),
     "zeros_of": frozenset({"shape"}),
-    "call_backward": frozenset({"function", "fresh"}),
+    "call_backward": frozenset({"function"}),
     "opaque": frozenset({"text"}),
 }
 
