@@ -18,7 +18,7 @@ from flatgrad.ir.core import (
 )
 
 PASSING = frozenset(
-    {"alias", "read", "write", "let", "copy_of", "item", "collection", "stacked", "dict_of", "imported"}
+    {"alias", "read", "write", "let", "copy_of", "entry", "collection", "stacked", "dict_of", "imported"}
 )
 # The arguments of a draw that are shapes.
 SIZES = frozenset({"size", "shape"})
@@ -101,7 +101,7 @@ def differentiable_operands(step: Step) -> list[Value]:
     if not isinstance(step, Relation):
         return list(step.operands())
     arguments = [arg for arg in step.args if isinstance(arg, Value)]
-    if step.gate == "item":
+    if step.gate == "entry":
         return arguments[:1]
     if step.gate == "layer":
         return arguments[1:]

@@ -537,7 +537,7 @@ class _Compilation:
         found: frozenset[str] = frozenset()
         for step in every_step(block):
             match step:
-                case Relation(gate="item", args=(base,)) if base is param:
+                case Relation(gate="entry", args=(base,)) if base is param:
                     found |= {str(step.attrs["key"])}
                 case Call() if param in step.args and step.function not in self.module.borrowed.pairs:
                     inner = self._keys(step.function, step.args.index(param))
@@ -576,7 +576,7 @@ def _settings(lowered: Lowered) -> set[str]:
         if not isinstance(step, Relation):
             continue
         owners = [roots[arg] for arg in step.args if isinstance(arg, Value) and arg in roots]
-        if step.gate in ("item", "alias") and owners:
+        if step.gate in ("entry", "alias") and owners:
             roots[step.out] = owners[0]
         elif step.gate == "opaque":
             found |= {owner.name for owner in owners}

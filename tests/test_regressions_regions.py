@@ -110,6 +110,16 @@ RIGHT: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         {"x": X},
         ("x",),
     ),
+    "a_sum_that_waits_for_an_operand_that_stands_twice": (
+        "return x + (h + h)",
+        {"x": X, "h": X[0]},
+        ("x", "h"),
+    ),
+    "a_sum_that_waits_for_a_square": (
+        "return x + np.sin(h * h)",
+        {"x": X, "h": X[0]},
+        ("x", "h"),
+    ),
     "the_shape_of_a_row": (
         "for i in range(n):\n    for q, p in zip(x, x):\n        g = q[-i]\nreturn g",
         {"x": X, "n": 2},

@@ -94,7 +94,7 @@ class AccessWalk(Contributions):
             self.visited(value)
 
     def reverse_layer(self, step: Relation) -> None:
-        """`x = layer.forward(x)`: a call of the layer's own backward pass, even where nobody asks for the gradient of x."""
+        """`x = layer.forward(x)`: a call of the layer's own backward pass, even where nobody asks for that of x."""
         layer, operand = step.args
         gradient = Value("", gradient_type(self.build.type(operand)))
         relation = Relation((gradient,), "layer_backward", (layer, self.adjoint(step.out)), {}, step.stage)
@@ -145,7 +145,7 @@ class AccessWalk(Contributions):
         assert isinstance(keys, tuple)
         for key, arg in zip(keys, step.args, strict=True):
             if isinstance(arg, Value) and arg in self.active:
-                self.contribute(arg, self.build.add("item", gradient, attrs={"key": key}))
+                self.contribute(arg, self.build.add("entry", gradient, attrs={"key": key}))
                 self.visited(arg)
 
     def dict_gradient(self, param: Value) -> Value:
@@ -156,7 +156,9 @@ class AccessWalk(Contributions):
         keys: list[Attribute] = []
         parts: list[Operand] = []
         for step in self.function.body:
-            if isinstance(step, Relation) and step.gate == "item" and step.args[0] is param and step.out in self.active:
+            if not isinstance(step, Relation) or step.gate != "entry" or step.args[0] is not param:
+                continue
+            if step.out in self.active:
                 keys.append(step.attrs["key"])
                 found = self.adjoints.get(step.out)
                 parts.append(

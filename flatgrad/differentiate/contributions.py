@@ -98,7 +98,7 @@ class Contributions:
         self.keyed_at_run_time = {
             step.args[0]
             for step in every_step(self.function)
-            if isinstance(step, Relation) and step.gate == "item" and len(step.args) > 1
+            if isinstance(step, Relation) and step.gate == "entry" and len(step.args) > 1
         }
         self._place(self.function)
         # `W1 = params["W1"]`: one variable, one gradient.
@@ -133,7 +133,7 @@ class Contributions:
 
     def _is_entry(self, source: Value, name: Value) -> bool:
         producer = self.producers.get(source)
-        entry = isinstance(producer, Relation) and producer.gate == "item" and len(producer.args) == 1
+        entry = isinstance(producer, Relation) and producer.gate == "entry" and len(producer.args) == 1
         return entry and source.name == name.name and name not in self.lowered.overwritten
 
     @property

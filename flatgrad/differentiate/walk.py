@@ -171,7 +171,7 @@ class _Walk(RegionWalk):
                 self.reverse_collection(step)
             case Relation(gate="stacked"):
                 self.reverse_stacked(step)
-            case Relation(gate="item"):
+            case Relation(gate="entry"):
                 self.reverse_item(step)
             case Relation(gate="layer"):
                 self.reverse_layer(step)
@@ -210,7 +210,11 @@ class _Walk(RegionWalk):
             (_, twice), *_ = targets
             gradient = self.adjoint(step.out)
             doubled = self.build.add("multiply", gradient, Literal(2, "2"))
-            self._hand_on(twice, self.build.add("multiply", doubled, twice) if step.gate == "multiply" else doubled)
+            doubled = self.build.add("multiply", doubled, twice) if step.gate == "multiply" else doubled
+            # The sum that an outer operand left for later
+            if self.build.type(doubled).shape != twice.type.shape and not self._sums_later(twice, doubled):
+                doubled = summed_to(self.build, doubled, twice)
+            self._hand_on(twice, doubled)
             return
         group = GROUP_BACKWARD.get(step.gate)
         contributions = []
@@ -361,14 +365,14 @@ class _Walk(RegionWalk):
         items = [
             other
             for other in every_step(self.function)
-            if isinstance(other, Relation) and other.gate == "item" and other.args[0] is given
+            if isinstance(other, Relation) and other.gate == "entry" and other.args[0] is given
         ]
         own = {str(other.attrs.get("key")) for other in items if other.out in self.active}
         apart = not own or (keys is not None and not own & keys and given not in self.keyed_at_run_time)
         if not apart or self.scope.provided(given) is not None:
             what = given.name or "this dict"
             raise refusal(
-                f"the gradients of {what} from {step.function} and from elsewhere would have to be added entry by entry",
+                f"the gradients of {what} from {step.function} and elsewhere would have to be added entry by entry",
                 step,
                 f"read the entries of {what} once, and hand them on",
             )

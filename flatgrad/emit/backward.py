@@ -44,8 +44,8 @@ GRADIENT_ARITHMETIC = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """A loop or an `if` around lines; the second part is that of an `else`. `over`: the head of the loop where its index
-    is not read."""
+    """A loop or an `if` around lines; the second part is that of an `else`. `over`: the head of the loop where its
+    index is not read."""
 
     stage: Stage | None
     head: ast.stmt

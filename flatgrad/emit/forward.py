@@ -293,7 +293,7 @@ class _ForwardWriter:
         return label if label != value.name or (name != value.name and name in self.renamed) else None
 
     def _edit_strings(self) -> None:
-        """Names inside f-strings, which Python does not place well: where one of them changes, the string is rewritten."""
+        """Names inside f-strings, which Python does not place well: where one changes, the string is rewritten."""
         for part in ast.walk(self.lowered.node):
             if not isinstance(part, ast.JoinedStr):
                 continue
@@ -340,7 +340,7 @@ class _ForwardWriter:
         claimed: dict[tuple[Stage, bool], list[tuple[Relation, str]]] = {}
         texts: dict[Value, str] = {}
         for step in every_step(self.lowered.function.block):
-            if not isinstance(step, Relation) or step.gate != "item" or not step.attrs.keys() & {"rank", "columns"}:
+            if not isinstance(step, Relation) or step.gate != "entry" or not step.attrs.keys() & {"rank", "columns"}:
                 continue
             assert step.stage is not None
             assert step.span is not None
@@ -539,10 +539,10 @@ class _ForwardWriter:
         for stage, names in self.plan.prepared.items():
             self.before.setdefault(stage, []).extend(f"{name} = None" for name in names)
         for store in steps.stores:
-            stage = store.loops[0].stage
-            assert stage is not None
+            around = store.loops[0].stage
+            assert around is not None
             empty = f"[{store.begins}]" if store.is_list else "{}"
-            self.before.setdefault(stage, []).append(f"{store.name} = {empty}")
+            self.before.setdefault(around, []).append(f"{store.name} = {empty}")
         for loop, name in steps.counters.items():
             assert loop.stage is not None
             self.before.setdefault(loop.stage, []).append(f"{name} = 0")

@@ -461,7 +461,7 @@ def _prepared(
 
 
 def _begun(one: FunctionPlan, residuals: Residuals) -> dict[str, Stage]:
-    """The names that a loop or an arm binds for the first time, by chance not at all, and that are kept whatever comes of it."""
+    """The names that a loop or an arm binds for the first time, by chance not at all, and that are kept anyway."""
     begun: dict[str, Stage] = {}
     kept = {value.name for value in (*residuals.kept, *residuals.steps.kept) if value in residuals.unbound}
     unbound = {

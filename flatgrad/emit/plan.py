@@ -31,7 +31,7 @@ class FunctionPlan:
 
 @dataclass(frozen=True, slots=True)
 class ModulePlan:
-    """All that the module holds; `command`: the options that it was written with; `callees`: what is called, by name."""
+    """All that the module holds; `command`: the options it was written with; `callees`: what is called, by name."""
 
     module: Module
     functions: tuple[FunctionPlan, ...]

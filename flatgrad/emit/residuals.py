@@ -40,7 +40,7 @@ from flatgrad.ir.dims import Dim
 
 CHEAP = frozenset({"add", "subtract", "multiply", "divide", "negative", "square"})
 FREE = frozenset(
-    {"dim", "shape", "ndim", "size", "subshape", "dtype", "transpose", "arange", "constant", "expand_dims", "item"}
+    {"dim", "shape", "ndim", "size", "subshape", "dtype", "transpose", "arange", "constant", "expand_dims", "entry"}
 )
 ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative", "power", "floor_divide", "mod"})
 DEPTH = 2
@@ -148,7 +148,7 @@ class Residuals:
             return self._extra(self.steps.counter(producer))
         if self._bearers.get(value.name) == 1 and isinstance(producer, Relation) and producer.gate == "dim":
             return self.size(producer)
-        if isinstance(producer, Relation) and producer.gate == "item" and len(producer.args) == 1:
+        if isinstance(producer, Relation) and producer.gate == "entry" and len(producer.args) == 1:
             if (producer.args[0], producer.attrs["key"]) in self.lowered.written:
                 message = f"{described_entry(producer)} is written in forward, and backward needs it as it was"
                 raise refusal_at(message, None, "keep it in a variable before it is written")
@@ -175,7 +175,7 @@ class Residuals:
         return self.expression(operand)
 
     def _written_out(self, value: Value) -> Value | None:
-        """The array that holds a value as `np.exp(x, out=y)` has written it, as long as nothing else is written there."""
+        """The array that holds a value as `np.exp(x, out=y)` has written it, while nothing else is written there."""
         user = self._users.get(value)
         if user is None or user.gate != "write" or user.args[1] is not value or "mode" in user.attrs:
             return None
@@ -430,11 +430,11 @@ class Residuals:
 
     def _of_changed_dict(self, producer: Relation) -> bool:
         """Whether this is an entry, under a key that is put together when the program runs, of a dict that changes."""
-        return producer.gate == "item" and len(producer.args) > 1 and producer.args[0] in self.lowered.changed_dicts
+        return producer.gate == "entry" and len(producer.args) > 1 and producer.args[0] in self.lowered.changed_dicts
 
     def _is_entry(self, value: Value) -> bool:
         producer = self._producers.get(value)
-        return isinstance(producer, Relation) and producer.gate == "item" and len(producer.args) == 1
+        return isinstance(producer, Relation) and producer.gate == "entry" and len(producer.args) == 1
 
     def settle_sizes(self) -> None:
         """Fill in the sizes that were left open."""

@@ -57,7 +57,7 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
             return literal(source)
         case "read":
             return ast.Subscript(operand(relation.args[0]), _index(relation.attrs["index"], operand), ast.Load())
-        case "item":
+        case "entry":
             key = operand(relation.args[1]) if len(relation.args) > 1 else _constant(relation.attrs["key"])
             return ast.Subscript(operand(relation.args[0]), key, ast.Load())
         case "dict_of":

@@ -81,7 +81,7 @@ def given_values(lowered: Lowered) -> dict[Value, str]:
     """What the caller gives, and how the text calls it: the parameters, and entries of those that are dicts."""
     found = {value: value.name for value in lowered.function.block.params}
     for step in lowered.function.block.body:
-        if isinstance(step, Relation) and step.gate == "item" and len(step.args) == 1 and step.args[0] in found:
+        if isinstance(step, Relation) and step.gate == "entry" and len(step.args) == 1 and step.args[0] in found:
             assert isinstance(step.args[0], Value)
             found[step.out] = f"{found[step.args[0]]}[{step.attrs['key']!r}]"
     return found
@@ -91,7 +91,7 @@ def _dicts(lowered: Lowered, callee: Callee) -> set[Value]:
     """The values of which entries are read by name, here or in a function that is called."""
     found: set[Value] = set()
     for step in every_step(lowered.function.block):
-        if isinstance(step, Relation) and step.gate == "item" and isinstance(step.args[0], Value):
+        if isinstance(step, Relation) and step.gate == "entry" and isinstance(step.args[0], Value):
             found.add(step.args[0])
         elif isinstance(step, Call):
             inner, _ = callee(step.function)
@@ -180,7 +180,7 @@ class _Inference:
                     if step.attrs.get("of_array") and isinstance(step.args[0], Value):
                         self.arrays.add(step.args[0])
                     self._index_facts(step)
-                    if step.gate == "item" and step.out in self.entries:
+                    if step.gate == "entry" and step.out in self.entries:
                         return
                     for out, one in zip(step.outs, self.relation_types(step, label), strict=True):
                         self._learn(out, one)
@@ -273,7 +273,7 @@ class _Inference:
 
     def _index_facts(self, step: Relation) -> None:
         """An index is an integer or a mask, whatever else is known of it; what has entries by name is a dict."""
-        if step.gate == "item" and isinstance(step.args[0], Value) and self.types[step.args[0]].kind is not Kind.DICT:
+        if step.gate == "entry" and isinstance(step.args[0], Value) and self.types[step.args[0]].kind is not Kind.DICT:
             self.types[step.args[0]] = replace(self.types[step.args[0]], kind=Kind.DICT)
         if step.gate == "layer" and isinstance(step.args[0], Value):
             self.types[step.args[0]] = Type(Kind.OTHER, DType.NONE, SCALAR)

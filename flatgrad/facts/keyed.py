@@ -62,7 +62,7 @@ def _claims(typed: Lowered) -> Iterator[tuple[int, Mapping[str, Attribute]]]:
         for position, step in enumerate(steps)
         if step in in_place
         and isinstance(step, Relation)
-        and step.gate == "item"
+        and step.gate == "entry"
         and len(step.args) == 2
         and isinstance(step.args[1], Value)
         and (key := keys.get(step.args[1])) is not None

@@ -229,7 +229,7 @@ _RULES: dict[str, Callable[[Relation, TypeOf, Solver, str], Type]] = {
     "alias": _alias,
     "opaque": _opaque,
     "imported": _imported,
-    "item": _item,
+    "entry": _item,
     "layer": _layer,
     "layer_backward": _layer,
     "collection": _collection,

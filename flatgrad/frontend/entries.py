@@ -162,7 +162,7 @@ class EntryLowering(CallLowering):
         key = self.lower(index) if isinstance(index, ast.Name) else self.statements.opaque(index)
         if isinstance(key, Poison) or not isinstance(key, Value):
             return Poison.at()
-        return self._relation("item", (base, key), {}, self.place(node), view=True)
+        return self._relation("entry", (base, key), {}, self.place(node), view=True)
 
     def _runs(self, index: ast.expr) -> bool:
         """Whether a key is put together when the program runs."""
@@ -188,7 +188,7 @@ class EntryLowering(CallLowering):
         if (base, key) not in self.entries:
             name = key if key.isidentifier() else ""
             out = Value(name, Type.open(f"{base.name}[{key}]"))
-            self.statements.at_head(Relation((out,), "item", (base,), {"key": key}))
+            self.statements.at_head(Relation((out,), "entry", (base,), {"key": key}))
             self.entries[base, key] = out
             self.given.add(out)
         return self.entries[base, key]

@@ -98,7 +98,7 @@ class _Uses:
                     return (layer, element) if layer in self.params else None
                 case Relation(gate="alias", args=(Value() as inner,)):
                     layer = inner
-                case Relation(gate="item", args=(Value(),)):
+                case Relation(gate="entry", args=(Value(),)):
                     return layer, element
                 case Relation(gate="read", args=(Value() as inner,)) if element == -1:
                     index = step.attrs["index"]

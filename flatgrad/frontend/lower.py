@@ -272,7 +272,7 @@ class _FunctionLowering(EffectLowering):
         return tuple(results)
 
     def aside(self, statement: ast.If) -> bool:
-        """Whether an `if` only returns something else early: `if y is None: return scores`, where the loss is asked for.
+        """Whether an `if` only returns something else early: `if y is None: return scores`, where the loss is meant.
 
         It stays where it is, and has no gradient.
         """

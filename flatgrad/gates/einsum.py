@@ -128,7 +128,7 @@ def _einsum_backward(site: Site, k: int) -> str:
         return _of_open_rank(site, read, k)
     for j, labels in enumerate(subscripts.operands):
         if len(site.shape(f"x{j}").front) != len(labels):
-            # What the line enforces of its operands is known outside of the loop or the branch around it only if claimed.
+            # What the line enforces of its operands is known outside of the loop or branch around it only if claimed.
             raise site.refuse("how many dimensions the operands of this np.einsum have is not known", _GIVE_SHAPES)
     own, dims = subscripts.operands[k], _source_dims(site, subscripts, k)
     lengths = dict(zip(own, site.shape(f"x{k}").front, strict=True))
