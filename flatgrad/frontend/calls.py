@@ -183,9 +183,25 @@ class CallLowering(ClosureLowering):
         through = self.through(path, node)
         if through is not None:
             return through
-        return self._with_arguments(
+        known = path in BY_PATH or path in FOLDED or path == "builtins.str"
+        found = self._with_arguments(
             node, lambda given, named: self._bound_call(node, path, (), node.func, given, named)
         )  # fmt: skip
+        place = self._span(node.func)
+        if isinstance(found, Poison) and not known and not any(error.span == place for error in self.errors):
+            # Not looked at, as an argument is refused already: it would be refused next.
+            return self._no_gate(node.func)
+        return found
+
+    def _no_gate(self, place: ast.expr) -> Poison:
+        spoken = ast.unparse(place)
+        return self.error(
+            "FG021",
+            f"no gate for {spoken}",
+            place,
+            "its gradient is not known to flatgrad",
+            "`flatgrad gates` lists what is understood; a gate of your own is declared as in docs/your-own-gates.md",
+        )
 
     def _bound_call(
         self,
@@ -208,14 +224,7 @@ class CallLowering(ClosureLowering):
         if path == "builtins.str":
             return self.dynamic_string(node)
         if path not in BY_PATH:
-            return self.error(
-                "FG021",
-                f"no gate for {spoken}",
-                place,
-                "its gradient is not known to flatgrad",
-                "`flatgrad gates` lists what is understood; "
-                "a gate of your own is declared as in docs/your-own-gates.md",
-            )
+            return self._no_gate(place)
         arguments: list[Binding] = [*leading, *(bound for bound, _ in given)]
         try:
             bound = bind(path, arguments, {name: one for name, (one, _) in named.items()}, is_sequence)

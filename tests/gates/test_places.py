@@ -317,4 +317,3 @@ def test_a_cast_that_may_cut_numbers_down_is_refused(dtype: Attribute) -> None:
 
 def test_array_without_a_copy_is_refused() -> None:
     assert "copy=True" in refusal("array", {"copy": False})
-    assert "copy=True" in refusal("astype", {"copy": False, "dtype": "float"})
