@@ -32,7 +32,21 @@ from flatgrad.frontend.liveness import assigned_names, read_before_bound
 from flatgrad.frontend.source import dotted_path, span_of, stage_text
 from flatgrad.frontend.statements import Surroundings
 from flatgrad.frontend.trees import is_poisoned, leaves, rebuilt, same_form
-from flatgrad.ir.core import Attribute, Block, Branch, Literal, Loop, Operand, Relation, Span, Stage, Step, Type, Value
+from flatgrad.ir.core import (
+    Attribute,
+    Block,
+    Branch,
+    Call,
+    Literal,
+    Loop,
+    Operand,
+    Relation,
+    Span,
+    Stage,
+    Step,
+    Type,
+    Value,
+)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -382,6 +396,16 @@ class RegionLowering(CollectingLowering):
                 found = self.expressions.operand(arm)
                 if isinstance(found, Poison):
                     return found
+                called = next((step for step in self.body if isinstance(step, Call)), None)
+                if called is not None:
+                    self.error(
+                        "FG030",
+                        f"a call of {called.function} inside a conditional expression is not understood",
+                        arm,
+                        "forward would call it on both ways",
+                        "write it as an if statement",
+                    )
+                    return Poison.at()
                 value = self.constant(found) if isinstance(found, Literal) else found
                 blocks.append(Block((), tuple(self.body), (value,)))
             finally:
