@@ -12,8 +12,10 @@ from flatgrad.diagnostics import Refused
 from flatgrad.groups.graph import Graph
 from flatgrad.ir.core import Relation
 from flatgrad.ir.verifier import verify
-from tests.ir.stages import differences, run_stages, same_gradient, stages_of
-from tests.support import check_module, compiled, load, original
+from tests.ir.stages import run_stages, stages_of
+from tests.ir.test_interpreter import check_stages
+from tests.ir.test_verifier import verify_stages
+from tests.support import check_module, compiled, load
 from tests.traps import COLUMN, LABELS, ROW, SQUARE, V, W, X, drawn
 
 HEADER = "import logging\nimport warnings\n\nimport numpy as np\n\nlogger = logging.getLogger(__name__)\n\n\n"
@@ -364,14 +366,8 @@ def test_writes(body: str, parameters: str, inputs: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("body", "parameters", "inputs"), WRITES)
 def test_the_ir_of_writes(body: str, parameters: str, inputs: dict[str, Any]) -> None:
-    stages = stages_of(model(body, parameters))
-    lowered, backward = stages.lowered["f"], stages.backward["f"]
-    verify(lowered.function)
-    verify(backward.block, lowered.function.block)
-    run = run_stages(stages, "f", inputs)
-    for name, gradient in run.gradients.items():
-        wanted = differences(original(model(body, parameters), "f"), inputs, name, backward.upstream, run.upstream)
-        assert same_gradient(gradient, wanted)
+    verify_stages(model(body, parameters))
+    check_stages(model(body, parameters), "f", inputs)
 
 
 def test_the_ir_of_draws() -> None:

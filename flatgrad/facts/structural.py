@@ -172,6 +172,8 @@ def _opaque(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> 
             return INTEGER
         case "number":
             return Type(Kind.SCALAR, DType.FLOAT, SCALAR)
+        case "shape":
+            return Type(Kind.SHAPE, DType.INT, Shape.unknown(label))
     return Type(Kind.OTHER, DType.BOOL, SCALAR)
 
 

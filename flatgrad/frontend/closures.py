@@ -96,6 +96,21 @@ class ClosureLowering(ContainerLowering):
         """The names of the function that is compiled."""
         return self.environment if self.users is None else self.users
 
+    def name_of_its_own(self, node: ast.expr) -> Poison | None:
+        """Refuses what is kept as it is written where a name in it is another thing to the function that is compiled:
+        the parameter of a function that is written out, the variable of a comprehension."""
+        users = self._users()
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and self.environment.get(part.id) is not users.get(part.id):
+                return self.error(
+                    "FG039",
+                    f"what hangs on {part.id} here cannot be written out",
+                    node,
+                    f"{part.id} is known only inside this function or comprehension",
+                    "make it a function at the top level of the file, or a loop",
+                )
+        return None
+
     def read_name(self, node: ast.Name, bound: Value) -> None:
         if not self.inside:
             super().read_name(node, bound)

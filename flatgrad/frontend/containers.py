@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from flatgrad.frontend.environment import Binding, Dictionary, Key, Poison, Static, Structure
 from flatgrad.frontend.expressions import ExpressionLowering, elements_of
 from flatgrad.frontend.strings import formatted, operated, text_literal
-from flatgrad.ir.core import Literal, Operand, Span, Value
+from flatgrad.ir.core import Attribute, Literal, Operand, Span, Value
 
 # More rounds than this are not written out.
 MOST_ROUNDS = 100
@@ -152,6 +152,8 @@ class ContainerLowering(ExpressionLowering):
                 if first.is_list is not second.is_list or first.once or second.once:
                     return self.error("FG034", "a list and a tuple cannot be joined", node, "", "make both a list")
                 return Structure(first.items + second.items, first.is_list, self._span(node))
+            case ast.Add() if self.is_shape(first) or self.is_shape(second):
+                return self._longer_shape(node, first, second)
             case ast.Mult() if structures:
                 count = self.static(second if isinstance(first, Structure) else first)
                 if count is None or not isinstance(count.value, int) or structures[0].once:
@@ -168,6 +170,29 @@ class ContainerLowering(ExpressionLowering):
             case ast.BitOr() if isinstance(first, Dictionary) and isinstance(second, Dictionary):
                 return Dictionary(tuple((dict(first.items) | dict(second.items)).items()), self._span(node))
         return self._joined_text(node, first, second)
+
+    def _longer_shape(self, node: ast.BinOp, first: Binding, second: Binding) -> Binding | None:
+        """`(n,) + x.shape[1:]`: a longer tuple, and no sum of arrays."""
+        operands: list[Operand] = []
+        texts: list[str] = []
+        for one in (first, second):
+            items = one.items if isinstance(one, Structure) and not one.is_list and not one.once else (one,)
+            if items == (one,) and not self.is_shape(one):
+                return None
+            parts: list[str] = []
+            for item in items:
+                if isinstance(item, Value):
+                    parts.append(f"_{len(operands)}")
+                    operands.append(item)
+                elif isinstance(item, Literal):
+                    parts.append(item.text)
+                else:
+                    return None
+            texts.append(parts[0] if items == (one,) else f"({', '.join(parts)},)" if parts else "()")
+        attrs: dict[str, Attribute] = {"text": " + ".join(texts), "holds": "shape"}
+        out = self._relation("opaque", tuple(operands), attrs, self.place(node))
+        self.shapes.add(out)
+        return out
 
     def _joined_text(self, node: ast.BinOp, first: Binding, second: Binding) -> Binding | None:
         one, other = self.static(first), self.static(second)

@@ -159,10 +159,14 @@ class EntryLowering(CallLowering):
         known = self.static(self.lower(index)) if not self._runs(index) else None
         if known is not None and isinstance(known.value, str):
             return self.entry(base, known.value)
-        key = self.lower(index) if isinstance(index, ast.Name) else self.statements.opaque(index)
+        key = self.lower(index) if isinstance(index, ast.Name) else self._kept(index)
         if isinstance(key, Poison) or not isinstance(key, Value):
             return Poison.at()
         return self._relation("entry", (base, key), {}, self.place(node), view=True)
+
+    def _kept(self, node: ast.expr) -> Value:
+        """An expression that is kept as it is written."""
+        return self.name_of_its_own(node) or self.statements.opaque(node)
 
     def _runs(self, index: ast.expr) -> bool:
         """Whether a key is put together when the program runs."""
@@ -221,7 +225,7 @@ class EntryLowering(CallLowering):
 
     def _looked_up(self, node: ast.Call, default: list[ast.expr]) -> Binding:
         """`d.get(key, default)`: a setting, through which no gradient goes; one number where its default is one."""
-        out = self.statements.opaque(node)
+        out = self._kept(node)
         if isinstance(out, Poison):
             return out
         number = static_number(default[0], self.module) if default else None

@@ -840,7 +840,7 @@ class _Branching(EntryLowering):
         return super()._method_call(node, function)
 
     def branch(self, node: ast.IfExp) -> Binding:
-        return self.around.conditional(node)
+        return self.name_of_its_own(node) or self.around.conditional(node)
 
 
 class _Placeholders(ast.NodeTransformer):

@@ -36,7 +36,16 @@ class Instances:
         if one.kind is Kind.SHAPE:
             self._shape(one.shape, tuple(found), name)
             return
+        if one.kind is Kind.DICT:
+            if not isinstance(found, Mapping):
+                raise TypeDoesNotHold(f"{name} is a dict, not {type(found).__name__}")
+            return
         if one.kind is Kind.OTHER or isinstance(found, np.dtype):
+            return
+        if isinstance(found, list) and one.kind is Kind.OPEN and not _is_array(found):
+            # Elements of several shapes, or none: what is known of them does not show.
+            if one.shape.front:
+                self._dim(one.shape.front[0], len(found), f"{name} {one.shape}, of {len(found)} elements")
             return
         _kind(one, found, name)
         self._shape(one.shape, np.shape(found), name)
@@ -83,6 +92,11 @@ class Instances:
             self.pending.append((dim, size, name))
         elif found != size:
             raise TypeDoesNotHold(f"{name}: {dim} is {found}, not {size}")
+
+
+def _is_array(found: list[Any]) -> bool:
+    """Whether NumPy reads a list as an array that has the shape of its elements behind its first dim."""
+    return len({np.shape(one) for one in found}) == 1
 
 
 def _kind(one: Type, found: Any, name: str) -> None:

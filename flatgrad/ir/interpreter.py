@@ -28,7 +28,8 @@ import numpy as np
 from flatgrad.gates.entry import TABLE, Gate, Spelling
 from flatgrad.ir.core import Attribute, Block, Branch, Call, Function, Loop, Operand, Relation, Slice, Step, Value
 
-Environment = MutableMapping[Value, Any]
+# By value; by the call itself, what the function that was called has bound.
+Environment = MutableMapping[Any, Any]
 # From the operands and the attributes of a relation to its result.
 Rule = Callable[[list[Any], Mapping[str, Any]], Any]
 
@@ -46,7 +47,7 @@ class Watch(Protocol):
 class Rounds:
     """What a loop bound, in its environment under its index: the values of each round, in the order of the rounds."""
 
-    values: list[dict[Value, Any]] = field(default_factory=list)
+    values: list[dict[Any, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,19 +221,19 @@ class _Run:
         return rounds[::-1] if loop.backwards else rounds
 
     def _round(
-        self, loop: Loop, index: int, handed: Sequence[Any], before: dict[Value, Any]
-    ) -> tuple[dict[Value, Any], tuple[Any, ...]] | None:
+        self, loop: Loop, index: int, handed: Sequence[Any], before: dict[Any, Any]
+    ) -> tuple[dict[Any, Any], tuple[Any, ...]] | None:
         """The values and the results of a round over those that were there `before`; None if there is no such round."""
         if len(loop.carried) != len(handed):
             raise CannotEvaluate(f"{len(handed)} values for {len(loop.carried)} that are carried")
-        values: dict[Value, Any] = {}
+        values: dict[Any, Any] = {}
         outer = self.known
         self.known = ChainMap(values, before, outer)
         try:
             with nullcontext() if self.watch is None else self.watch.round():
                 if self.watch is not None:
                     for value, found in before.items():
-                        if not isinstance(found, Rounds):
+                        if isinstance(value, Value) and not isinstance(found, Rounds):
                             self.watch.observe(value, found)
                 self.bind(loop.index, index)
                 self._bind_all(loop.carried, handed)
@@ -247,19 +248,20 @@ class _Run:
     def _called(self, step: Call) -> tuple[Any, ...]:
         if step.function not in self.program.functions:
             raise CannotEvaluate(f"the function {step.function} is not known")
+        inner: Environment = {}
+        self.known[step] = inner
         function = self.program.functions[step.function]
-        return evaluate(function, [self.operand(arg) for arg in step.args], {}, self.program)
+        return evaluate(function, [self.operand(arg) for arg in step.args], inner, self.program)
 
     def _called_backward(self, relation: Relation) -> tuple[Any, ...]:
-        """The gradients of a forward call's arguments: its function is run again for what its backward block reads."""
+        """The gradients of a forward call's arguments, from what that call has bound: nothing is drawn again."""
         call = next((self.calls[out] for out in relation.outs if out in self.calls), None)
         if call is None or call.function not in self.program.reverse:
             raise CannotEvaluate(f"nothing reverses the call of {relation.attrs.get('function')}")
-        inner: Environment = {}
-        function = self.program.functions[call.function]
-        evaluate(function, [self.operand(arg) for arg in call.args], inner, self.program)
+        if call not in self.known:
+            raise CannotEvaluate(f"the call of {call.function} that is reversed has not run")
         upstream = [self.operand(arg) for arg in relation.args]
-        return evaluate(self.program.reverse[call.function], upstream, inner, self.program)
+        return evaluate(self.program.reverse[call.function], upstream, dict(self.known[call]), self.program)
 
     # Relations
 
@@ -271,6 +273,8 @@ class _Run:
         if relation.gate == "opaque":
             return (self._evaluated(str(relation.attrs["text"]), args),)
         rule = self.program.rules.get(relation.gate) or _STRUCTURAL.get(relation.gate)
+        if relation.gate == "imported":
+            raise CannotEvaluate("what a function of another file computes is not known")
         if rule is not None:
             return (rule(args, attrs),)
         if relation.gate not in TABLE:
@@ -409,6 +413,8 @@ def _item(args: list[Any], attrs: Mapping[str, Any]) -> Any:
 
 def _written(args: list[Any], attrs: Mapping[str, Any]) -> Any:
     base, value = args
+    if attrs.get("collects"):
+        return _collected(base, attrs["index"], value)
     new: Any = copy.copy(base) if isinstance(base, list) else np.array(base)
     index = attrs["index"]
     match attrs.get("mode"):
@@ -423,6 +429,34 @@ def _written(args: list[Any], attrs: Mapping[str, Any]) -> Any:
         case mode:
             raise CannotEvaluate(f"write knows no mode {mode}")
     return new
+
+
+def _collected(base: list[Any], index: tuple[int], value: Any) -> list[Any]:
+    """A list with one element more, which must be the one that comes next."""
+    if index != (len(base),):
+        raise ValueError(f"an element is put at {index[0]} in a list of {len(base)}")
+    return [*base, value]
+
+
+def _entry(args: list[Any], attrs: Mapping[str, Any]) -> Any:
+    """`params["W1"]`, `params["W" + str(i)]`: held to what is claimed of it."""
+    found = args[0][args[1] if len(args) > 1 else attrs["key"]]
+    rank, weights = attrs.get("rank"), attrs.get("columns")
+    shape = None if weights is None else np.shape(weights)[1:]
+    if (rank is not None and np.ndim(found) != rank) or (shape is not None and np.shape(found) != shape):
+        raise ValueError(f"an entry of shape {np.shape(found)} where {shape or f'{rank} dims'} is claimed")
+    return found
+
+
+def _dict(args: list[Any], attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"W1": dW1, ...}`, `{**dparams, "W1": dW1, ...}`"""
+    base, entries = (args[0], args[1:]) if attrs.get("base") else ({}, args)
+    return {**base, **dict(zip(attrs["keys"], entries, strict=True))}
+
+
+def _entry_added(args: list[Any], attrs: Mapping[str, Any]) -> dict[str, Any]:
+    base, change, key = args
+    return {**base, key: _updated([base[key], change], {"op": "+"})}
 
 
 def _scattered(args: list[Any], attrs: Mapping[str, Any]) -> Any:
@@ -486,11 +520,13 @@ def _zeros(like: Any, *gradient: Any) -> Any:
     """Zeros of a shape, in the dtype of the gradient that is to be added or, without one, of what they are like."""
     if like is None:
         return None  # of a name that is not bound
+    if isinstance(like, Mapping):
+        return {key: _zeros(one) for key, one in like.items()}
     return np.zeros(np.shape(like), np.result_type(gradient[0] if gradient else np.asarray(like), 0.0))[()]
 
 
 def _size_of(args: list[Any], attrs: Mapping[str, Any]) -> Any:
-    shape, rank = np.shape(args[0]), attrs.get("rank")
+    shape, rank = (len(args[0]),) if isinstance(args[0], Mapping) else np.shape(args[0]), attrs.get("rank")
     if rank is not None and len(shape) != rank:
         raise ValueError(f"{len(shape)} dims for {rank} names")
     return shape[attrs["axis"]]
@@ -509,6 +545,14 @@ _STRUCTURAL: Mapping[str, Rule] = {
     "subshape": lambda args, attrs: np.shape(args[0])[attrs["index"][0]],
     "read": _item,
     "write": _written,
+    "collection": lambda args, attrs: args,
+    "stacked": lambda args, attrs: np.stack(args[0], attrs["axis"]) if args[0] else np.array(args[0]),
+    "entry": _entry,
+    "item_add": _entry_added,
+    "dict_of": _dict,
+    # An object of the user's own, which keeps what its backward pass reads.
+    "layer": lambda args, attrs: args[0].forward(args[1]) if hasattr(args[0], "forward") else args[0](args[1]),
+    "layer_backward": lambda args, attrs: args[0].backward(args[1]),
     "update": _updated,
     "scatter": _scattered,
     "unbroadcast": _unbroadcast,
@@ -532,6 +576,14 @@ STRUCTURAL: Mapping[str, tuple[int, int]] = {
     "subshape": (1, 1),
     "read": (1, 1),
     "write": (2, 2),
+    "collection": (0, 1000),
+    "stacked": (1, 1),
+    "entry": (1, 2),
+    "item_add": (3, 3),
+    "dict_of": (0, 1000),
+    "layer": (2, 2),
+    "layer_backward": (2, 2),
+    "imported": (0, 1000),
     "update": (2, 2),
     "scatter": (2, 2),
     "unbroadcast": (2, 2),

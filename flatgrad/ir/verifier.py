@@ -40,6 +40,7 @@ from flatgrad.ir.solver import Contradiction, Solver
 
 # What the compiler adds to the attributes of gates of the table.
 EXTRA_ATTRIBUTES = frozenset({"into"})
+# What a relation that is no gate must have; what it may have besides is for the passes that read it.
 STRUCTURAL_ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "read": frozenset({"index"}),
     "write": frozenset({"index"}),
@@ -50,6 +51,9 @@ STRUCTURAL_ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "zeros_of": frozenset({"shape"}),
     "call_backward": frozenset({"function"}),
     "opaque": frozenset({"text"}),
+    "stacked": frozenset({"axis"}),
+    "dict_of": frozenset({"keys"}),
+    "layer": frozenset({"text"}),
 }
 
 
@@ -267,6 +271,8 @@ def _check_gate(step: Relation) -> None:
         raise InvalidIR(f"no gate {step.gate}: `{printed_step(step)}`")
     if not least <= len(step.args) <= most:
         raise InvalidIR(f"{step.gate} does not take {len(step.args)} operands: `{printed_step(step)}`")
+    if step.gate == "entry" and len(step.args) == 1:
+        known = frozenset({"key"})
     missing = known - given
     if missing:
         raise InvalidIR(f"{step.gate} needs the attribute {sorted(missing)[0]}: `{printed_step(step)}`")
@@ -275,6 +281,11 @@ def _check_gate(step: Relation) -> None:
     for name, attribute in step.attrs.items():
         if not _is_attribute(attribute):
             raise InvalidIR(f"{name} is no attribute: `{printed_step(step)}`")
+    keys = step.attrs.get("keys")
+    if step.gate == "dict_of" and isinstance(keys, tuple):
+        entries = len(step.args) - bool(step.attrs.get("base"))
+        if len(keys) != entries or len(set(keys)) != entries:
+            raise InvalidIR(f"not one key for each entry: `{printed_step(step)}`")
 
 
 def _operand_counts(gate: Gate) -> tuple[int, int]:

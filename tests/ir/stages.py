@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from flatgrad.compiler import Options, _Compilation
 from flatgrad.differentiate.walk import Backward
 from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.linking import link
 from flatgrad.frontend.source import entry_functions, read_module
 from flatgrad.groups.meaning import GROUP_MEANING
 from flatgrad.ir.core import Kind
 from flatgrad.ir.instances import Instances
 from flatgrad.ir.interpreter import Program, ReversePass, evaluate
+from tests.oracles import Path, leaf, leaves, with_leaf
 from tests.program_generator import Inputs
-from tests.support import load
+from tests.support import SEED, load
 
 STEP = 1e-6
-# Examples with entries of dicts, elements of lists or functions of other files, which the interpreter and the verifier
-# do not have.
-BEYOND = frozenset(
-    {
-        "fully_connected",
-        "dropout",
-        "normalization",
-        "conv_naive",
-        "conv_im2col",
-        "max_pool",
-        "conv_net",
-        "gru",
-        "ntm",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +37,25 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the IR of one function gives: results, and a gradient for each differentiated parameter."""
+    """What the IR of one function gives: results, and a gradient for each differentiated parameter.
+
+    Attributes:
+        places: where each result stands in what the user's function returns, and how many things that returns.
+    """
 
     results: tuple[Any, ...]
+    places: tuple[tuple[int, ...], int]
     upstream: tuple[Any, ...]
     gradients: Mapping[str, Any]
 
 
-def stages_of(source: str, **options: Any) -> Stages:
-    """Raises diagnostics.Refused where the compiler refuses."""
-    compilation = _Compilation(read_module(source, "model.py"), Options(**options))
+def stages_of(source: str, filename: str = "model.py", **options: Any) -> Stages:
+    """`filename`: what the source imports from its project is read from the files beside it.
+
+    Raises diagnostics.Refused where the compiler refuses.
+    """
+    module = link(read_module(source, filename)).module
+    compilation = _Compilation(module, Options(**options))
     names = entry_functions(compilation.module, compilation.options.functions)
     chosen = compilation._entries(names)
     compilation._describe_helpers(chosen)
@@ -66,7 +63,7 @@ def stages_of(source: str, **options: Any) -> Stages:
     for name in order:
         compilation._choose_parameters(name, name in chosen)
     backward = {name: compilation._plan(name).backward for name in order if compilation.differentiated[name]}
-    values = load(source, "model")
+    values = load("\n".join(module.lines), "model")
     program = Program(
         functions={name: one.function for name, one in compilation.typed.items()},
         reverse={name: ReversePass(one.block, one.calls) for name, one in backward.items()},
@@ -92,32 +89,71 @@ def run_stages(stages: Stages, name: str, inputs: Inputs, seed: int = 0, watched
         and param.type.kind is Kind.SCALAR else copy.deepcopy(inputs[param.name])
         for param in lowered.function.block.params
     ]  # fmt: skip
+    np.random.seed(SEED)
     results = evaluate(lowered.function, arguments, environment, stages.program, watch)
     rng = np.random.default_rng(seed)
     upstream = tuple(rng.normal(size=np.shape(results[k]))[()] for k in backward.upstream)
     reverse = stages.program.reverse[name]
     gradients = evaluate(reverse, upstream, environment, stages.program, watch)
     seen.settle()
-    return Run(results, upstream, {v.name: g for v, g in zip(backward.wrt, gradients, strict=True)})
+    places = tuple(result.position for result in lowered.results), lowered.width
+    return Run(results, places, upstream, {v.name: g for v, g in zip(backward.wrt, gradients, strict=True)})
+
+
+def returned(function: Callable[..., Any], inputs: Inputs) -> Any:
+    """What the user's function returns, with the random numbers that the stages draw.
+
+    A seed that it sets itself is a statement that is kept as it stands, and no step of any block.
+    """
+    np.random.seed(SEED)
+    with patch.object(np.random, "seed"):
+        return function(**copy.deepcopy(inputs))
+
+
+def selected(found: Any, places: tuple[tuple[int, ...], int]) -> tuple[Any, ...]:
+    """The results among what the user's function returned; the others are its cache and gradients."""
+    positions, width = places
+    everything = found if width > 1 else (found,)
+    assert len(everything) == width
+    return tuple(everything[position] for position in positions)
 
 
 def differences(
-    function: Callable[..., Any], inputs: Inputs, parameter: str, positions: Sequence[int], upstream: Sequence[Any]
+    function: Callable[..., Any],
+    inputs: Inputs,
+    path: Path,
+    places: tuple[tuple[int, ...], int],
+    upstream: Mapping[int, Any],
 ) -> Any:
-    """Central differences of the projected results with respect to every element of one parameter."""
-    base = np.asarray(inputs[parameter], float)
+    """Central differences of the projected results with respect to every element of one parameter.
+
+    Args:
+        path: the parameter, and the keys that lead to what is moved where that is an entry of a dict.
+        upstream: by the number of the result.
+    """
+    given = leaf(inputs, path)
+    base = np.asarray(given, float)
     found = np.zeros(base.shape)
     for place in np.ndindex(*base.shape):
         values = []
         for step in (STEP, -STEP):
             moved = np.array(base)
             moved[place] += step
-            given = moved if isinstance(inputs[parameter], np.ndarray) else moved.tolist()
-            value = function(**copy.deepcopy({**inputs, parameter: given}))
-            results = value if isinstance(value, tuple) else (value,)
-            pairs = zip(positions, upstream, strict=True)
-            values.append(sum(float(np.sum(np.asarray(results[k]) * one)) for k, one in pairs))
+            new = moved if isinstance(given, np.ndarray) else moved.tolist()
+            results = selected(returned(function, with_leaf(inputs, path, new)), places)
+            values.append(sum(float(np.sum(np.asarray(results[k]) * one)) for k, one in upstream.items()))
         found[place] = (values[0] - values[1]) / (2 * STEP)
+    return found
+
+
+def entries_of(gradient: Any, inputs: Inputs, parameter: str) -> dict[Path, Any]:
+    """The gradients of the numbers and arrays of a parameter, by the keys that lead to them.
+
+    A dict of gradients has an entry for all that carries one, and none that its parameter has not.
+    """
+    found = {(parameter, *path): one for path, one in leaves(gradient)}
+    given = {(parameter, *path) for path, _ in leaves(inputs[parameter])}
+    assert found.keys() <= given, found.keys() - given
     return found
 
 

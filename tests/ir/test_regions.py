@@ -57,6 +57,11 @@ SOURCES: dict[str, tuple[str, Inputs]] = {
     "early": ("if n > 1:\n    return np.sum(x * x)\ny = np.sin(x)\nreturn np.sum(y * y)", {"n": 1}),
     "one_arm": ("if n > 1:\n    z = np.exp(x)\ny = x * 2\nif n > 1:\n    y = y * z\nreturn y", {"n": 2}),
     "one_arm_unbound": ("if n > 1:\n    z = np.exp(x)\ny = x * 2\nif n > 1:\n    y = y * z\nreturn y", {"n": 0}),
+    "longer_shape": (
+        "p = np.zeros((x.shape[0] + 1,) + x.shape[1:])\np[1:] = x * x\n"
+        "q = np.ones(x.shape + (2, 3)) * x[:, None, None]\nreturn np.sum(p * p) + np.sum(q * q)",
+        {},
+    ),
     "first_round": (
         "s, h = 0.0, x[:1]\nfor t in range(1, 4):\n    if t > 1:\n        s = s + np.sum(h * x[:t])\n"
         "    h = x[:1] * x[t]\nreturn s",

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from flatgrad.diagnostics import Refused
+from flatgrad.facts.structural import _RULES
 from flatgrad.frontend.environment import Poison
+from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import (
     Attribute,
     Block,
@@ -24,17 +26,18 @@ from flatgrad.ir.core import (
     Value,
 )
 from flatgrad.ir.dims import SCALAR, Shape
+from flatgrad.ir.interpreter import STRUCTURAL
 from flatgrad.ir.verifier import InvalidIR, verify
-from tests.example_cases import FILES
-from tests.ir.stages import BEYOND, stages_of
+from tests.example_cases import FILES, Example
+from tests.ir.stages import stages_of
 from tests.program_generator import generate
 from tests.support import EXAMPLES
 
 PROGRAMS = 150
 
 
-def verify_stages(source: str, **options: Any) -> None:
-    stages = stages_of(source, **options)
+def verify_stages(source: str, filename: str = "model.py", **options: Any) -> None:
+    stages = stages_of(source, filename, **options)
     for name, backward in stages.backward.items():
         function = stages.lowered[name].function
         verify(function, functions=stages.program.functions)
@@ -42,9 +45,10 @@ def verify_stages(source: str, **options: Any) -> None:
 
 
 @pytest.mark.parametrize("gates", ["grouped", "primitive"])
-@pytest.mark.parametrize("stem", [example.stem for example in FILES if example.stem not in BEYOND])
-def test_examples_are_valid(stem: str, gates: str) -> None:
-    verify_stages((EXAMPLES / f"{stem}.py").read_text(), gates=gates)
+@pytest.mark.parametrize("example", FILES, ids=lambda example: example.stem)
+def test_examples_are_valid(example: Example, gates: str) -> None:
+    path = EXAMPLES / f"{example.stem}.py"
+    verify_stages(path.read_text(), str(path), **{**example.options, "gates": gates})
 
 
 def test_random_programs_are_valid() -> None:
@@ -67,6 +71,7 @@ def array(name: str, *dims: int | str, dtype: DType = DType.FLOAT) -> Value:
 
 X, W, B = array("x", "N", "D"), array("w", "D", "H"), array("b", "H")
 INDEX = array("i", "M", dtype=DType.INT)
+PARAMS = Value("params", Type(Kind.DICT, DType.OPEN, Shape.unknown("params")))
 
 
 def block(*body: Relation | Call, params: tuple[Value, ...] = (X, W, B, INDEX), result: Value | None = None) -> Block:
@@ -119,6 +124,17 @@ def test_a_valid_block() -> None:
         (block(relation(X, "reshape", W), params=(W,)), "needs the attribute shape"),
         (block(relation(array("s", "D"), "sum", X, **(SUM | {"axis": Literal(0, "0")}))), "axis is no attribute"),
         (Block((X,), (Relation((), "negative", (X,)),), (X,)), "nothing is bound"),
+        (block(relation(array("r", "N"), "entry", PARAMS), params=(PARAMS,)), "needs the attribute key"),
+        (block(relation(PARAMS, "item_add", PARAMS, X), params=(PARAMS, X)), "does not take 2 operands"),
+        (block(relation(X, "stacked", W), params=(W,)), "needs the attribute axis"),
+        (block(relation(PARAMS, "dict_of", X, W), params=(X, W)), "needs the attribute keys"),
+        (block(relation(PARAMS, "dict_of", X, W, keys=("W",)), params=(X, W)), "not one key for each entry"),
+        (block(relation(PARAMS, "dict_of", X, W, keys=("W", "W")), params=(X, W)), "not one key for each entry"),
+        (
+            block(relation(PARAMS, "dict_of", X, W, keys=("X", "W"), base=True), params=(X, W)),
+            "not one key for each entry",
+        ),
+        (block(relation(array("d", "N"), "dict_of", X, keys=("X",)), params=(X,)), "dict open"),
         (block(relation(array("z", "N", "D"), "matmul", X, W)), "H is taken for D|D is taken for H"),
         (block(relation(array("z", "N"), "matmul", X, W)), "do not fit"),
         (block(relation(array("z", "N", 3), "negative", array("y", "N", 2)), params=(array("y", "N", 2),)), "before"),
@@ -134,6 +150,32 @@ def test_a_valid_block() -> None:
 def test_what_is_not_valid(bad: Block, message: str) -> None:
     with pytest.raises(InvalidIR, match=message):
         verify(bad)
+
+
+def test_dicts_and_lists() -> None:
+    w, key = array("W", "D", "H"), Value("", Type(Kind.OTHER, DType.BOOL, SCALAR))
+    other, grads, more = (Value(name, PARAMS.type) for name in ("other", "grads", "grads"))
+    hs, stack = (
+        Value(name, Type(kind, DType.FLOAT, Shape.of("T", "D", "H")))
+        for name, kind in (("hs", Kind.OPEN), ("out", Kind.ARRAY))
+    )
+    body = (
+        relation(w, "entry", PARAMS, key="W"),
+        relation(key, "opaque", text="'W' + str(1)"),
+        relation(array("V", "K", "L"), "entry", PARAMS, key, rank=2),
+        relation(other, "dict_of", w, keys=("W",)),
+        relation(grads, "zeros_for", other),
+        relation(more, "item_add", grads, w, key),
+        relation(Value("last", PARAMS.type), "dict_of", more, w, keys=("W",), base=True),
+        relation(hs, "collection", w, w),
+        relation(stack, "stacked", hs, axis=0),
+    )
+    verify(Block((PARAMS,), body, (stack, more)))
+
+
+def test_no_gate_of_the_table_is_called_as_a_relation_of_the_compiler_is() -> None:
+    assert not TABLE.keys() & {*STRUCTURAL, *_RULES, "call_backward"}
+    assert STRUCTURAL.keys() >= _RULES.keys()
 
 
 def test_the_two_dims_of_a_negative_are_compared() -> None:
