@@ -2,6 +2,7 @@
 
 batchnorm_forward(x, gamma, beta, bn_param)            -> out, cache
 batchnorm_backward(dout, cache)                        -> dx, dgamma, dbeta
+batchnorm_value_and_grad(x, gamma, beta, bn_param)     -> out, (dx, dgamma, dbeta)
 layernorm_forward(x, gamma, beta, ln_param)            -> out, cache
 layernorm_backward(dout, cache)                        -> dx, dgamma, dbeta
 spatial_batchnorm_forward(x, gamma, beta, bn_param)    -> out, cache
@@ -13,6 +14,13 @@ Between forward and backward the caller leaves arguments and results as they are
 """
 
 import numpy as np
+
+
+def unbroadcast(gradient, shape):
+    """Sum a gradient over the axes along which an operand of this shape was broadcast."""
+    lead = np.ndim(gradient) - len(shape)
+    axes = tuple(k for k in range(np.ndim(gradient)) if k < lead or shape[k - lead] == 1)
+    return np.sum(gradient, axis=axes, keepdims=True).reshape(shape)
 
 
 def batchnorm_forward(x, gamma, beta, bn_param):
@@ -41,24 +49,24 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     momentum = bn_param.get("momentum", 0.9)  # (3)
 
     N, D = x.shape
-    running_mean = bn_param.get("running_mean", np.zeros(D, dtype=x.dtype))
-    running_var = bn_param.get("running_var", np.zeros(D, dtype=x.dtype))
+    running_mean = bn_param.get("running_mean", np.zeros(D, dtype=x.dtype))  # (4)
+    running_var = bn_param.get("running_var", np.zeros(D, dtype=x.dtype))  # (5)
 
     out, cache = None, None
     x_hat_sqrt = None
     x_hat_sqrt2 = None
     if mode == "train":
-        sample_mean = np.mean(x, axis=0)  # (4)
-        sample_var = np.var(x, axis=0)  # (5)
+        sample_mean = np.mean(x, axis=0)  # (6)
+        sample_var = np.var(x, axis=0)  # (7)
         x_hat_sqrt = np.sqrt(sample_var + eps)
-        x_hat = (x - sample_mean) / x_hat_sqrt  # (6)
-        out = gamma * x_hat + beta  # (7)
-        running_mean = momentum * running_mean + (1 - momentum) * sample_mean  # (8)
-        running_var = momentum * running_var + (1 - momentum) * sample_var  # (9)
+        x_hat = (x - sample_mean) / x_hat_sqrt  # (8)
+        out = gamma * x_hat + beta  # (9)
+        running_mean = momentum * running_mean + (1 - momentum) * sample_mean  # (10)
+        running_var = momentum * running_var + (1 - momentum) * sample_var  # (11)
     elif mode == "test":
         x_hat_sqrt2 = np.sqrt(running_var + eps)
-        x_hat = (x - running_mean) / x_hat_sqrt2  # (10)
-        out = gamma * x_hat + beta  # (11)
+        x_hat = (x - running_mean) / x_hat_sqrt2  # (12)
+        out = gamma * x_hat + beta  # (13)
     else:
         raise ValueError('Invalid forward batchnorm mode "%s"' % mode)
 
@@ -70,23 +78,30 @@ def batchnorm_forward(x, gamma, beta, bn_param):
 
 
 def batchnorm_backward(dout, cache):
-    """Gradients from dout (N, D): dx (N, D), dgamma (D,), dbeta (D,)."""
+    """Gradients from dout: dx (N, D), dgamma (D,), dbeta (D,)."""
     gamma, mode, x_hat_sqrt, x_hat, x_hat_sqrt2 = cache
     if mode == "train":
-        # (7) out = gamma * x_hat + beta
-        dgamma = (dout * x_hat).sum(axis=0)
-        dx_hat = dout * gamma
-        dbeta = dout.sum(axis=0)
-        # (4)-(6) standardisation of x
+        # (9) out = gamma * x_hat + beta
+        dgamma = unbroadcast(dout * x_hat, gamma.shape)
+        dx_hat = unbroadcast(dout * gamma, x_hat.shape)
+        dbeta = unbroadcast(dout, gamma.shape)
+        # (6)-(8) standardisation of x
         dx = (dx_hat - dx_hat.mean(axis=0) - x_hat * (dx_hat * x_hat).mean(axis=0)) / x_hat_sqrt
     else:
-        # (11) out = gamma * x_hat + beta
-        dgamma = (dout * x_hat).sum(axis=0)
-        dx_hat2 = dout * gamma
-        dbeta = dout.sum(axis=0)
-        # (10) x_hat = (x - running_mean) / np.sqrt(running_var + eps)
-        dx = dx_hat2 / x_hat_sqrt2
+        # (13) out = gamma * x_hat + beta
+        dgamma = unbroadcast(dout * x_hat, gamma.shape)
+        dx_hat2 = unbroadcast(dout * gamma, np.shape(x_hat))
+        dbeta = unbroadcast(dout, gamma.shape)
+        # (12) x_hat = (x - running_mean) / np.sqrt(running_var + eps)
+        dx = unbroadcast(dx_hat2 / x_hat_sqrt2, x_hat.shape)
     return dx, dgamma, dbeta
+
+
+def batchnorm_value_and_grad(x, gamma, beta, bn_param):
+    out, cache = batchnorm_forward(x, gamma, beta, bn_param)
+    if np.ndim(out) != 0:
+        raise ValueError(f"out has the shape {np.shape(out)}, a scalar is needed")
+    return out, batchnorm_backward(1.0, cache)
 
 
 def layernorm_forward(x, gamma, beta, ln_param):
@@ -141,7 +156,7 @@ def spatial_batchnorm_backward(dout, cache):
     """Gradients from dout (N, C, H, W): dx (N, C, H, W), dgamma (C,), dbeta (C,)."""
     x, out_flat, batchnorm_cache = cache
     # (3) out = out_flat.reshape(N, H, W, C).transpose(0, 3, 1, 2)
-    dout_flat = dout.transpose(0, 2, 3, 1).reshape(out_flat.shape)
+    dout_flat = dout.transpose(0, 2, 3, 1).reshape(np.shape(out_flat))
     # (2) out_flat, cache = batchnorm_forward(x_flat, gamma, beta, bn_param)
     dx_flat, dgamma, dbeta = batchnorm_backward(dout_flat, batchnorm_cache)
     # (1) x_flat = x.transpose(0, 2, 3, 1).reshape(-1, C)

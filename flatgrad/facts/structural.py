@@ -174,6 +174,8 @@ def _opaque(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> 
             return Type(Kind.SCALAR, DType.FLOAT, SCALAR)
         case "shape":
             return Type(Kind.SHAPE, DType.INT, Shape.unknown(label))
+        case "anything":
+            return Type.open(label)
     return Type(Kind.OTHER, DType.BOOL, SCALAR)
 
 

@@ -229,9 +229,10 @@ class EntryLowering(CallLowering):
         if isinstance(out, Poison):
             return out
         number = static_number(default[0], self.module) if default else None
-        if number is None:
+        if default and isinstance(default[0], ast.Constant) and isinstance(default[0].value, str):
             return out
-        kind = "integer" if isinstance(number, int) else "number"
+        # Without a number as its default it may be an array as well.
+        kind = "anything" if number is None else "integer" if isinstance(number, int) else "number"
         setting = Value("", Type.open("setting"))
         step = self.statements.body.pop()
         assert isinstance(step, Relation)

@@ -32,9 +32,6 @@ from tests.support import original
 
 OPTIONS = {example.stem: dict(example.options) for example in FILES}
 # Examples with a value that is not what its type says.
-TYPED_WRONG = {
-    ("normalization", "batchnorm"): 'an array from `d.get("running_mean", np.zeros(D))` is taken for one number',
-}
 PROGRAMS = 150
 BLOCK_SIZE = 15
 
@@ -75,9 +72,6 @@ def check_run(stages: Stages, function: Callable[..., Any], name: str, inputs: I
         pytest.param(
             case,
             id=f"{case.stem}-{case.function}",
-            marks=[pytest.mark.xfail(reason=TYPED_WRONG[case.stem, case.function], raises=TypeDoesNotHold)]
-            if (case.stem, case.function) in TYPED_WRONG
-            else [],
         )
         for case in CASES
     ],
