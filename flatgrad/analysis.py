@@ -18,7 +18,7 @@ from flatgrad.ir.core import (
 )
 
 PASSING = frozenset(
-    {"alias", "read", "write", "let", "copy_of", "entry", "collection", "stacked", "dict_of", "imported"}
+    {"alias", "read", "write", "let", "copy_of", "entry", "collection", "stacked", "dict_of", "imported", "container"}
 )
 # The arguments of a draw that are shapes.
 SIZES = frozenset({"size", "shape"})
@@ -87,6 +87,13 @@ def _use(block: Block, found: set[Value]) -> None:
                     found.update(value for value in differentiable_operands(step) if value.type.dtype.differentiable)
 
 
+def layer_gradients(step: Relation) -> tuple[int, ...]:
+    """For each thing that the backward pass of a layer returns, the argument whose gradient it is; -1: of none."""
+    gives = step.attrs.get("gives", (0,))
+    assert isinstance(gives, tuple)
+    return tuple(one for one in gives if isinstance(one, int))
+
+
 def differentiable_operands(step: Step) -> list[Value]:
     """The operands that hand a gradient on: none where the gate has no backward rule.
 
@@ -101,10 +108,13 @@ def differentiable_operands(step: Step) -> list[Value]:
     if not isinstance(step, Relation):
         return list(step.operands())
     arguments = [arg for arg in step.args if isinstance(arg, Value)]
-    if step.gate == "entry":
+    if step.gate in ("entry", "unbroadcast"):
         return arguments[:1]
+    if step.gate in ("put", "item_add"):
+        return [arg for arg in step.args[:2] if isinstance(arg, Value)]
     if step.gate == "layer":
-        return arguments[1:]
+        given = layer_gradients(step)
+        return [arg for k, arg in enumerate(step.args[1:]) if k in given and isinstance(arg, Value)]
     if step.gate == "write" and "mode" not in step.attrs and is_whole(step.attrs["index"]):
         return [value for value in step.args[1:] if isinstance(value, Value)]
     if step.gate in PASSING:

@@ -1,7 +1,7 @@
 """The command line. Artefacts go to stdout, talk goes to stderr.
 
-Exit codes: 0 clean, 1 a finding (`compile --check`: a generated file is stale; `gates --test`: a gate is wrong),
-2 wrong usage, refused source, internal error, a gate that cannot be judged.
+Exit codes: 0 clean, 1 a finding (`compile --check`: a generated file is stale; `gates --test`: a gate is wrong;
+`diff`: a gradient is wrong or missing), 2 wrong usage, refused source, internal error, what cannot be judged.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from flatgrad import __version__
 
 # Everything that is slow to import is imported where it is used: `flatgrad --help` and completion load Click alone.
 if TYPE_CHECKING:
+    from flatgrad.compiler import Compiled, Options
     from flatgrad.config import Config, Settings
     from flatgrad.reading import Source
 
@@ -57,6 +58,17 @@ def _name_list(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
         return tuple(name for value in values for name in split_names(value))
     except ValueError as error:
         raise click.BadParameter(f"{error}: write it as W1,b1") from None
+
+
+def _name_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    for pair in ",".join(values).split(",") if values else ():
+        mine, sign, theirs = (part.strip() for part in pair.rpartition("="))
+        if not sign or not mine or not theirs.replace(".", "_").isidentifier():
+            raise click.BadParameter(f"{pair!r}: write it as delta1=h")
+        if found.setdefault(mine, theirs) != theirs:
+            raise click.BadParameter(f"{mine} is given twice")
+    return tuple(found.items())
 
 
 def _complete_functions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -130,6 +142,11 @@ def _complete_functions(ctx: click.Context, param: click.Parameter, incomplete: 
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a generated file is missing or stale.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change as a unified diff.")
+@click.option(
+    "--check-gradients",
+    is_flag=True,
+    help="Then compare the gradients of what was written with differences. This runs the model.",
+)
 def compile_command(
     models: tuple[str, ...],
     functions: tuple[str, ...],
@@ -143,6 +160,7 @@ def compile_command(
     accumulate: str | None,
     check: bool,
     diff: bool,
+    check_gradients: bool,
 ) -> int:
     """Write a module with forward and backward for every MODEL: a Python file, a notebook, or - for stdin.
 
@@ -162,13 +180,22 @@ def compile_command(
     targets = _targets(models, target, emit)
     if (check or diff) and None in targets:
         raise click.UsageError("--check and --diff compare with a file: name it with -o PATH")
+    if check_gradients and (emit == "ir" or check or diff):
+        raise click.UsageError("--check-gradients runs what is written: take away --emit ir, --check and --diff")
     artefacts = _compile_all(models, targets, given, emit)
     if artefacts is None:
         return FAILED
     if check or diff:
         return _compare(artefacts, check, diff)
     _write_all(artefacts)
-    return CLEAN
+    return _check_gradients(artefacts) if check_gradients else CLEAN
+
+
+def _check_gradients(artefacts: Iterable[_Artefact]) -> int:
+    from flatgrad.checking.command import check_compiled
+
+    codes = {check_compiled(one.source, one.compiled, one.options, one.target) for one in artefacts}
+    return FINDINGS if FINDINGS in codes else max(codes, default=CLEAN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +205,9 @@ class _Artefact:
     model: str
     text: str
     target: Path | None
+    source: Source
+    compiled: Compiled
+    options: Options
 
 
 def _targets(models: Sequence[str], target: str | None, emit: str) -> list[Path | None]:
@@ -233,7 +263,8 @@ def _compile_all(
             source = _read(model, filename)
             from flatgrad.compiler import compile_source
 
-            compiled = compile_source(source.text, filename, replace(settings.options(), declared=config.declared))
+            options = replace(settings.options(), declared=config.declared)
+            compiled = compile_source(source.text, filename, options)
         except Refused as refused:
             if source is None:  # what could not be read comes with the text as far as it can be shown
                 report(refused.diagnostics, refused.source or "", filename, cells=refused.cells)
@@ -244,7 +275,8 @@ def _compile_all(
             _internal_error(error, f" in compiling {filename}")
             continue
         report((*source.notes, *compiled.notes), source.text, filename, cells=source.cells)
-        artefacts.append(_Artefact(filename, compiled.text if emit == "module" else compiled.ir, target))
+        text = compiled.text if emit == "module" else compiled.ir
+        artefacts.append(_Artefact(filename, text, target, source, compiled, options))
     return artefacts if len(artefacts) == len(models) else None
 
 
@@ -293,6 +325,62 @@ def _write_all(artefacts: Iterable[_Artefact]) -> None:
         except OSError as error:
             raise click.FileError(str(path), error.strerror or str(error)) from None
         click.echo(f"wrote {path}" if written else f"{path} is up to date", err=True)
+
+
+@cli.command("check")
+@click.argument("model", metavar="MODEL", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "generated", required=False, metavar="[MODULE]", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--function", "functions", multiple=True, metavar="NAME", help="Only this function; may be repeated.")
+@click.option("--wrt", multiple=True, callback=_name_list, metavar="W1,b1", help="Only these gradients.")
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    callback=_shapes,
+    metavar="X=N,D",
+    help="The shape of a parameter; may be repeated.",
+)
+@click.option(
+    "--inputs",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="NPZ",
+    help="The arguments, by their names.  [default: example_inputs() of the model, or drawn to fit]",
+)
+@click.option(
+    "--directions",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Compare K random projections of every gradient, not every element: for large arrays.",
+)
+@click.option("--order", type=click.Choice(["1", "2"]), default="1", show_default=True, help="2: second derivatives.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def check_command(
+    model: Path,
+    generated: Path | None,
+    functions: tuple[str, ...],
+    wrt: tuple[str, ...],
+    shapes: tuple[tuple[str, str], ...],
+    inputs: Path | None,
+    directions: int | None,
+    order: str,
+    seed: int,
+    style: str,
+) -> int:
+    """Compare gradients with central differences of MODEL: those of MODULE, or of what is compiled now.
+
+    MODULE may be written by hand: f_forward and f_backward, f_value_and_grad, or a class with forward and backward.
+    Both files are imported and run. Exit code 1: a gradient differs; 2: not to be judged.
+    """
+    from flatgrad.checking.check import Settings as Checks
+    from flatgrad.checking.command import check
+    from flatgrad.config import Settings
+
+    given = Settings(functions=functions or None, wrt=wrt or None, shapes=shapes or None)
+    checks = Checks(directions=directions or 0, seed=seed, order=int(order))
+    return check(model, generated, given, inputs, checks, style)
 
 
 @cli.command("gates")
@@ -348,6 +436,90 @@ def _test_gates(config: Config, models: Sequence[Path]) -> int:
         reason = f": {verdict.reason}" if verdict.reason else ""
         click.echo(f"{verdict.gate}  {verdict.check}  {verdict.outcome}{reason}")
     return FINDINGS if WRONG in outcomes else FAILED if OPEN in outcomes else CLEAN
+
+
+@cli.command("diff")
+@click.argument(
+    "files", nargs=-1, metavar="[MODEL] HOMEWORK...", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
+)
+@click.option(
+    "--model",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    metavar="PATH",
+    help="The forward pass to hold homework against, where the model has a backward pass too.",
+)
+@click.option("--function", "functions", multiple=True, metavar="NAME", help="Only this function; may be repeated.")
+@click.option(
+    "--names",
+    multiple=True,
+    callback=_name_pairs,
+    metavar="MINE=THEIRS",
+    help="What a gradient's name stands for: delta1=h; may be repeated.",
+)
+@click.option(
+    "--wrt",
+    multiple=True,
+    callback=_name_list,
+    metavar="W1,b1",
+    help="The gradients that are required, where the homework returns none.",
+)
+@click.option(
+    "--inputs",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="NPZ",
+    help="The arguments, by their names.  [default: drawn, of several seeds and sizes]",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The first seed.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="For one run of the homework.  [default: 20]",
+)
+@click.option("--hint", is_flag=True, help="Place and kind of every mistake, without the answer.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "html"]),
+    default="text",
+    show_default=True,
+    help="For a terminal, for a program, or a page to hand back.",
+)
+@click.option(
+    "-o", "target", type=click.Path(dir_okay=False, allow_dash=True), metavar="PATH", help="Where to write the report."
+)
+@click.option("--isolation", is_flag=True, help="Print what homework is kept from on this machine, and leave.")
+def diff_command(
+    files: tuple[str, ...],
+    model: str | None,
+    functions: tuple[str, ...],
+    names: tuple[tuple[str, str], ...],
+    wrt: tuple[str, ...],
+    inputs: Path | None,
+    seed: int,
+    timeout: float | None,
+    hint: bool,
+    style: str,
+    target: str | None,
+    isolation: bool,
+) -> int:
+    """Judge handwritten backward code line by line, and say why a line is wrong.
+
+    Of several files the first is the model, unless it has a backward pass by hand itself. HOMEWORK is run, in a process
+    of its own that is kept from files and network as far as the system allows: see --isolation. Exit code 1: something
+    is wrong or missing; 2: not to be judged.
+    """
+    from flatgrad.diff import command
+    from flatgrad.diff.options import DEFAULT_TIMEOUT, CompareOptions
+
+    if isolation:
+        command.show_isolation()
+        return CLEAN
+    if not files:
+        raise click.UsageError("name a homework file, or - for stdin")
+    options = CompareOptions(functions, names, wrt, inputs, seed, DEFAULT_TIMEOUT if timeout is None else timeout)
+    path = None if target in (None, "-") else Path(str(target))
+    return command.run(files, model, options, command.Output(style, path, hint), _internal_error)
 
 
 @cli.command("completion")

@@ -8,6 +8,7 @@ which functions and parameters.
 
 from __future__ import annotations
 
+import ast
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,31 +18,38 @@ from flatgrad.analysis import useful, varied
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.differentiate.walk import Backward, Memory, Signature, differentiate
 from flatgrad.emit.callee import Callee
-from flatgrad.emit.module import import_names, write_module
-from flatgrad.emit.plan import FunctionPlan, ModulePlan
+from flatgrad.emit.module import function_text, import_names, write_module
+from flatgrad.emit.plan import FunctionPlan, FunctionText, ModulePlan
 from flatgrad.facts.callers import call_assumptions, needs_callers
+from flatgrad.facts.contracts import class_contract
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.infer import Assumption, infer
 from flatgrad.facts.keyed import with_claimed_entries
 from flatgrad.facts.layers import layer_guards
 from flatgrad.facts.optional import sure_assumptions
+from flatgrad.facts.recursion import base_case, is_proved
+from flatgrad.facts.settings import checkable, settings, with_settings
 from flatgrad.facts.usage import default_assumptions, usage_assumptions
 from flatgrad.frontend.borrowed import Pair
 from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.claims import Claim, check_options, parameter_claims
 from flatgrad.frontend.classes import marked_shapes, method_claims, with_methods
+from flatgrad.frontend.contracts import Contract, Unclear
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.imported import unknown
 from flatgrad.frontend.linking import link
+from flatgrad.frontend.liveness import own_statements
 from flatgrad.frontend.lower import Context, lower
-from flatgrad.frontend.methods import bare, spoken
+from flatgrad.frontend.methods import MARK, bare, spoken
 from flatgrad.frontend.places import Linked
 from flatgrad.frontend.source import Module, entry_functions, name_span, python2_source, read_module
 from flatgrad.frontend.staging import one_relation_a_line
+from flatgrad.frontend.unfolding import Unfolded, unfold
+from flatgrad.frontend.unrolling import unroll
 from flatgrad.gates.declared import installed
 from flatgrad.gates.entry import BY_PATH, OWN, Gate
 from flatgrad.groups.match import with_groups
-from flatgrad.ir.core import Call, DType, Kind, Relation, Span, Type, Value, every_step
+from flatgrad.ir.core import Block, Call, DType, Kind, Relation, Span, Type, Value, every_step
 from flatgrad.ir.printer import printed
 
 
@@ -86,15 +94,19 @@ def compile_source(source: str, filename: str, options: Options, beside: bool = 
     with installed(options.declared), _collector_paused():
         own = read_module(source, filename)
         linked = link(own) if beside else Linked(own)
-        module = linked.module
+        unrolled = unroll(linked.module)
+        module = unrolled.module
+        flat = Unfolded(module, {})
         try:
             module = with_methods(module, options.functions)
+            flat = unfold(module, entry_functions(module, options.functions))
+            module = flat.module
             compiled = _Compilation(module, options).run()
         except Refused as refused:
             old = python2_source(module, refused.diagnostics)
             found = [one.spoken(spoken) for one in refused.diagnostics] if old is None else [old]
-            raise Refused(linked.placed(found)) from None
-        said = linked.placed([one.spoken(spoken) for one in compiled.notes])
+            raise Refused(linked.placed(unrolled.placed(flat.placed(found)))) from None
+        said = linked.placed(unrolled.placed(flat.placed([one.spoken(spoken) for one in compiled.notes])))
         notes = tuple(one for one in said if one.file is None)
         if options.stages == "relations":
             # What there is to say has been said of the user's own text.
@@ -135,6 +147,9 @@ class _Compilation:
     notes: list[Diagnostic] = field(default_factory=list)
     chosen: set[str] = field(default_factory=set)
     described: dict[str, dict[str, Assumption]] = field(default_factory=dict)
+    # How the layers of each class are called, and the methods that are written as these need them, in order.
+    contracts: dict[str, Contract | Unclear] = field(default_factory=dict)
+    layers: dict[str, None] = field(default_factory=dict)
 
     def run(self) -> Compiled:
         names = entry_functions(self.module, self.options.functions)
@@ -142,10 +157,14 @@ class _Compilation:
         chosen = self._entries(names)
         self._describe_helpers(chosen)
         self.chosen.update(chosen)
-        order = self._call_order(chosen)
+        entries = [*chosen, *(name for name in self.layers if name not in chosen)]
+        order = self._call_order(entries)
         for name in order:
-            self._choose_parameters(name, name in chosen)
+            self._choose_parameters(name, name in entries)
         self._check_names(order)
+        self._free_settings()
+        for name in order:
+            self._check_settings(name)
         plans = {name: self._plan(name) for name in order if self.differentiated[name]}
         written = tuple(plans[name] for name in self.module.functions if name in plans)
         called = [*order, *(name for name in self.module.borrowed.pairs if name in self.typed)]
@@ -163,6 +182,55 @@ class _Compilation:
         )
         ir = "\n\n".join(printed(p.lowered.function, p.backward.block) for p in written)
         return Compiled(text, ir + "\n", tuple(self.notes), entries)
+
+    def _free_settings(self) -> None:
+        """Functions that are written as they stand hold nothing to a claim."""
+        for name in list(self.typed):
+            claimed = settings(self.raw[name])
+            if claimed and not self.differentiated.get(name):
+                self._retype(name, with_settings(self.raw[name], claimed, False))
+                for caller in self._callers(name):
+                    self._retype(caller, self.raw[caller])
+
+    def _check_settings(self, name: str) -> None:
+        """Of what `d.get("eps", 1e-5)` gives it is claimed that it is one number. Forward holds it to that where the
+        text of the function, or of one that calls it, would be another without the claim."""
+        claimed = sorted(settings(self.raw[name]), key=lambda span: (span.line, span.column))
+        if not claimed:
+            return
+        above = [name, *self._callers(name)]
+        texts = [self._text(one) for one in above]
+        free: frozenset[Span] = frozenset()
+        for span in claimed:
+            other = replace(self, typed=dict(self.typed), raw=dict(self.raw))
+            try:
+                other._retype(name, with_settings(self.raw[name], free | {span}, False))
+                for caller in above[1:]:
+                    other._retype(caller, self.raw[caller])
+                free |= {span} if [other._text(one) for one in above] == texts else frozenset()
+            except Refused:
+                continue  # without the claim it is not understood
+        self._retype(name, with_settings(self.raw[name], free, True))
+
+    def _callers(self, name: str) -> list[str]:
+        """The functions that call another, themselves or through others, and are written."""
+        found = [name]
+        for reached in found:
+            for caller, typed in self.typed.items():
+                calls = (step for step in every_step(typed.function.block) if isinstance(step, Call))
+                if caller not in found and any(step.function == reached for step in calls):
+                    found.append(caller)
+        return [caller for caller in found[1:] if self.differentiated.get(caller)]
+
+    def _retype(self, name: str, lowered: Lowered) -> None:
+        typed = infer(lowered, self.assumed[name], self._called)
+        self.raw[name] = lowered
+        self.typed[name] = with_groups(typed) if self.options.gates == "grouped" else typed
+
+    def _text(self, name: str) -> FunctionText:
+        called = {one: self._called_as(one) for one in self.typed}
+        plan = self._plan(name)
+        return function_text(ModulePlan(self.module, (plan,), "", called), plan)
 
     def _check_names(self, order: list[str]) -> None:
         """What the module defines must not be what the file defines already, and not twice."""
@@ -288,6 +356,7 @@ class _Compilation:
         if is_entry:
             wanted |= self._default_parameters(lowered)
         block = lowered.function.block
+        before = len(wanted)
         active = varied(block, frozenset(p for p in block.params if p.name in wanted))
         for step in every_step(block):
             if isinstance(step, Call) and any(out in active for out in step.outs):
@@ -297,6 +366,8 @@ class _Compilation:
                     if isinstance(arg, Value) and arg in active and param.name in reaching:
                         self._check_gradient(step, param)
                         self.differentiated.setdefault(step.function, set()).add(param.name)
+        if lowered.recursive and len(wanted) > before:
+            self._choose_parameters(name, False)
 
     def _check_gradient(self, step: Call, param: Value) -> None:
         """A backward function of the user's must return what is asked of it."""
@@ -350,15 +421,17 @@ class _Compilation:
         """A function, lowered and typed."""
         if name not in self.typed:
             if name in self.active:
+                if self.active[-1] == name and self.raw.get(name) is not None and self.raw[name].recursive:
+                    return self.raw[name]
                 node = self.module.functions[name]
                 raise Refused(
                     (
                         Diagnostic(
                             "FG037",
-                            f"{name} calls itself",
+                            f"{name} calls itself through {self.active[-1]}",
                             name_span(self.module, node),
-                            "recursion is not understood yet",
-                            "write it as staged assignments",
+                            "recursion is understood where a function calls itself by its own name",
+                            "write what it calls into it",
                         ),
                     )
                 )
@@ -384,9 +457,22 @@ class _Compilation:
         called = [n for n in _called_names(self.module, name) if n != name and f"{OWN}.{n}" not in BY_PATH]
         inlined = frozenset(n for n in called if self._inlines(n))
         kinds: Mapping[Span, Type] = {}
-        for _ in range(4):
-            context = Context(self.module, self._callee, inlined, kinds)
-            lowered = lower(node, context)
+        recursive = name in _called_names(self.module, name) and f"{OWN}.{name}" not in BY_PATH
+        if recursive:
+            # What it gives is not known before it has been read: anything that may share memory with its arguments.
+            self.raw[name] = self._before_it_is_known(name)
+            self.assumed[name] = {}
+            context, passing = Context(self.module, self._callee, inlined, kinds, self._contract), None
+            while passing != (passing := self._passing(self.raw[name])):
+                self.raw[name] = replace(lower(node, context), recursive=True)
+        guessed = recursive
+        for _ in range(6):
+            context = Context(self.module, self._callee, inlined, kinds, self._contract)
+            lowered = checkable(lower(node, context))
+            if recursive:
+                base = base_case(lowered)
+                lowered = replace(lowered, recursive=True, base=base if guessed else None)
+                self.raw[name] = lowered
             if name in entries:
                 assumptions = default_assumptions(lowered, assumptions) | assumptions
             assumptions = sure_assumptions(lowered, assumptions, self._called)
@@ -397,13 +483,53 @@ class _Compilation:
             while (claimed := with_claimed_entries(lowered, typed)) is not lowered:
                 lowered, typed = claimed, infer(claimed, assumptions, self._called)
             answers = {span: value.type for span, value in typed.questions.items()}
-            if answers == kinds:
+            if lowered.base is not None and not is_proved(typed, self._alone(lowered, lowered.base, assumptions)):
+                guessed = False
+            elif answers == kinds:
                 break
             kinds = answers
         self.raw[name] = lowered
         self.assumed[name] = assumptions
         self.notes.extend(note for note in lowered.notes if note not in self.notes)
         return with_groups(typed) if self.options.gates == "grouped" else typed
+
+    def _passing(self, lowered: Lowered) -> tuple[int, ...]:
+        """The parameters of a function, by position, that its results depend on as far as is known by now."""
+        block = lowered.function.block
+        reaching = useful(block, frozenset(result.value for result in lowered.results))
+        return tuple(position for position, param in enumerate(block.params) if param in reaching)
+
+    def _alone(self, lowered: Lowered, base: Block, assumptions: Mapping[str, Assumption]) -> Lowered:
+        """A function that calls itself, where it does not."""
+        results = tuple(
+            replace(result, value=value) for result, value in zip(lowered.results, base.results, strict=True)
+        )
+        function = replace(lowered.function, block=base)
+        return infer(replace(lowered, function=function, results=results), assumptions, self._called)
+
+    def _before_it_is_known(self, name: str) -> Lowered:
+        """A function that calls itself, as its own calls see it at first."""
+        node = self.module.functions[name]
+        counts = {
+            len(part.value.elts) if isinstance(part.value, ast.Tuple) else 1
+            for part in own_statements(node.body)
+            if isinstance(part, ast.Return)
+        }
+        if len(counts) != 1 or node.args.vararg is not None or node.args.kwarg is not None:
+            message = f"{name} calls itself, and how many results it has cannot be counted"
+            help = "let each `return` give the same number of results"
+            raise Refused((Diagnostic("FG037", message, name_span(self.module, node), "", help),))
+        (count,) = counts
+        found = unknown(self.module, node, count)
+        everything = frozenset(found.function.block.params)
+        roots = {**found.roots, **{result.value: everything for result in found.results}}
+        # On which of them the results depend, and whether it changes any, shows when it is read: then its calls are
+        # looked at again.
+        body = tuple(replace(step, args=()) for step in found.function.block.body if isinstance(step, Relation))
+        function = replace(found.function, block=replace(found.function.block, body=body))
+        return replace(
+            found, function=function, roots=roots, overwritten={}, width=count, imported=False, recursive=True
+        )
 
     def _imported(self, name: str, pair: Pair) -> Lowered:
         """A function that is called as it stands in another file: its types, as far as they can be read off."""
@@ -416,11 +542,22 @@ class _Compilation:
                 raise Refused(())
             block = replace(lowered.function.block, results=tuple(result.value for result in results))
             function = replace(lowered.function, block=block)
-            self.raw[name] = replace(lowered, function=function, results=results, imported=True)
+            self.raw[name] = checkable(replace(lowered, function=function, results=results, imported=True))
             return infer(self.raw[name], {}, self._called)
         except Refused:
             self.raw.setdefault(name, unknown(self.module, node, pair.results))
             return self.raw[name]
+
+    def _contract(self, name: str) -> Contract | Unclear:
+        """How the layers of a class are called; a method whose backward pass they need is written too."""
+        if name not in self.contracts:
+            asked = self.options.functions and entry_functions(self.module, self.options.functions)
+            self.contracts[name], method = class_contract(
+                name, self.module, asked, self.function, lambda key: self._default_parameters(self.function(key))
+            )
+            if method:
+                self.layers[method] = None
+        return self.contracts[name]
 
     def _callee(self, name: str) -> Lowered:
         self.function(name)
@@ -466,7 +603,9 @@ class _Compilation:
         if numbers or any(one.shape is not None for one in assumptions.values()):
             guards = guard_lines(self.raw[name], assumptions, self._called, self._numpy(), numbers)
         method = self.module.methods.get(name)
-        guards += layer_guards(lowered, frozenset() if method is None else method.distinct)
+        if method is not None:
+            called = [self.typed[one] for one in self._methods_under(name)]
+            guards += layer_guards(lowered, method.distinct, called)
         return FunctionPlan(
             name=name,
             lowered=lowered,
@@ -476,12 +615,28 @@ class _Compilation:
             returned=upstream if self.options.output and name in self.chosen else tuple(range(len(lowered.results))),
         )
 
+    def _methods_under(self, name: str) -> list[str]:
+        """The methods that a method calls, itself or through others."""
+        found = [name]
+        for one in found:
+            steps = every_step(self.typed[one].function.block)
+            called = [step.function for step in steps if isinstance(step, Call)]
+            found += [other for other in called if other in self.module.methods and other not in found]
+        return found[1:]
+
     def _called_as(self, name: str) -> Callee:
         lowered = self.typed[name]
         pair = self.module.borrowed.pairs.get(name)
         if pair is not None:
             return Callee(pair.forward, pair.backward, pair.forward, tuple(range(pair.results)), pair.results + 1)
         positions, width = tuple(result.position for result in lowered.results), lowered.width
+        method = self.module.methods.get(name)
+        if method is not None and method.receiver:
+            wanted = [param.name for param in lowered.function.block.params if param.name in self.differentiated[name]]
+            left = MARK if method.is_forward else " "
+            held = tuple(f"{method.receiver}{MARK}d{bare(one)}" if left in one else "" for one in wanted)
+            forward, backward = (f"{method.receiver}{MARK}{one}" for one in (method.name, method.backward_name))
+            return Callee(forward, backward, forward, positions, width, held)
         base = name.removesuffix("_forward")
         plain = name
         if self.differentiated[name] and name.endswith("_forward") and positions != tuple(range(width - 1)):
@@ -537,6 +692,8 @@ class _Compilation:
         found: frozenset[str] = frozenset()
         for step in every_step(block):
             match step:
+                case Relation(gate="opaque", attrs={"holds": "keys"}) if param in step.operands():
+                    return None
                 case Relation(gate="entry", args=(base,)) if base is param:
                     found |= {str(step.attrs["key"])}
                 case Call() if param in step.args and step.function not in self.module.borrowed.pairs:
@@ -578,7 +735,7 @@ def _settings(lowered: Lowered) -> set[str]:
         owners = [roots[arg] for arg in step.args if isinstance(arg, Value) and arg in roots]
         if step.gate in ("entry", "alias") and owners:
             roots[step.out] = owners[0]
-        elif step.gate == "opaque":
+        elif step.gate == "opaque" and step.attrs.get("holds") != "keys":
             found |= {owner.name for owner in owners}
     return found
 
@@ -605,8 +762,6 @@ def _assumptions(claims: tuple[Claim, ...]) -> dict[str, Assumption]:
 
 
 def _called_names(module: Module, name: str) -> tuple[str, ...]:
-    import ast
-
     return tuple(
         dict.fromkeys(
             part.func.id

@@ -25,7 +25,7 @@ from flatgrad.ir.core import Span
 
 # FG0xx reading, FG02x names and gates, FG03x constructs, FG04x aliasing and writing in place, FG05x shapes,
 # FG06x results and parameters, FG07x gates that users declare, FG08x configuration, FG09x functions given to the
-# library.
+# library, FG10x homework.
 CATALOGUE: dict[str, str] = {
     "FG001": "the source is not valid Python",
     "FG002": "the source is Python 2",
@@ -79,6 +79,9 @@ CATALOGUE: dict[str, str] = {
     "FG091": "the source of a function cannot be found",
     "FG092": "an object that is not a function with a name of its own",
     "FG093": "a helper that its module has replaced, by a decorator or an assignment",
+    "FG100": "a homework without a backward pass by hand",
+    "FG101": "a backward pass by hand that cannot be called: what one of its parameters is cannot be told",
+    "FG102": "a backward pass by hand whose forward pass is not there",
 }
 
 TAB_WIDTH = 4
@@ -310,16 +313,16 @@ def _drawn_lines(
 
 
 def _source_line(line: str, number: int, width: int, paint: _Paint) -> str:
-    text = _shown(line).rstrip()
+    text = printable(line).rstrip()
     return f"{paint.frame(f' {number:>{width}} |')}{' ' if text else ''}{text}"
 
 
-def _shown(text: str) -> str:
+def printable(text: str) -> str:
     """A line as it is printed: tabs at their stops; no character that moves the cursor or turns the text around."""
     out = ""
     for character in text:
         if character == "\t":
-            out += " " * (TAB_WIDTH - _width_of(out) % TAB_WIDTH)
+            out += " " * (TAB_WIDTH - width_of(out) % TAB_WIDTH)
         elif character == "\f":
             out += " "
         elif unicodedata.category(character) in ("Cc", "Cf", "Cs"):
@@ -331,10 +334,11 @@ def _shown(text: str) -> str:
 
 def _columns(text: str) -> int:
     """How many columns of a terminal the first part of a line takes."""
-    return _width_of(_shown(text))
+    return width_of(printable(text))
 
 
-def _width_of(shown: str) -> int:
+def width_of(shown: str) -> int:
+    """How many columns of a terminal a printable text takes."""
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in ("W", "F") else 1 for c in shown
     )

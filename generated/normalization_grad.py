@@ -46,6 +46,8 @@ def batchnorm_forward(x, gamma, beta, bn_param):
         raise ValueError("shapes must be gamma (D,) and beta (D,)")
     mode = bn_param["mode"]  # (1)
     eps = bn_param.get("eps", 1e-5)  # (2)
+    if np.ndim(eps) != 0:
+        raise ValueError("eps must be a number")
     momentum = bn_param.get("momentum", 0.9)  # (3)
 
     N, D = x.shape
@@ -117,6 +119,8 @@ def layernorm_forward(x, gamma, beta, ln_param):
     if x.ndim != 2 or np.shape(gamma) != x.shape[1:] or np.shape(beta) != x.shape[1:]:
         raise ValueError("shapes must be x (N, D), gamma (D,) and beta (D,)")
     eps = ln_param.get("eps", 1e-5)  # (1)
+    if np.ndim(eps) != 0:
+        raise ValueError("eps must be a number")
     mean = x.mean(axis=1, keepdims=True)  # (2)
     var = x.var(axis=1, keepdims=True)  # (3)
     x_hat_sqrt = np.sqrt(var + eps)
@@ -182,6 +186,8 @@ def spatial_groupnorm_forward(x, gamma, beta, G, gn_param):
     ):
         raise ValueError("shapes must be gamma (1, C, 1, 1), beta (1, C, 1, 1) and G a scalar")
     eps = gn_param.get("eps", 1e-5)  # (1)
+    if np.ndim(eps) != 0:
+        raise ValueError("eps must be a number")
     N, C, H, W = x.shape
     x_group = x.reshape(N, G, C // G, H, W)  # (2)
     mean = np.mean(x_group, axis=(2, 3, 4), keepdims=True)  # (3)

@@ -59,6 +59,21 @@ LOOPS = (
     Construct("for_rows", lambda n: tuple({"X": n(k, 4), "w": n(4)} for k in (0, 1, 3))),
     Construct("for_enumerate", lambda n: tuple({"X": n(k, 4), "w": n(4)} for k in (0, 1, 3))),
     Construct("for_zip", lambda n: tuple({"x": n(N), "y": n(M)} for N, M in ((0, 2), (1, 1), (3, 3), (4, 2), (2, 4)))),
+    Construct(
+        "for_list",
+        lambda n: tuple(
+            {"x": n(N, 4), "W1": n(4, 3), "b1": n(3), "W2": n(3, 2), "b2": n(2), "reg": 0.3} for N in (1, 5)
+        ),
+    ),
+    Construct(
+        "for_position", lambda n: tuple({"x": n(N, 4), "W1": n(4, 3), "W2": n(3, 3), "W3": n(3, 2)} for N in (1, 5))
+    ),
+    Construct(
+        "for_dict",
+        lambda n: tuple(
+            {"x": n(N, 4), "params": {"W1": n(4, 3), "b1": n(3), "W2": n(3, 2)}, "reg": 0.3} for N in (1, 5)
+        ),
+    ),
     Construct("for_nested", lambda n: tuple({"x": n(N, N), "w": n(K, K)} for N, K in ((5, 2), (2, 2), (3, 1)))),
     Construct("while_test", lambda n: tuple({"x": x, "a": 0.3} for x in (2.7, 1.0, -2.0))),
     Construct(
@@ -125,7 +140,11 @@ WRITES = (
 CONTAINERS = (
     Construct("tuples", lambda n: ({"x": n(3), "y": n(3), "z": n(3)},)),
     Construct("list_fixed", lambda n: ({"x": n(3), "w": n(3)},)),
+    Construct("list_change", lambda n: ({"x": n(3), "w": n(3)},)),
+    Construct("joined", lambda n: tuple({"X": n(N, 3), "theta": n(3), "bias": n(1)} for N in (1, 4))),
     Construct("list_append", lambda n: tuple({"x": n(t, 3), "h": n(3), "W": n(3, 3)} for t in (1, 4))),
+    Construct("list_arms", lambda n: ({"x": n(4, 3)}, {"x": np.abs(n(2, 3))}, {"x": -np.abs(n(1, 3))})),
+    Construct("list_through", lambda n: tuple({"x": n(t, 3), "h": n(3), "W": n(3, 3)} for t in (0, 1, 4))),
     Construct("list_sum", lambda n: tuple({"x": n(t, 3), "y": n(t, 3), "w": n(3)} for t in (0, 1, 4))),
     Construct("comprehension", lambda n: ({"x": n(3, 4), "W1": n(4, 2), "W2": n(4, 2)},)),
     Construct(
@@ -180,6 +199,7 @@ CLASSES = (
 )
 EFFECTS = (
     Construct("dropout", lambda n: tuple({"x": n(3, 4), "p": 0.5, "train": train} for train in (True, False))),
+    Construct("with_errstate", lambda n: ({"p": np.abs(n(4)) + 0.1},)),
     Construct("printing", lambda n: tuple({"x": n(3), "T": t} for t in (0, 1, 3))),
 )
 SECTIONS: dict[str, tuple[Construct, ...]] = {

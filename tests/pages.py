@@ -13,6 +13,7 @@ from flatgrad.capture import capture
 from flatgrad.compiler import Options, compile_source
 from flatgrad.config import parse
 from flatgrad.diagnostics import CATALOGUE, Refused, render
+from flatgrad.diff.reading import read_homework
 from flatgrad.gate_page import as_markdown
 from flatgrad.gates.declared import declare, read_gate_file
 from flatgrad.reading import decode_source, read_source
@@ -53,6 +54,10 @@ def notebook(*cells: str, metadata: object = None) -> Callable[[], object]:
 
 def gate_file(text: str) -> Callable[[], object]:
     return lambda: declare(read_gate_file(f"{text}\n", "my_gates.py"))
+
+
+def homework(text: str) -> Callable[[], object]:
+    return lambda: read_homework(text, "homework.py")
 
 
 def options(**given: tuple[str, ...] | str | tuple[tuple[str, str], ...]) -> Callable[[], object]:
@@ -115,6 +120,11 @@ OTHERS: dict[str, Callable[[], object]] = {
     "FG091": lambda: capture(typed()),
     "FG092": lambda: capture(lambda x: x * x),
     "FG093": replaced,
+    "FG100": homework("import numpy as np\n\n\ndef tanh_forward(x):\n    return np.tanh(x), x\n"),
+    "FG101": homework(
+        "def f_forward(x):\n    return 2 * x\n\n\ndef f_backward(dout, mask, rows):\n    return 2 * dout * mask\n"
+    ),
+    "FG102": homework("def scale_backward(dout, cache):\n    dx = 2 * dout\n    return dx\n"),
 }
 # Limits that only long programs reach.
 WITHOUT_AN_EXAMPLE = ("FG025", "FG036")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flatgrad.analysis import is_whole
+from flatgrad.analysis import is_whole, layer_gradients
 from flatgrad.differentiate.contributions import Contributions, bare, gradient_name, gradient_type, type_of
 from flatgrad.differentiate.rules import refusal
 from flatgrad.differentiate.unbroadcast import summed_to
 from flatgrad.facts.indexing import Style, index_style, tells_apart
 from flatgrad.gates.entry import TABLE
-from flatgrad.ir.core import Attribute, DType, Kind, Literal, Loop, Operand, Relation, Slice, Value
+from flatgrad.ir.core import Attribute, DType, Kind, Literal, Loop, Operand, Relation, Slice, Type, Value
 
 # Augmented writes whose reverse is a write of the same kind, or none.
 CHANGES = frozenset({"add", "subtract", "multiply", "divide"})
@@ -95,14 +95,54 @@ class AccessWalk(Contributions):
 
     def reverse_layer(self, step: Relation) -> None:
         """`x = layer.forward(x)`: a call of the layer's own backward pass, even where nobody asks for that of x."""
-        layer, operand = step.args
-        gradient = Value("", gradient_type(self.build.type(operand)))
-        relation = Relation((gradient,), "layer_backward", (layer, self.adjoint(step.out)), {}, step.stage)
+        layer, *operands = step.args
+        gives = layer_gradients(step)
+        for position, operand in enumerate(operands):
+            if isinstance(operand, Value) and operand in self.varied and position not in gives:
+                raise refusal(
+                    f"{operand.name or 'this argument'} carries a gradient, and the backward pass of {step.attrs['text']} "
+                    "gives none for it",
+                    step,
+                    "let it return one, named after the parameter, or leave the argument out with --wrt",
+                )
+        upstream = step.attrs.get("upstream", (0,))
+        assert isinstance(upstream, tuple)
+        taken = [self._for_layer(step, step.outs[k]) for k in upstream if isinstance(k, int)]
+        outs = tuple(self._from_layer(operands, position, gives) for position in gives) or (
+            Value("", gradient_type(self.build.type(step.outs[0]))),
+        )
+        relation = Relation(outs, "layer_backward", (layer, *taken), {}, step.stage)
         self.build.body.append(relation)
-        self.build.definitions[gradient] = relation
-        if isinstance(operand, Value) and operand in self.active:
-            self.contribute(operand, gradient)
+        visited: list[Value] = []
+        for position, out in zip(gives, outs, strict=False):
+            self.build.definitions[out] = relation
+            operand = operands[position] if position >= 0 else None
+            if isinstance(operand, Value) and operand in self.active:
+                gradient: Operand = out
+                if step.attrs.get("local"):
+                    gradient = self.build.add("multiply", self.adjoint(step.out), out)
+                self.contribute(operand, gradient)
+                if operand not in visited:
+                    visited.append(operand)
+        for operand in visited:
             self.visited(operand)
+
+    def _from_layer(self, operands: list[Operand], position: int, gives: tuple[int, ...]) -> Value:
+        """What stands for one of the gradients that a layer gives."""
+        operand = operands[position] if position >= 0 else None
+        if not isinstance(operand, Value):
+            return Value("", Type.open("layer"))
+        alone = len(gives) == 1 or not operand.name or operand in self.adjoints or self.scope.counter
+        name = "" if alone or operand not in self.active else gradient_name(operand)
+        return Value(name, gradient_type(self.build.type(operand)))
+
+    def _for_layer(self, step: Relation, out: Value) -> Operand:
+        """The gradient of a result as the backward pass of a layer takes it: None for zero only where flatgrad wrote
+        it."""
+        if out in self.adjoints:
+            gradient = self.adjoint(out)
+            return self.build.add("copy", gradient) if step.attrs.get("changes") else gradient
+        return self.build.value("zeros_for", out) if step.attrs.get("own") else Literal(None, "None")
 
     # Lists that loops fill
 
@@ -147,6 +187,39 @@ class AccessWalk(Contributions):
             if isinstance(arg, Value) and arg in self.active:
                 self.contribute(arg, self.build.add("entry", gradient, attrs={"key": key}))
                 self.visited(arg)
+
+    def reverse_summed(self, step: Relation) -> None:
+        """`unbroadcast(g, x)`: what was summed is spread again."""
+        source = step.args[0]
+        if isinstance(source, Value) and source in self.active:
+            self.contribute(source, self.build.add("spread", self.adjoint(step.out), source))
+            self.visited(source)
+
+    def reverse_added(self, step: Relation) -> None:
+        """`dparams[key] += dW`: the gradient of the entry goes on to both."""
+        base, change, key = step.args
+        gradient = self.adjoint(step.out)
+        if isinstance(change, Value) and change in self.active:
+            part = self.build.add("entry", gradient, key, attrs={"element": True})
+            self.contribute(change, summed_to(self.build, part, change))
+        if isinstance(base, Value) and base in self.active:
+            self.adjoints[base] = gradient
+            self.visited(base)
+        if isinstance(change, Value) and change in self.active:
+            self.visited(change)
+
+    def reverse_put(self, step: Relation) -> None:
+        """`margins[i, j] = margin`: no entry is stored twice, so what its gradient holds is not read again."""
+        base, value, key = step.args
+        gradient = self.adjoint(step.out)
+        if isinstance(value, Value) and value in self.active:
+            part = self.build.add("entry", gradient, key, attrs={"element": True})
+            self.contribute(value, part)
+        if isinstance(base, Value) and base in self.active:
+            self.adjoints[base] = gradient
+            self.visited(base)
+        if isinstance(value, Value) and value in self.active:
+            self.visited(value)
 
     def dict_gradient(self, param: Value) -> Value:
         """A dict with a gradient for each entry that forward reads."""

@@ -165,8 +165,14 @@ class _Walk(RegionWalk):
                 self.reverse_read(step)
             case Relation(gate="write"):
                 self.reverse_write(step)
-            case Relation(gate="dict_of"):
+            case Relation(gate="dict_of" | "container"):
                 self.reverse_dict(step)
+            case Relation(gate="unbroadcast"):
+                self.reverse_summed(step)
+            case Relation(gate="put"):
+                self.reverse_put(step)
+            case Relation(gate="item_add"):
+                self.reverse_added(step)
             case Relation(gate="collection"):
                 self.reverse_collection(step)
             case Relation(gate="stacked"):
@@ -336,7 +342,7 @@ class _Walk(RegionWalk):
                 # In a loop it is that of one round: `dW_t`.
                 name = f"d{signature.parameters[position]}_{self.scope.counter}"
             elif not name and not repeated and signature.parameters and isinstance(arg, Value):
-                if not arg.name or arg in self.adjoints:
+                if (not arg.name or arg in self.adjoints) and step.function != self.lowered.function.name:
                     name = f"d{signature.parameters[position]}"
             names.append(name)
         outs = tuple(

@@ -11,6 +11,7 @@ from flatgrad.emit.names import Scope, described
 from flatgrad.emit.order import Order, order_of
 from flatgrad.emit.ownership import with_ownership
 from flatgrad.emit.residuals import FillHoles, Residuals
+from flatgrad.emit.callee import Callee
 from flatgrad.emit.rounds import bound_name, layers_run_over, over_layers, reads_index
 from flatgrad.emit.schedule import Schedule, schedule
 from flatgrad.emit.spell import Names, attribute, index_expression, literal, spell
@@ -91,7 +92,7 @@ class _Writer:
         names: Names,
         scope: Scope,
         cache_name: Callable[[Call], str],
-        backward_name: Callable[[str], str],
+        callee: Callable[[str], Callee],
         hints: Mapping[Value, str],
     ) -> None:
         self.lowered = lowered
@@ -100,7 +101,7 @@ class _Writer:
         self.names = names
         self.scope = scope
         self.cache_name = cache_name
-        self.backward_name = backward_name
+        self.callee = callee
         self.hints = hints
         self.upstream: list[str] = []
         self.variables: dict[Value, str] = {}
@@ -311,8 +312,11 @@ class _Writer:
                 return self._assign(line, value, position)
             case "call_backward":
                 return self._call(line, position)
-            case "layer_backward" if not self.order.uses.get(line.out):
+            case "layer_backward" if not any(self.order.uses.get(out) for out in line.outs):
                 return ast.Expr(self._expression(line))
+            case "layer_backward" if len(line.outs) > 1:
+                targets = self._targets(line, position)
+                return ast.Assign([ast.Tuple(targets, ast.Store())], self._expression(line))
             case _:
                 return self._assign(line, self._expression(line), position)
 
@@ -391,11 +395,38 @@ class _Writer:
 
     def _call(self, line: Relation, position: int) -> ast.stmt:
         call = next(self.backward.calls[out] for out in line.outs if out in self.backward.calls)
+        callee = self.callee(str(line.attrs["function"]))
+        arguments = [self._operand(arg) for arg in line.args]
+        function = ast.Name(callee.backward, ast.Load())
+        if callee.held is not None:
+            return self._own_method(line, position, ast.Call(function, arguments, []), callee.held)
         if call not in self.calls:
             self.calls[call] = self.cache_name(call)
-        arguments = [self._operand(arg) for arg in line.args]
         arguments.append(self.residuals.cache_of(call, self.calls[call]))
-        function = ast.Name(self.backward_name(str(line.attrs["function"])), ast.Load())
+        targets = self._targets(line, position)
+        target = targets[0] if len(targets) == 1 else ast.Tuple(targets, ast.Store())
+        return ast.Assign([target], ast.Call(function, arguments, []))
+
+    def _own_method(self, line: Relation, position: int, call: ast.Call, held: tuple[str, ...]) -> ast.stmt:
+        """`dx = self.predict_backward(dy)`; what it leaves on the object is read off there."""
+        targets = self._targets(line, position)
+        returned = [target for target, name in zip(targets, held, strict=True) if not name]
+        left = [(target, name) for target, name in zip(targets, held, strict=True) if name]
+        left = [(target, name) for target, name in left if not (isinstance(target, ast.Name) and target.id == "_")]
+        whole: ast.expr = returned[0] if len(returned) == 1 else ast.Tuple([*returned], ast.Store())
+        if not returned or all(isinstance(one, ast.Name) and one.id == "_" for one in returned):
+            if not left:
+                return ast.Expr(call)
+            whole = ast.Name("_", ast.Store())
+        if not left:
+            return ast.Assign([whole], call)
+        values: list[ast.expr] = [call, *(ast.Name(name, ast.Load()) for _, name in left)]
+        return ast.Assign(
+            [ast.Tuple([whole, *(target for target, _ in left)], ast.Store())], ast.Tuple(values, ast.Load())
+        )
+
+    def _targets(self, line: Relation, position: int) -> list[ast.expr]:
+        """Variables for the several results of a line; those that nobody reads need no name."""
         targets: list[ast.expr] = []
         for out in line.outs:
             if not self.order.uses.get(out):
@@ -403,8 +434,7 @@ class _Writer:
             else:
                 wanted = out.name or self._wanted(out, line)
                 targets.append(ast.Name(self._bind(out, wanted, position), ast.Store()))
-        target = targets[0] if len(targets) == 1 else ast.Tuple(targets, ast.Store())
-        return ast.Assign([target], ast.Call(function, arguments, []))
+        return targets
 
     def _zeros(self, line: Relation) -> ast.expr:
         like = line.args[0]
@@ -423,9 +453,18 @@ class _Writer:
 
     def _dict_of_zeros(self, like: Value) -> ast.expr:
         """Zeros for every entry, in its own dtype, floating where it holds integers."""
-        numpy, entries = self.names.numpy, ast.unparse(self.residuals.like(like))
-        zeros = f"{numpy}.zeros(one.shape, {numpy}.result_type(one, 0.0))"
-        return ast.parse(f"{{key: {zeros} for key, one in {entries}.items()}}", mode="eval").body
+        numpy = self.names.numpy
+        entries = self.residuals.like(like) if self.residuals.is_forward(like) else self._operand(like)
+        if like.type.shape.is_scalar and like.type.number is None:
+            return ast.Call(ast.parse("dict.fromkeys", mode="eval").body, [entries, ast.Constant(0.0)], [])
+        # What a loop fills may hold numbers of Python.
+        own = like in self.residuals.params
+        shape = "one.shape" if own else f"{numpy}.shape(one)"
+        zeros = f"{numpy}.zeros({shape}, {numpy}.result_type(one, 0.0))"
+        node = ast.parse(f"{{key: {zeros} for key, one in _.items()}}", mode="eval").body
+        assert isinstance(node, ast.DictComp) and isinstance(items := node.generators[0].iter, ast.Call)
+        node.generators[0].iter = ast.Call(ast.Attribute(entries, "items", ast.Load()), items.args, items.keywords)
+        return node
 
     def _own_dtype(self, value: Value) -> ast.expr:
         """The dtype of a gradient of zeros: that of the value, floating where it holds integers."""
@@ -539,11 +578,11 @@ def draft_backward(
     names: Names,
     scope: Scope,
     cache_name: Callable[[Call], str],
-    backward_name: Callable[[str], str],
+    callee: Callable[[str], Callee],
     hints: Mapping[Value, str],
 ) -> Draft:
     """Draft the lines of a backward pass; `residuals` collects what they read of forward."""
-    writer = _Writer(lowered, backward, residuals, names, scope, cache_name, backward_name, hints)
+    writer = _Writer(lowered, backward, residuals, names, scope, cache_name, callee, hints)
     items, results = writer.write()
     residuals.settle_sizes()
     return Draft(

@@ -14,6 +14,8 @@ class Callee:
         plain: how it is called where nothing is differentiated; '' where the call must be taken apart.
         positions: for each result, its place among the things that the user's function returns.
         width: how many these are.
+        held: of a method, for each gradient the attribute that backward leaves it on, or '' where it returns it; of a
+            function, None. A method keeps what a cache would hold on its object.
     """
 
     forward: str
@@ -21,3 +23,4 @@ class Callee:
     plain: str
     positions: tuple[int, ...]
     width: int
+    held: tuple[str, ...] | None = None

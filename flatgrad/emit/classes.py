@@ -20,10 +20,11 @@ from flatgrad.emit.edits import Edits
 from flatgrad.emit.names import Scope
 from flatgrad.emit.plan import ClassText, FunctionPlan, FunctionText, MethodText, ModulePlan
 from flatgrad.frontend.annotations import read_annotation
+from flatgrad.frontend.contracts import lineage, method_of
 from flatgrad.frontend.methods import MARK, Method, bare, spoken
 from flatgrad.frontend.shapetext import Unreadable
 from flatgrad.frontend.source import Module, header_end, span_of
-from flatgrad.ir.core import Span
+from flatgrad.ir.core import Call, Span, every_step
 
 # One row of the table at the head of the module.
 Row = tuple[str, str]
@@ -47,6 +48,7 @@ def class_texts(plan: ModulePlan, functions: Mapping[str, FunctionText]) -> tupl
                 wanted.add(name)
                 pending.append(name)
     texts = []
+    kept = _KeptNames(plan)
     for name, owner in found.items():
         if name in wanted:
             pairs = {
@@ -54,7 +56,7 @@ def class_texts(plan: ModulePlan, functions: Mapping[str, FunctionText]) -> tupl
                 for key in plans
                 if module.methods[key].owner is owner
             }
-            texts.append(_ClassWriter(module, owner, pairs, found).text())
+            texts.append(_ClassWriter(module, owner, pairs, found, kept).text())
     return tuple(texts)
 
 
@@ -69,6 +71,34 @@ def _free_names(node: ast.AST) -> list[str]:
     return list(dict.fromkeys(part.id for part in ast.walk(node) if isinstance(part, ast.Name)))
 
 
+class _KeptNames:
+    """The attributes on which the methods of one pass keep what their backward passes read: none may be that of two."""
+
+    def __init__(self, plan: ModulePlan) -> None:
+        calls = {
+            one.name: {step.function for step in every_step(one.lowered.function.block) if isinstance(step, Call)}
+            for one in plan.functions
+            if one.name in plan.module.methods
+        }
+        self._with = {name: called & calls.keys() for name, called in calls.items()}
+        self._names: dict[str, frozenset[str]] = {}
+
+    def beside(self, method: str) -> frozenset[str]:
+        """What is taken by the methods that may run in one pass with this one."""
+        passes = [self._pass(one) for one in self._with]
+        others = frozenset[str]().union(*(one for one in passes if method in one))
+        return frozenset[str]().union(*(self._names.get(one, frozenset()) for one in others - {method}))
+
+    def _pass(self, method: str) -> set[str]:
+        found = [method]
+        for one in found:
+            found += [called for called in self._with[one] if called not in found]
+        return set(found)
+
+    def take(self, method: str, names: Iterable[str]) -> None:
+        self._names[method] = frozenset(names)
+
+
 @dataclass(frozen=True, slots=True)
 class _ClassWriter:
     """One class: `pairs` are the methods that are written anew."""
@@ -77,6 +107,7 @@ class _ClassWriter:
     owner: ast.ClassDef
     pairs: Mapping[str, tuple[FunctionPlan, Method, FunctionText]]
     classes: Mapping[str, ast.ClassDef]
+    kept: _KeptNames
 
     def text(self) -> ClassText:
         parts: list[str | tuple[MethodText, MethodText]] = []
@@ -91,7 +122,7 @@ class _ClassWriter:
                 parts += ["\n".join(simple)] if simple else []
                 simple = []
                 if statement.name in self.pairs:
-                    pair, row = _method_pair(*self.pairs[statement.name])
+                    pair, row = _method_pair(*self.pairs[statement.name], self.kept)
                     parts.append(pair)
                     rows.append(row)
                 elif statement.name not in dropped:
@@ -157,7 +188,9 @@ class _ClassWriter:
 # One method
 
 
-def _method_pair(plan: FunctionPlan, method: Method, text: FunctionText) -> tuple[tuple[MethodText, MethodText], Row]:
+def _method_pair(
+    plan: FunctionPlan, method: Method, text: FunctionText, kept: _KeptNames
+) -> tuple[tuple[MethodText, MethodText], Row]:
     backward_name = _backward_name(method)
     owner = method.owner.name
     results = ", ".join(text.results)
@@ -171,7 +204,7 @@ def _method_pair(plan: FunctionPlan, method: Method, text: FunctionText) -> tupl
             f"{owner}.{backward_name}({text.backward_parameters}) -> {gradients}",
         )
         return (forward, backward), row
-    writer = _Pair(plan, method, text)
+    writer = _Pair(plan, method, text, kept)
     forward_lines = writer.forward_lines()
     lines, returned, assigned = writer.backward_lines()
     parameters = text.backward_parameters.rpartition(", ")[0]
@@ -240,7 +273,7 @@ def _backward_docstring(plan: FunctionPlan, upstream: Sequence[str], method: Met
 class _Pair:
     """The two functions of a method on their way to two methods."""
 
-    def __init__(self, plan: FunctionPlan, method: Method, text: FunctionText) -> None:
+    def __init__(self, plan: FunctionPlan, method: Method, text: FunctionText, kept: _KeptNames) -> None:
         self.plan = plan
         self.method = method
         self.text = text
@@ -254,7 +287,7 @@ class _Pair:
         self.back = back[1:] if self.cached else back
         self.back_tree = ast.parse("\n".join(self.back))
         gradients = [f"d{bare(value.name)}" for value in plan.backward.wrt if MARK in value.name]
-        self.scope = Scope((method.taken - set(gradients)) | set(gradients))
+        self.scope = Scope((method.taken - set(gradients)) | set(gradients) | kept.beside(plan.name))
         own = {part.id for tree in (self.tree, self.back_tree) for part in _variables(tree)}
         self.locals = Scope({*own, *self.users, *text.forward.results})
         self._local: dict[str, str] = {}
@@ -264,6 +297,7 @@ class _Pair:
         self.inserted: set[str] = set()
         for name in self.cached:
             self._keep(name)
+        kept.take(plan.name, (bare(one) for one in self.kept.values()))
 
     def _apart(self) -> dict[str, str]:
         """`dout` for the gradient of a result that is called like a parameter: that has a gradient of its own."""
@@ -524,6 +558,63 @@ def _span(lines: Sequence[str], node: ast.expr | ast.stmt) -> Span:
 
     begin, end = column(node.lineno, node.col_offset), column(node.end_lineno, node.end_col_offset)
     return Span(node.lineno, begin, node.end_lineno, end)
+
+
+# Static methods
+
+
+def with_own_results(plan: ModulePlan, text: str) -> str:
+    """The text of a module whose calls of static methods get what the user's own returned: where a cache has come
+    behind the results, they leave it out.
+
+    Raises:
+        Refused: FG045 where such a method is handed on, so that who calls it is not known.
+    """
+    pairs = {
+        (method.owner.name, method.name): len(one.lowered.results)
+        for one in plan.functions
+        if (method := plan.module.methods.get(one.name)) is not None and not method.receiver
+        if [result.position for result in one.lowered.results] == list(range(one.lowered.width))
+    }
+    if not pairs:
+        return text
+    tree = ast.parse(text)
+    lines = text.split("\n")
+    edits = Edits(text)
+    called: set[ast.expr] = set()
+    for owner, node in _named_parts(tree):
+        match node:
+            case ast.Call(func=ast.Attribute() as function) if _static(function, owner, tree) in pairs:
+                called.add(function)
+                end = _span(lines, node)
+                count = pairs[_static(function, owner, tree)]
+                edits.replace(
+                    Span(end.end_line, end.end_column, end.end_line, end.end_column), "[0]" if count == 1 else "[:-1]"
+                )
+            case ast.Attribute() if node not in called and _static(node, owner, tree) in pairs:
+                name = ".".join(_static(node, owner, tree))
+                message = f"{name} returns its cache as well now, and it is handed on"
+                raise Refused((Diagnostic("FG045", message, None, "", "call it where it is needed"),))
+    return edits.rendered(Span(1, 0, len(lines), len(lines[-1])))
+
+
+def _named_parts(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """All parts of a module, calls before what is called, with the class in which each stands or ''."""
+    for statement in tree.body:
+        owner = statement.name if isinstance(statement, ast.ClassDef) else ""
+        yield from ((owner, part) for part in ast.walk(statement))
+
+
+def _static(node: ast.Attribute, owner: str, tree: ast.Module) -> tuple[str, str]:
+    """The class and the name of what `Linear.forward` and, inside its class, `self.forward` mean."""
+    if not isinstance(node.value, ast.Name):
+        return "", ""
+    classes = {one.name: one for one in tree.body if isinstance(one, ast.ClassDef)}
+    first = owner if node.value.id in ("self", "cls") else node.value.id
+    if first not in classes:
+        return "", ""
+    found = method_of(node.attr, lineage(classes[first], classes)[0])
+    return (found[0].name, node.attr) if found is not None else ("", "")
 
 
 # The whole text

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.emit.callee import Callee
+from flatgrad.emit.claimed import claim_checks
 from flatgrad.emit.edits import Edits
 from flatgrad.emit.names import Scope
 from flatgrad.emit.rebound import rebound_in_arms
@@ -257,7 +258,7 @@ class _ForwardWriter:
                 self.edits.replace(span, self.names.get(value, value.name))
         self._edit_strings()
         self._edit_steps()
-        self._check_entries()
+        self._check_claims()
         for hoist in self.residuals.hoists:
             if hoist.mask is not None:
                 self.after.setdefault(hoist.stage, []).append(f"{hoist.name} = {self._mask_text(hoist.mask)}")
@@ -333,36 +334,17 @@ class _ForwardWriter:
                     if place:
                         self.edits.replace(self._with_parentheses(step.span), place)
 
-    def _check_entries(self) -> None:
-        """What is claimed of entries under keys that are put together is checked where they are read."""
-        numpy = self.residuals.names.numpy
-        # Where the statement gives an entry a name, the line stands behind it.
-        claimed: dict[tuple[Stage, bool], list[tuple[Relation, str]]] = {}
-        texts: dict[Value, str] = {}
-        for step in every_step(self.lowered.function.block):
-            if not isinstance(step, Relation) or step.gate != "entry" or not step.attrs.keys() & {"rank", "columns"}:
-                continue
-            assert step.stage is not None
-            assert step.span is not None
-            text = self.names.get(step.out, step.out.name) or self._on_one_line(self.edits.rendered(step.span))
-            texts[step.out] = text
-            weights = step.attrs.get("columns")
-            if isinstance(weights, Value):
-                columns = f"{texts[weights]}.shape[1:]" if weights.name else f"{numpy}.shape({texts[weights]})[1:]"
-                test = f"{numpy}.shape({text}) != {columns}"
-            else:
-                test = f"{numpy}.ndim({text}) != {step.attrs['rank']}"
-            claimed.setdefault((step.stage, bool(step.out.name)), []).append((step, test))
-        for (stage, named), found in claimed.items():
-            said = [
-                f"{_entry(texts[step.out])} must be a matrix"
-                if "rank" in step.attrs
-                else f"{_entry(texts[step.out])} must have a number for each of its columns"
-                for step, _ in found
-            ]
-            test = " or ".join(test for _, test in found)
-            where = self.after if named else self.before
-            where.setdefault(stage, []).extend((f"if {test}:", f"    raise ValueError({', and '.join(said)!r})"))
+    def _check_claims(self) -> None:
+        """What is claimed of entries and settings of dicts is checked where they are read."""
+        checks = claim_checks(
+            self.lowered,
+            self.names,
+            lambda span: self._on_one_line(self.edits.rendered(span)),
+            self.residuals.names.numpy,
+        )
+        for found, lines in ((checks.before, self.before), (checks.after, self.after)):
+            for stage, texts in found.items():
+                lines.setdefault(stage, []).extend(texts)
 
     def _with_parentheses(self, span: Span) -> Span:
         """The span with the parentheses around it, which a name does not need; those of a call are not around it."""
@@ -595,8 +577,10 @@ class _ForwardWriter:
             first = span.end_line + 1
         return lines
 
-    def _compound(self, statement: ast.For | ast.While | ast.If, stage: Stage, keyword: str = "") -> list[str]:
-        """A loop or an `if`: its head as it is written, its blocks one level in."""
+    def _compound(
+        self, statement: ast.For | ast.While | ast.If | ast.With, stage: Stage, keyword: str = ""
+    ) -> list[str]:
+        """A loop, an `if` or a `with`: its head as it is written, its blocks one level in."""
         span = span_of(self.module, statement)
         line, column = header_end(self.module, statement)
         head = textwrap.dedent(self.edits.rendered(Span(span.line, span.column, line, column)))
@@ -605,8 +589,8 @@ class _ForwardWriter:
         note = self._trailing(line, column, "")
         lines = [*(head + note).split("\n")]
         inner = [*self.heads.get(stage, []), *self._statements(statement.body, line + 1), *self.tails.get(stage, [])]
-        lines += _indented(inner)
-        if not statement.orelse:
+        lines += _indented(inner or ["pass"])
+        if isinstance(statement, ast.With) or not statement.orelse:
             return lines
         end = span_of(self.module, statement.body[-1]).end_line
         other = statement.orelse[0]
@@ -660,7 +644,7 @@ class _ForwardWriter:
             lines.append(self._out_of_place(statement, *change) + trailing)
         elif stage in self.lowered.asides:
             lines.extend(self._aside(statement, span))
-        elif isinstance(statement, ast.For | ast.While | ast.If) and not _is_check(statement):
+        elif isinstance(statement, ast.For | ast.While | ast.If | ast.With) and not _is_check(statement):
             lines.extend(self._compound(statement, stage))
         else:
             text = self.edits.rendered(span)
@@ -763,7 +747,14 @@ class _ForwardWriter:
                 if own is stage:
                     found.update(seen)
                     return True
-                if isinstance(statement, ast.If) and any(search(arm) for arm in (statement.body, statement.orelse)):
+                arms = (
+                    [statement.body, statement.orelse]
+                    if isinstance(statement, ast.If)
+                    else [statement.body]
+                    if isinstance(statement, ast.With)
+                    else []
+                )
+                if any(search(arm) for arm in arms):
                     found.update(seen)
                     return True
                 seen += [
@@ -830,12 +821,6 @@ def _is_called(before: str) -> bool:
     """Whether a parenthesis behind this text opens the arguments of a call."""
     word = re.search(r"(\w+|[)\]])\s*$", before)
     return word is not None and not keyword.iskeyword(word[1])
-
-
-def _entry(text: str) -> str:
-    """How a message calls an entry: `W in params` for `params["W" + str(i)]`."""
-    match = re.match(r"""([^\[]+)\[f?["']([A-Za-z_]+)""", text)
-    return f"{match[2]} in {match[1]}" if match is not None else text
 
 
 def _floating_guard(name: str) -> tuple[str, str]:

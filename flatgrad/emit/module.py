@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flatgrad.emit.backward import BackwardText, Group, NestedText, backward_text, draft_backward
-from flatgrad.emit.classes import class_rows, class_texts, unmarked
+from flatgrad.emit.classes import class_rows, class_texts, unmarked, with_own_results
 from flatgrad.emit.docstrings import backward_docstring, forward_docstring, notes, table, title
 from flatgrad.emit.forward import ForwardPlan, ForwardText, Labels, labels, numbered, unread_names, write_forward
 from flatgrad.emit.libraries import functions_of
@@ -57,12 +57,18 @@ def write_module(plan: ModulePlan) -> str:
         "imports": (),
         "constants": (),
     }
-    body = unmarked(layout.render(context))
+    body = with_own_results(plan, unmarked(layout.render(context)))
     used = _used_names(body)
     constants = _constants(plan.module, used)
     used |= _used_names("\n".join(constants))
     text = unmarked(layout.render(context | {"imports": _imports(plan.module, used, names), "constants": constants}))
+    text = with_own_results(plan, text)
     return black.format_str(text, mode=black.Mode(line_length=100))
+
+
+def function_text(plan: ModulePlan, one: FunctionPlan) -> FunctionText:
+    """The text of one function of a module."""
+    return _function(plan, one, import_names(plan.module, [one.name]))
 
 
 # Names at the head of the module
@@ -200,7 +206,7 @@ def _function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText
         names,
         scope,
         caches.name,
-        lambda f: plan.callees[f].backward,
+        lambda function: plan.callees[function],
         hints,
     )
     pin_effects(module, residuals, [call for call, _ in draft.calls])

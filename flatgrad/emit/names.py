@@ -51,11 +51,16 @@ _SUFFIX = {
     "greater": "mask",
     "less": "mask",
     "read": "part",
+    "c_": "columns",
+    "r_": "joined",
 }
 
 
 def described(relation: Relation, target: str) -> str:
     """A name for a part of an expression, from what it computes and what it is computed from: `scores_max`, `h_pre`."""
+    key = relation.attrs.get("key")
+    if relation.gate == "opaque" and isinstance(key, str) and is_identifier(key):
+        return key
     suffix = _SUFFIX.get(relation.gate, relation.gate.rpartition(".")[2].partition(" ")[0])
     if relation.gate == "read":
         index = relation.attrs["index"]

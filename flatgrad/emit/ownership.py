@@ -72,7 +72,8 @@ class _Copying:
             match line:
                 case Relation():
                     line = with_relation_operands(line, self.renamed)
-                    if line.out in copied and line.gate != "let" and line.gate not in STATEMENTS:
+                    alone = line.gate in STATEMENTS or len(line.outs) > 1
+                    if line.out in copied and line.gate != "let" and not alone:
                         # `dv = dout[i]` becomes `dv = dout[i].copy()`
                         part = Value("", line.out.type)
                         self.inner[part] = Relation((part,), line.gate, line.args, line.attrs, line.stage)
@@ -81,7 +82,7 @@ class _Copying:
                     if line.gate == "let" and line.out in copied:
                         line = Relation(line.outs, "copy_of", line.args, line.attrs, line.stage)
                     lines.append(line)
-                    if line.gate in STATEMENTS and line.gate != "copy_of":
+                    if alone and line.gate != "copy_of":
                         lines.extend(self._copy(out, line) for out in line.outs if out in copied)
                 case Loop():
                     inits = list(with_operands(replace(line, body=Block((), (), ())), self.renamed).inits)  # type: ignore[union-attr]
@@ -264,7 +265,8 @@ class _Sharing:
             # Gradients that another function returns are the caller's own, each for itself; one of the user's may hand
             # out what it was given.
             roots = frozenset((out,)) if line.gate == "call_backward" else found
-            if isinstance(fresh, tuple) and not fresh[position]:
+            several = line.gate == "layer_backward" and len(line.outs) > 1
+            if several or (isinstance(fresh, tuple) and not fresh[position]):
                 given = (self._of(arg) for arg in line.args if isinstance(arg, Value))
                 roots = frozenset((EXTERNAL,)).union(*given)
             self._share(out, frozenset((EXTERNAL,)) if line.gate == "or_zeros" else roots)
@@ -286,9 +288,9 @@ class _Sharing:
         locked: Roots = frozenset()
         while True:
             if inner.gate == "layer_backward":
-                given = inner.args[1]
-                through = self._of(given) - {EXTERNAL} if isinstance(given, Value) else frozenset()
-                return frozenset((FOREIGN, line.out)) | through
+                given = (self._of(arg) for arg in inner.args[1:] if isinstance(arg, Value))
+                through = frozenset[Value]().union(*given) - {EXTERNAL}
+                return frozenset((FOREIGN, *line.outs)) | through
             spread = (
                 inner.gate == "spread"
                 and inner.args

@@ -63,7 +63,7 @@ def pin_effects(module: Module, residuals: Residuals, reversed_calls: Collection
 def _lift(residuals: Residuals, effect: Step, stage: Stage) -> None:
     (out,) = bound_values(effect)
     if isinstance(effect, Call):
-        residuals.lifted[out] = residuals.scope.take(effect.function.removesuffix("_forward"))
+        residuals.lifted[out] = residuals.scope.take(effect.function.rpartition(".")[2].removesuffix("_forward"))
         return
     residuals.hoists.append(Hoist(residuals.scope.take(residuals.described(out)), stage, out))
 

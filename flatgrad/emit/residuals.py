@@ -95,6 +95,7 @@ class Residuals:
     # Values of loops and branches: names stay what they are there.
     _nested: set[Value] = field(default_factory=set)
     steps: Steps = field(init=False)
+    _filled: dict[Value, Stage] = field(default_factory=dict)
     # Values that may stand for nothing where the program does not read them.
     unbound: frozenset[Value] = frozenset()
     # The user's own lists and dicts that are read, with the loops that fill them.
@@ -112,7 +113,7 @@ class Residuals:
                 if out.name and step.stage is not None:
                     self._targets.setdefault(step.stage, out.name)
                 sized = isinstance(step, Relation) and step.gate == "dim" and self._bearers[out.name] == 1
-                sized = sized and not self.steps.path(out)
+                sized = sized and not self.steps.path(out) and out not in self.steps.conditional
                 if sized and out.name and out.type.number is not None:
                     self._sizes.setdefault(out.type.number, out.name)
             for value in step.operands():
@@ -129,7 +130,42 @@ class Residuals:
             for value in bound_values(inner)
         }
         self._params = frozenset(self.lowered.function.block.params)
+        self._filled = self._dicts_filled()
         self.unbound = maybe_unbound(self.lowered.function.block) - always_read(self.lowered.function.block)
+
+    def _dicts_filled(self) -> dict[Value, Stage]:
+        """The versions of dicts that loops fill, with the stage behind which each is full: no entry is ever written
+        again, so that the dict as it is at the end serves for all of them."""
+        found: dict[Value, Stage] = {}
+        for step in self.lowered.function.block.body:
+            if not isinstance(step, Relation) or step.gate != "container" or step.stage is None:
+                continue
+            bound = [
+                part
+                for part in ast.walk(self.lowered.node)
+                if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load) and part.id == step.out.name
+            ]
+            if len(bound) != 1:
+                continue
+            versions = {step.out}
+            for other in every_step(self.lowered.function.block):
+                match other:
+                    case Relation(gate="put") if other.args[0] in versions:
+                        versions.add(other.out)
+                    case Loop():
+                        for init, param, out in zip(other.inits, other.carried, other.outs, strict=True):
+                            if init in versions:
+                                versions |= {param, out}
+                    case Branch():
+                        for out in other.outs:
+                            if out.name == step.out.name:
+                                versions.add(out)
+            found |= dict.fromkeys(versions, step.stage)
+        return found
+
+    @property
+    def params(self) -> frozenset[Value]:
+        return self._params
 
     def is_forward(self, value: Value) -> bool:
         return value in self._producers or value in self._params or self.steps.is_param(value)
@@ -139,6 +175,9 @@ class Residuals:
     def expression(self, value: Value) -> ast.expr:
         """A forward value, as backward writes it."""
         producer = self._producers.get(value)
+        if value in self._filled:
+            self.containers.setdefault(value.name, self._filled[value])
+            return ast.Name(value.name, ast.Load())
         element = self.lowered.elements.get(value)
         if element is not None and self._keeps(element) and value not in self.lowered.overwritten:
             return self._element(element)
@@ -305,7 +344,7 @@ class Residuals:
                 copied = value in self.lowered.overwritten and value.type.kind is not Kind.SCALAR
                 self.hoists.append(Hoist(name, producer.stage, value, None, copied))
             elif isinstance(producer, Call):
-                self.hoisted[value] = self.scope.take(producer.function.removesuffix("_forward"))
+                self.hoisted[value] = self.scope.take(producer.function.rpartition(".")[2].removesuffix("_forward"))
             else:
                 raise refusal_at("backward needs a part of this that has no name", producer.span, "give it a name")
         return self.hoisted[value]
@@ -334,7 +373,7 @@ class Residuals:
         if producer is None or producer.stage is None:
             return value.name or "part"
         if isinstance(producer, Call):
-            return producer.function
+            return producer.function.rpartition(".")[2]
         if not isinstance(producer, Relation):
             return value.name or "part"
         return self.hoisted.get(value) or self._pre(value, producer, self._target(producer.stage))
@@ -396,7 +435,7 @@ class Residuals:
 
     def like(self, value: Value) -> ast.expr:
         """A value of which only shape and dtype are read: it may have been written to."""
-        if self.steps.path(value) or self.steps.is_param(value):
+        if self.steps.path(value) or self.steps.is_param(value) or value in self._filled:
             return self.expression(value)
         loop = self._producers.get(value)
         if isinstance(loop, Loop) and value in loop.outs and not value.name:
@@ -473,6 +512,9 @@ class Residuals:
             base = relation.args[0]
             assert isinstance(base, Value)
             expression = spell(Relation((relation.out,), "dim", (base,), relation.attrs), self.like_operand, self.names)
+        elif relation.out in self.steps.conditional:
+            # What stands in an arm need not have this rank the other way.
+            return source
         elif named:
             self.preludes[named] = source
             self.scope.taken.add(named)

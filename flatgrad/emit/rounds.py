@@ -1,4 +1,4 @@
-"""Loops over layers: `for layer in self.layers` runs the other way as `for layer in reversed(self.layers)`."""
+"""Loops over layers, which run the other way as `for layer in reversed(self.layers)`, and over the keys of dicts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from flatgrad.ir.core import Block, Loop, Relation, Value, every_step
 
 
 def layers_run_over(block: Block) -> dict[Value, tuple[str, Value]]:
-    """For the index of each loop over a list of layers, what a round calls its layer, and the list."""
+    """For the index of each loop over a list of layers, what a round calls its layer, and the list; for that of each
+    loop over a dict, what it calls the key, and the keys."""
     found: dict[Value, tuple[str, Value]] = {}
     for loop in every_step(block):
         if not isinstance(loop, Loop):
             continue
         called = {s.args[0] for s in every_step(loop.body) if isinstance(s, Relation) and s.gate == "layer"}
+        entries = (s for s in every_step(loop.body) if isinstance(s, Relation) and s.gate == "entry")
+        called |= {entry.args[1] for entry in entries if len(entry.args) > 1}
         for step in loop.body.body:
             match step:
                 case Relation(gate="read", args=(Value() as sequence,)) if step.attrs["index"] == (loop.index,):
@@ -30,6 +33,9 @@ def over_layers(index: ast.Name, layer: str, sequence: ast.expr) -> tuple[ast.Fo
     def backwards(over: ast.expr) -> ast.expr:
         return ast.Call(ast.Name("reversed", ast.Load()), [over], [])
 
+    match sequence:
+        case ast.Call(func=ast.Name(id="list"), args=[keys]):
+            sequence = keys  # a dict can be run backwards, too
     target = ast.Name(layer, ast.Store())
     numbered = ast.Call(ast.Name("enumerate", ast.Load()), [sequence], [])
     both = ast.Tuple([index, target], ast.Store())

@@ -56,7 +56,14 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
             assert isinstance(source, Literal)
             return literal(source)
         case "read":
-            return ast.Subscript(operand(relation.args[0]), _index(relation.attrs["index"], operand), ast.Load())
+            array, index = operand(relation.args[0]), relation.attrs["index"]
+            alone = isinstance(index, tuple) and len(index) == 1 and isinstance(index[0], Value)
+            match array:
+                case ast.Call(func=ast.Attribute(attr="array"), args=[ast.List() as listed], keywords=[]) if (
+                    alone and relation.out.type.kind is Kind.SCALAR
+                ):
+                    array = listed  # a number of NumPy's would turn float32 into float64
+            return ast.Subscript(array, _index(index, operand), ast.Load())
         case "entry":
             key = operand(relation.args[1]) if len(relation.args) > 1 else _constant(relation.attrs["key"])
             return ast.Subscript(operand(relation.args[0]), key, ast.Load())
@@ -84,8 +91,9 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
         case "dtype":
             return ast.Attribute(operand(relation.args[0]), "dtype", ast.Load())
         case "layer_backward":
-            layer, gradient = relation.args
-            return ast.Call(ast.Attribute(operand(layer), "backward", ast.Load()), [operand(gradient)], [])
+            layer, *gradients = relation.args
+            function = ast.Attribute(operand(layer), "backward", ast.Load())
+            return ast.Call(function, [operand(gradient) for gradient in gradients], [])
         case "opaque":
             filled = _Filled(relation.args, operand).visit(ast.parse(str(relation.attrs["text"]), mode="eval").body)
             assert isinstance(filled, ast.expr)

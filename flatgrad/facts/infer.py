@@ -93,7 +93,7 @@ def _dicts(lowered: Lowered, callee: Callee) -> set[Value]:
     for step in every_step(lowered.function.block):
         if isinstance(step, Relation) and step.gate == "entry" and isinstance(step.args[0], Value):
             found.add(step.args[0])
-        elif isinstance(step, Call):
+        elif isinstance(step, Call) and step.function != lowered.function.name:
             inner, _ = callee(step.function)
             params = inner.function.block.params
             dicts = _dicts(inner, callee)
@@ -200,8 +200,8 @@ class _Inference:
 
     # Regions: what their lines prove holds inside, as they may not be run at all
 
-    def _inside(self) -> _Inference:
-        inner = _Inference(self.solver.copy(), self.callee)
+    def _inside(self, scope: str) -> _Inference:
+        inner = _Inference(self.solver.copy(scope), self.callee)
         inner.types = dict(self.types)
         inner.arrays = set(self.arrays)
         return inner
@@ -214,7 +214,7 @@ class _Inference:
     def _branch(self, step: Branch, label: str, depth: int) -> None:
         found: list[list[Type]] = []
         for name, arm in zip(("then", "else"), step.arms, strict=True):
-            inner = self._inside()
+            inner = self._inside(f"{label}.{name}")
             inner.settle(arm.body, f"{label}.{name}.", depth, 3)
             self._keep(inner)
             found.append([inner.type_of(result) for result in arm.results])
@@ -227,7 +227,7 @@ class _Inference:
             self.type_of(one).number if isinstance(one, Value) else literal_type(one).number for one in step.bounds
         ]
         for _ in range(MOST_ROUNDS):
-            inner = self._inside()
+            inner = self._inside(label)
             # Counts up from what is never negative, or down to it.
             up = not step.bounds or step.bounds[2] == Literal(1, "1")
             counts = up and (not first or (first[0] is not None and first[0].never_negative))
@@ -265,6 +265,8 @@ class _Inference:
     def relation_types(self, step: Relation, label: str) -> list[Type]:
         # What a rule leaves open it names by the label, and how it names it hangs on what it knows of the operands.
         label = self.solver.label(label, pattern([self.type_of(value) for value in step.operands()]))
+        if step.gate == "layer" and len(step.outs) > 1:
+            return [Type.open(f"{label}.{position}") for position in range(len(step.outs))]
         one = structural_type(step, self.type_of, self.solver, label)
         if one is not None:
             return [one]
@@ -295,8 +297,15 @@ class _Inference:
 
     def _call_types(self, step: Call, label: str, depth: int) -> list[Type]:
         lowered, assumptions = self.callee(step.function)
+        block = lowered.function.block
+        if lowered.recursive:
+            if lowered.base is None:
+                return [Type.open(f"{label}.{position}") for position in range(len(step.outs))]
+            block = lowered.base
         outer = self.types
-        inner = _Inference(self.solver, self.callee)
+        # What holds where a function does not call itself need not hold here.
+        solver = self.solver.copy(label) if lowered.recursive else self.solver
+        inner = _Inference(solver, self.callee)
         fresh = {
             name: replace(one, shape=None if one.shape is None else _suffixed(one.shape, label))
             for name, one in assumptions.items()
@@ -312,12 +321,12 @@ class _Inference:
                     continue
             elif claimed is not None and claimed.shape is not None:
                 # The callee's own guard holds it to its claims.
-                self.solver.same_shape(given.shape, inner.types[param].shape)
+                solver.same_shape(given.shape, inner.types[param].shape)
             inner.types[param] = given
         if depth > 20:
             raise Refused((Diagnostic("FG036", f"calls of {step.function} are nested too deeply", step.span),))
         try:
-            for position, one in enumerate(lowered.function.block.body):
+            for position, one in enumerate(block.body):
                 inner._forward(one, f"{label}:{position}", depth + 1)
         except Refused:
             if not lowered.imported:
@@ -329,6 +338,10 @@ class _Inference:
             # What they carry is for the backward function of the user's to say.
             types = [inner.type_of(result.value) for result in lowered.results]
             return [one if one.dtype.differentiable else replace(one, dtype=DType.OPEN, number=None) for one in types]
+        if lowered.recursive:
+            self.solver.skip(solver)
+            types = [inner.type_of(result) for result in block.results]
+            return [replace(Type.open(label), kind=one.kind, shape=one.shape) for one in types]
         return [inner.type_of(result.value) for result in lowered.results]
 
     # Backward: operands from results

@@ -49,14 +49,14 @@ def with_claimed_entries(lowered: Lowered, typed: Lowered) -> Lowered:
         plain[position]: {name: as_read[one] if isinstance(one, Value) else one for name, one in claim.items()}
         for position, claim in claims.items()
     }
-    return replace(lowered, function=Function(lowered.function.name, _with_attrs(lowered.function.block, attrs)))
+    return replace(lowered, function=Function(lowered.function.name, with_attrs(lowered.function.block, attrs)))
 
 
 def _claims(typed: Lowered) -> Iterator[tuple[int, Mapping[str, Attribute]]]:
     """The entries, by their place among all steps, and what is claimed of each."""
     steps = list(every_step(typed.function.block))
     keys = {step.out: step for step in steps if isinstance(step, Relation) and step.gate == "opaque"}
-    in_place = _read_for_certain(typed.function.block)
+    in_place = read_for_certain(typed.function.block)
     entries = {
         step.out: (position, key)
         for position, step in enumerate(steps)
@@ -72,7 +72,9 @@ def _claims(typed: Lowered) -> Iterator[tuple[int, Mapping[str, Attribute]]]:
     for step in steps:
         if not isinstance(step, Relation) or step.gate not in PRODUCTS:
             continue
-        for operand, other in (step.args, step.args[::-1]):
+        for given, other in (step.args, step.args[::-1]):
+            turned = producers.get(given) if isinstance(given, Value) else None
+            operand = turned.args[0] if turned is not None and turned.gate == "transpose" else given
             if not isinstance(operand, Value) or operand not in entries or operand.type.shape.rank is not None:
                 continue
             rank = other.type.shape.rank if isinstance(other, Value) else None
@@ -114,28 +116,28 @@ def _alike(key: Relation, other: Relation) -> bool:
     return key.args == other.args and rests[0] == rests[1]
 
 
-def _read_for_certain(block: Block) -> set[Step]:
+def read_for_certain(block: Block) -> set[Step]:
     """The steps that are run whenever their statement is: those that a conditional expression or the condition of a
     loop holds are not."""
     found: set[Step] = set()
     for step in block.body:
         if isinstance(step, Branch | Loop):
             blocks = (step.body,) if isinstance(step, Loop) else step.arms
-            inner = {one for part in blocks for one in _read_for_certain(part)}
+            inner = {one for part in blocks for one in read_for_certain(part)}
             found |= {one for one in inner if one.stage is not step.stage}
         found.add(step)
     return found
 
 
-def _with_attrs(block: Block, attrs: Mapping[Step, Mapping[str, Attribute]]) -> Block:
+def with_attrs(block: Block, attrs: Mapping[Step, Mapping[str, Attribute]]) -> Block:
     def changed(step: Step) -> Step:
         match step:
             case Relation() if step in attrs:
                 return replace(step, attrs={**step.attrs, **attrs[step]})
             case Loop():
-                return replace(step, body=_with_attrs(step.body, attrs))
+                return replace(step, body=with_attrs(step.body, attrs))
             case Branch():
-                return replace(step, then=_with_attrs(step.then, attrs), orelse=_with_attrs(step.orelse, attrs))
+                return replace(step, then=with_attrs(step.then, attrs), orelse=with_attrs(step.orelse, attrs))
         return step
 
     return Block(block.params, tuple(changed(step) for step in block.body), block.results)

@@ -2,26 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.layers import lists_of_layers, single_layers
 from flatgrad.frontend.methods import bare
 
 
-def layer_guards(lowered: Lowered, distinct: frozenset[str]) -> tuple[str, ...]:
-    """The lines at the head of forward; `distinct`: layers that are known to be objects of their own."""
-    params = frozenset(lowered.function.block.params)
-    lists = [value.name for value in lists_of_layers(lowered.function.block) if value in params]
-    single = [value.name for value in single_layers(lowered.function.block) if value in params]
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """The attributes that hold the layers of one function: lists of them, and single ones."""
+
+    lists: tuple[str, ...]
+    single: tuple[str, ...]
+
+
+def layer_guards(lowered: Lowered, distinct: frozenset[str], called: Iterable[Lowered]) -> tuple[str, ...]:
+    """The lines at the head of forward.
+
+    Args:
+        distinct: attributes with layers that are known to be objects of their own.
+        called: the methods that run in the same pass, which look after their own layers.
+    """
+    own = _layers(lowered)
+    parts = [own, *(_layers(one) for one in called)]
+    lists = list(dict.fromkeys(name for part in parts for name in part.lists))
+    single = list(dict.fromkeys(name for part in parts for name in part.single))
     lines: list[str] = []
-    for name in lists:
+    for name in own.lists:
         lines += [
             f"if len(set(map(id, {name}))) != len({name}):",
             f'    raise ValueError("a layer stands twice in {bare(name)}")',
         ]
-    unknown = [name for name in single if name not in distinct]
-    if unknown and len(single) > 1:
+    if _meet(single, parts) and not distinct.issuperset(single):
         lines += [
             f"if len({{{', '.join(f'id({name})' for name in single)}}}) != {len(single)}:",
             f'    raise ValueError("{", ".join(bare(name) for name in single)} must be objects of their own")',
         ]
+    for name in lists:
+        for other in single:
+            if _meet([name, other], parts) and not distinct.issuperset((name, other)):
+                lines += [
+                    f"if {other} in {name}:",
+                    f'    raise ValueError("{bare(other)} stands in {bare(name)} as well")',
+                ]
+    for name, other in combinations(lists, 2):
+        if _meet([name, other], parts) and not distinct.issuperset((name, other)):
+            lines += [
+                f"if set(map(id, {name})) & set(map(id, {other})):",
+                f'    raise ValueError("a layer stands in both {bare(name)} and {bare(other)}")',
+            ]
     return tuple(lines)
+
+
+def _layers(lowered: Lowered) -> _Layers:
+    params = frozenset(lowered.function.block.params)
+    lists = tuple(value.name for value in lists_of_layers(lowered.function.block) if value in params)
+    return _Layers(lists, tuple(v.name for v in single_layers(lowered.function.block) if v in params))
+
+
+def _meet(names: Sequence[str], parts: Sequence[_Layers]) -> bool:
+    """Whether no method that is called looks after all these attributes together already."""
+    return len(names) > 1 and not any(set(names) <= {*part.lists, *part.single} for part in parts[1:])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from flatgrad.facts.indexing import TypeOf, index_shape
-from flatgrad.facts.site import literal_type
+from flatgrad.facts.joining import joined
+from flatgrad.facts.site import literal_type, promoted
 from flatgrad.ir.core import Attribute, DType, Kind, Literal, Operand, Relation, Slice, Type, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 from flatgrad.ir.solver import Solver
@@ -105,6 +107,8 @@ def _read(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Ty
     assert isinstance(index, tuple)
     if base.kind is Kind.SHAPE:
         return INTEGER
+    if base.kind is Kind.OTHER and base.dtype is DType.NONE:
+        return Type(Kind.OTHER, DType.NONE, SCALAR)  # a key of a dict
     shape = solver.resolve(index_shape(solver.resolve(base.shape), index, type_of, solver, label))
     length = relation.attrs.get("length")
     whole = solver.resolve(base.shape)
@@ -176,6 +180,24 @@ def _opaque(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> 
             return Type(Kind.SHAPE, DType.INT, Shape.unknown(label))
         case "anything":
             return Type.open(label)
+        case "keys":
+            return Type(Kind.OTHER, DType.NONE, Shape((Dim.symbol(f"{label}.length"),)))
+        case "dtype":
+            dtypes = [operand_type(arg, type_of) for arg in relation.args]
+            return Type(Kind.OTHER, DType.FLOAT if relation.attrs.get("floating") else promoted(dtypes), SCALAR)
+    return Type(Kind.OTHER, DType.BOOL, SCALAR)
+
+
+def _enforced(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """`enforced(x, rank=2)`, `enforced(n, m)`, `enforced(x.shape, y.shape)`: what a check of the user's own proves."""
+    types = [operand_type(arg, type_of) for arg in relation.args]
+    rank = relation.attrs["rank"]
+    if isinstance(rank, int):
+        solver.fix_rank(types[0].shape, rank)
+    elif len(types) == 2 and all(one.kind is Kind.SHAPE for one in types):
+        solver.same_shape(types[0].shape, types[1].shape)
+    elif len(types) == 2 and types[0].number is not None and types[1].number is not None:
+        solver.same_dim(types[0].number, types[1].number)
     return Type(Kind.OTHER, DType.BOOL, SCALAR)
 
 
@@ -184,12 +206,48 @@ def _item(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Ty
 
     An entry under a key that is put together may be claimed a matrix, or to be as long as another has columns.
     """
+    if relation.attrs.get("element"):
+        return _element(operand_type(relation.args[0], type_of), label)
     rank, weights = relation.attrs.get("rank"), relation.attrs.get("columns")
     if isinstance(rank, int):
         return Type(Kind.ARRAY, DType.OPEN, Shape(tuple(Dim.symbol(f"{label}.{axis}") for axis in range(rank))))
     if isinstance(weights, Value) and (columns := solver.resolve(type_of(weights).shape).dim(1)) is not None:
         return Type(Kind.ARRAY, DType.OPEN, Shape((columns,)))
     return Type.open(label)
+
+
+def _element(container: Type, label: str) -> Type:
+    """An entry of a dict that loops fill, whose type has the shape of the entries. What hangs on the round in which one
+    was stored, as the label in it tells, is another thing in each."""
+    if container.kind is not Kind.DICT:
+        return Type.open(label)
+    shape = container.shape
+    if shape.middle is not None:
+        return replace(Type.open(label), dtype=container.dtype)
+    dims = tuple(
+        Dim.symbol(f"{label}.{axis}") if any("." in name for name in dim.symbols()) else dim
+        for axis, dim in enumerate(shape.front)
+    )
+    kind = Kind.ARRAY if dims else Kind.OPEN if container.number is not None else Kind.SCALAR
+    return Type(kind, container.dtype, Shape(dims))
+
+
+def _container(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    """A dict as it is before a loop fills it: without entries nothing is known of them."""
+    found = Type(Kind.OTHER, DType.NONE, SCALAR)
+    for arg in relation.args:
+        found = joined(found, _as_entry(operand_type(arg, type_of), solver), label)
+    return found
+
+
+def _put(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
+    base, value = (operand_type(arg, type_of) for arg in relation.args[:2])
+    return joined(base, _as_entry(value, solver), label)
+
+
+def _as_entry(one: Type, solver: Solver) -> Type:
+    """The type of a dict with an entry of this type. `number`: not all entries are numbers of Python or NumPy."""
+    return Type(Kind.DICT, one.dtype, solver.resolve(one.shape), None if one.kind is Kind.SCALAR else Dim.of(1))
 
 
 def _collection(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
@@ -239,6 +297,9 @@ _RULES: dict[str, Callable[[Relation, TypeOf, Solver, str], Type]] = {
     "collection": _collection,
     "stacked": _stacked,
     "dict_of": _dict_of,
+    "enforced": _enforced,
+    "container": _container,
+    "put": _put,
     "item_add": _update,
     "copy_of": _alias,
     "let": _alias,

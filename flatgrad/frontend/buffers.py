@@ -64,7 +64,8 @@ class Buffers:
         for out in step.outs:
             if step.gate == "layer":
                 # What a layer hands back may be what it was given, or what it keeps.
-                shared = frozenset((out, *self.of(step.args[1]))) if isinstance(step.args[1], Value) else shared
+                given = (self.of(arg) for arg in step.args[1:] if isinstance(arg, Value))
+                shared = frozenset(step.outs).union(*given)
             self._share(out, shared or frozenset((out,)))
 
     def call(self, step: Call, callee: Lowered) -> None:

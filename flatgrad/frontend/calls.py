@@ -10,6 +10,7 @@ from flatgrad.frontend.closures import Argument, ClosureLowering, altering_decor
 from flatgrad.frontend.closures import defaults_of as defaults_of
 from flatgrad.frontend.constants import CONSTANTS, FOLDED, folded_call
 from flatgrad.frontend.environment import Binding, Closure, Dictionary, Lowered, Poison, Static, Structure, values_of
+from flatgrad.frontend.helpers import is_unbroadcast
 from flatgrad.frontend.source import dotted_path
 from flatgrad.frontend.strings import method_result
 from flatgrad.gates.binding import Bound, Unbindable, bind
@@ -53,6 +54,9 @@ class CallLowering(ClosureLowering):
         match node.func:
             case ast.Name(id=name) if name in self.module.functions and name not in self.environment:
                 path = f"{OWN}.{name}"
+                summed = self._summed_down(node, name)
+                if summed is not None:
+                    return summed
                 if path not in BY_PATH:
                     return self._with_arguments(
                         node, lambda given, named: self._local_call(node, name, given, named)
@@ -72,6 +76,18 @@ class CallLowering(ClosureLowering):
         if isinstance(function, Poison):
             return function
         return self._with_arguments(node, lambda given, named: self.applied(function, given, named, node))
+
+    def _summed_down(self, node: ast.Call, name: str) -> Binding | None:
+        """`unbroadcast(dy, x.shape)` of a module that the compiler wrote; None for any other call."""
+        if len(node.args) != 2 or node.keywords or not is_unbroadcast(self.module.functions[name]):
+            return None
+        gradient, shape = self.operand(node.args[0]), self.lower(node.args[1])
+        like = self._shapes.get(shape) if isinstance(shape, Value) else None
+        if isinstance(gradient, Poison) or isinstance(shape, Poison):
+            return Poison.at()
+        if like is None or not isinstance(gradient, Value):
+            return None
+        return self._relation("unbroadcast", (gradient, like), {}, self.place(node))
 
     def _with_arguments(
         self, node: ast.Call, applied: Callable[[list[Argument], dict[str, Argument]], Binding]
@@ -128,6 +144,8 @@ class CallLowering(ClosureLowering):
                 return function
             case Closure():
                 return self.written_out(function, positional, keywords, node)
+            case Static(path=path) if path in self.module.methods:
+                return self._own_method(node, path, positional, keywords)
             case Static(path=path) if path in self.module.functions:
                 return self._local_call(node, path, positional, keywords)
             case Static(path=path) if path not in CONSTANTS:
@@ -180,6 +198,10 @@ class CallLowering(ClosureLowering):
         special = _SPECIAL_CALLS.get(path)
         if special is not None and not node.keywords and len(node.args) == 1:
             return self._shape_call(node, special, node.args[0])
+        if path == "numpy.size" and not node.keywords and len(node.args) == 2:
+            return self._size_along(node, node.args[0], node.args[1])
+        if path == "numpy.result_type" and not node.keywords:
+            return self._with_arguments(node, lambda given, named: self._result_type(node, given))
         through = self.through(path, node)
         if through is not None:
             return through
@@ -192,6 +214,28 @@ class CallLowering(ClosureLowering):
             # Not looked at, as an argument is refused already: it would be refused next.
             return self._no_gate(node.func)
         return found
+
+    def _size_along(self, node: ast.Call, array: ast.expr, along: ast.expr) -> Binding:
+        """`np.size(x, 0)`"""
+        operand, axis = self.operand(array), self.static(self.lower(along))
+        if isinstance(operand, Poison):
+            return operand
+        if axis is None or not isinstance(axis.value, int) or not isinstance(operand, Value):
+            return self.error("FG023", "this form of np.size is not understood", node, "", "write `x.shape[axis]`")
+        return self._relation("dim", (operand,), {"axis": axis.value, "rank": None}, self.place(node))
+
+    def _result_type(self, node: ast.Call, given: Sequence[Argument]) -> Binding:
+        """`np.result_type(x, 0.0)`: a dtype, which only settles that of another array."""
+        operands = [self.as_operand(bound, argument) for bound, argument in given]
+        if any(isinstance(operand, Poison) for operand in operands):
+            return Poison.at()
+        values = [operand for operand in operands if isinstance(operand, Value)]
+        literals = [operand for operand in operands if isinstance(operand, Literal)]
+        texts = [f"_{values.index(one)}" if isinstance(one, Value) else one.text for one in operands]
+        attrs: dict[str, Attribute] = {"text": f"{ast.unparse(node.func)}({', '.join(texts)})", "holds": "dtype"}
+        if any(isinstance(one.value, float) for one in literals):
+            attrs["floating"] = True
+        return self._relation("opaque", tuple(values), attrs, self.place(node))
 
     def _no_gate(self, place: ast.expr) -> Poison:
         spoken = ast.unparse(place)
@@ -340,6 +384,8 @@ class CallLowering(ClosureLowering):
             if altering_decorator(self.module.functions[name]) is not None:
                 return self.error("FG030", f"what the decorator makes of {name} is not known", node, "", "take it away")
             return self.written_out(self.module_function(name), given, named, node)
+        if self._left_functions(name, given, named):
+            return self.written_out(self.module_function(name), given, named, node)
         callee = self.callee(name)
         parameters = [value.name for value in callee.function.block.params]
         operands: dict[str, Operand] = {}
@@ -399,6 +445,27 @@ class CallLowering(ClosureLowering):
         for result, out in zip(callee.results, outs, strict=True):
             items[result.position] = out
         return Structure(tuple(items), False, self._span(node))
+
+    def _left_functions(self, name: str, given: Sequence[Argument], named: Mapping[str, Argument]) -> bool:
+        """Whether a parameter that a call leaves out has a function as its default: `activation=np.tanh`."""
+        node = self.module.functions[name]
+        if not node.args.defaults and not any(node.args.kw_defaults):
+            return False
+        places = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
+        left = [one for one in defaults_of(node) if one not in named and one not in places[: len(given)]]
+        bound = [self.at_top().aside().lower(defaults_of(node)[one]) for one in left]
+        return any(isinstance(one, Closure) or (isinstance(one, Static) and not self._is_plain(one)) for one in bound)
+
+    def _own_method(
+        self, node: ast.Call, path: str, positional: Sequence[Argument], keywords: Mapping[str, Argument]
+    ) -> Binding:
+        """A call of another method of the object, which reads the attributes as they are now."""
+        attributes = {name: self.environment.get(name) for name in self.module.methods[path].attributes}
+        missing = [name for name, bound in attributes.items() if bound is None]
+        if missing:
+            return self.error("FG020", f"{missing[0]} is read before it is bound", node)
+        given = {name: (bound, node.func) for name, bound in attributes.items() if bound is not None}
+        return self._local_call(node, path, positional, {**keywords, **given})
 
     def _as_given(self, arguments: Sequence[Argument]) -> list[Argument]:
         """Arguments of a function that is not looked into: what holds no value of the program is a setting."""

@@ -10,8 +10,9 @@ from types import MappingProxyType
 
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.frontend.claims import Claim, parameter_claims
+from flatgrad.frontend.contracts import classes_held, is_layer_class, lineage, method_of, stored_in, takes_nothing
 from flatgrad.frontend.liveness import read_before_bound
-from flatgrad.frontend.methods import FORWARD, MARK, Method, Role, bare, spoken
+from flatgrad.frontend.methods import FORWARD, MARK, VALUES, Method, Role, bare, spoken
 from flatgrad.frontend.source import Module, dotted_path, read_module, span_of
 from flatgrad.gates.entry import BY_PATH
 
@@ -31,7 +32,12 @@ def with_methods(module: Module, names: tuple[str, ...]) -> Module:
         module = replace(module, text=found.text, lines=found.lines, tree=found.tree, comments=found.comments)
     classes = {one.name: one for one in module.tree.body if isinstance(one, ast.ClassDef)}
     wanted = _wanted(classes, names)
-    methods = {key: _Reader(module, classes, owner).method(key, node) for key, (owner, node) in wanted.items()}
+    methods: dict[str, Method] = {}
+    while wanted:
+        key, (owner, node) = wanted.popitem()
+        methods[key] = made = _Reader(module, classes, owner).method(key, node)
+        own = own_methods(owner)
+        wanted |= {one: (owner, own[bare(name)]) for name, one in made.steps.items() if one not in methods}
     if not methods:
         return module
     functions = {**module.functions, **{key: method.node for key, method in methods.items()}}
@@ -48,7 +54,8 @@ def _wanted(
     for owner in classes.values():
         own = own_methods(owner)
         forward = next((name for name in FORWARD if name in own), None)
-        if forward is not None and (owner.name in names or "backward" not in own):
+        # One that takes no gradient is looked at as well: what it returns must fit what forward does.
+        if forward is not None and (owner.name in names or "backward" not in own or takes_nothing(own["backward"])):
             found[f"{owner.name}.{forward}"] = (owner, own[forward])
         for name in names:
             class_name, _, method = name.partition(".")
@@ -97,7 +104,28 @@ def _marked(module: Module) -> str:
                         if text[begin.column : end + 1 + len(attribute)] == f"{name}.{attribute}":
                             lines[begin.line - 1][end] = MARK
                             changed = True
+                    case ast.For(iter=over) if (called := _values_of(over, receiver, node)) is not None:
+                        span = span_of(module, called)
+                        text = module.lines[span.line - 1][: span.end_column]
+                        if span.line == span.end_line and text.endswith(".values()"):
+                            lines[span.line - 1][span.end_column - len(VALUES) : span.end_column] = VALUES
     return "\n".join("".join(line) for line in lines) if changed else module.text
+
+
+def _values_of(over: ast.expr, receiver: str, loop: ast.For) -> ast.Call | None:
+    """`self.layers.values()` in the head of a loop that calls what it runs over."""
+    match over:
+        case ast.Call(func=ast.Name(id="enumerate" | "list"), args=[inner, *_]):
+            return _values_of(inner, receiver, loop)
+        case ast.Call(func=ast.Attribute(value=ast.Attribute(value=ast.Name(id=name)), attr="values"), args=[]):
+            targets = {part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)}
+            for part in ast.walk(loop):
+                match part:
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id=called), attr="forward" | "__call__")) | ast.Call(
+                        func=ast.Name(id=called)
+                    ) if called in targets and name == receiver:
+                        return over
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +138,9 @@ class _Reader:
 
     def method(self, key: str, original: ast.FunctionDef) -> Method:
         receiver = receiver_of(original)
-        lineage = self._lineage(self.owner)
+        family = self._lineage(self.owner)
         defined: dict[str, ast.FunctionDef] = {}
-        for one in reversed(lineage):
+        for one in reversed(family):
             defined |= own_methods(one)
         replaced = {original.name, "backward", f"{original.name}_backward"} - (
             {"backward"} if original.name not in FORWARD else set()
@@ -123,10 +151,12 @@ class _Reader:
         sources = self._sources(others)
         stored = _stored(original.body)
         attributes = {
-            name: Role.STATE if name in stored else self._role(name, sources.get(bare(name), []), lineage)
+            name: Role.STATE if name in stored else self._role(name, sources.get(bare(name), []), family)
             for name in reads
         }
-        problems += self._problems(original, receiver, attributes, defined, lineage)
+        layers = self._layers(reads, (*others, original))
+        attributes |= {name: Role.LAYERS for name in layers if attributes[name] is Role.GIVEN}
+        problems += self._problems(original, receiver, attributes, defined, family)
         made = [node for node in others if node.name == "__init__"]
         elsewhere = frozenset(name for node in others for name in _loads(node))
         return Method(
@@ -138,26 +168,22 @@ class _Reader:
             attributes=MappingProxyType(attributes),
             helpers=MappingProxyType(helpers),
             taken=frozenset(
-                {*defined, *_class_names(lineage), *(bare(name) for name in _used(others) | stored | set(reads))}
+                {*defined, *_class_names(family), *(bare(name) for name in _used(others) | stored | set(reads))}
             ),
             read_elsewhere=elsewhere,
             claims=tuple((node, _handed(node)) for node in made),
-            distinct=frozenset(name for name in reads if self._is_fresh(sources.get(bare(name), []))),
+            distinct=self._distinct(reads, (*others, original)),
             problems=tuple(problems),
             is_entry=original.name in FORWARD and "backward" not in own_methods(self.owner),
+            layers=MappingProxyType(layers),
+            steps=MappingProxyType(self._steps(helpers)),
         )
 
     # What the class is made of
 
     def _lineage(self, owner: ast.ClassDef) -> list[ast.ClassDef]:
         """The class and its bases in the same file, in the order in which a method is looked for."""
-        found = [owner]
-        for one in found:
-            for base in one.bases:
-                known = self.classes.get(base.id) if isinstance(base, ast.Name) else None
-                if known is not None and known not in found:
-                    found.append(known)
-        return found
+        return lineage(owner, self.classes)[0]
 
     def _helpers(
         self,
@@ -192,11 +218,13 @@ class _Reader:
                     helper.args.posonlyargs = method.args.posonlyargs[1:]
                 found[part.id] = helper
                 pending.append(method)
+        steps = self._steps(found)
         kept = {name for helper in found.values() for name in _stored(helper.body)}
         read = _loads(original) | {name for helper in found.values() for name in _loads(helper)}
         for name, helper in found.items():
             for part in ast.walk(helper):
-                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store) and part.id in kept & read:
+                elsewhere = read if name not in steps else read - (_loads(helper) - _loads(original))
+                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store) and part.id in kept & elsewhere:
                     problems.append(
                         self._refused(
                             part,
@@ -205,6 +233,15 @@ class _Reader:
                         )
                     )
         return found, problems
+
+    def _steps(self, helpers: Mapping[str, ast.FunctionDef]) -> dict[str, str]:
+        """Of the methods that a method calls those that are not written out in its place, by their marked names."""
+        own = own_methods(self.owner)
+        return {
+            name: f"{self.owner.name}.{bare(name)}"
+            for name, helper in helpers.items()
+            if bare(name) in own and receiver_of(own[bare(name)]) and not _is_straight(helper.body)
+        }
 
     def _overridden(self, name: str, place: ast.AST) -> Diagnostic | None:
         """A class of the file that puts another method in the place of one that is written out here."""
@@ -238,6 +275,16 @@ class _Reader:
         return found
 
     # What an attribute is
+
+    def _layers(self, names: Iterable[str], methods: Sequence[ast.FunctionDef]) -> dict[str, frozenset[str]]:
+        """The classes of the file whose objects attributes hold, where that is known."""
+        stored = [(bare(name), one, value) for one in methods for name, value in stored_in(one) if MARK in name]
+        layers = {name: owner for name, owner in self.classes.items() if is_layer_class(owner, self.classes)}
+        found = {
+            name: classes_held([(one, value) for other, one, value in stored if other == bare(name)], layers)
+            for name in names
+        }
+        return {name: classes for name, classes in found.items() if classes}
 
     def _role(
         self, name: str, sources: Sequence[tuple[ast.FunctionDef, ast.expr, ast.AST]], lineage: Sequence[ast.ClassDef]
@@ -293,8 +340,21 @@ class _Reader:
                 return name[:1].isupper() and path not in BY_PATH and not (path or "").startswith("numpy.")
         return False
 
-    def _is_fresh(self, sources: Sequence[tuple[ast.FunctionDef, ast.expr, ast.AST]]) -> bool:
-        return len(sources) == 1 and self._is_object(sources[0][1])
+    def _distinct(self, names: Iterable[str], methods: Sequence[ast.FunctionDef]) -> frozenset[str]:
+        """Attributes whose layers are made where they are assigned: nothing else has them."""
+        stored = [(bare(name), value) for one in methods for name, value in stored_in(one) if MARK in name]
+        values = {name: [value for other, value in stored if other == bare(name)] for name in names}
+        return frozenset(name for name, found in values.items() if found and all(map(self._is_fresh, found)))
+
+    def _is_fresh(self, node: ast.expr) -> bool:
+        match node:
+            case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Dict(values=parts):
+                return all(map(self._is_fresh, parts))
+            case ast.ListComp(elt=part) | ast.DictComp(value=part):
+                return self._is_fresh(part)
+            case ast.Constant(value=None):
+                return True
+        return self._is_object(node)
 
     # The function that is made of the method
 
@@ -493,6 +553,16 @@ def _handed(method: ast.FunctionDef) -> Mapping[str, str]:
     }
     bound = {target.id for target, _ in _assignments(method) if isinstance(target, ast.Name)}
     return MappingProxyType({name: attribute for name, attribute in found.items() if name not in bound})
+
+
+def _is_straight(body: Sequence[ast.stmt]) -> bool:
+    """Whether a body may be written out in the place of a call: no loop, nothing changed in place."""
+    turns = (ast.For, ast.While, ast.AugAssign, ast.With, ast.Try, ast.Delete)
+    return not any(isinstance(part, turns) or _changes_part(part) for one in body for part in ast.walk(one))
+
+
+def _changes_part(node: ast.AST) -> bool:
+    return isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store)
 
 
 def _names(node: ast.AST) -> set[str]:

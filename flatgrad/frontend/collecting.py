@@ -10,10 +10,22 @@ import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from flatgrad.frontend.environment import Binding, Closure, Collected, Dictionary, Element, Poison, Structure, values_of
+from flatgrad.frontend.changing import Change, change_everywhere, method_change, without
+from flatgrad.frontend.environment import (
+    Binding,
+    Closure,
+    Collected,
+    Dictionary,
+    Element,
+    Filled,
+    Poison,
+    Structure,
+    values_of,
+)
+from flatgrad.frontend.liveness import MUTATORS
 from flatgrad.frontend.source import span_of
 from flatgrad.frontend.statements import StatementLowering
-from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Type, Value
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Type, Value, bound_values
 
 UNBOUND = Literal(None, "None")
 
@@ -37,9 +49,22 @@ class Counting:
 
 
 class CollectingLowering(StatementLowering):
-    """Lowers what loops collect."""
+    """Lowers what loops collect.
+
+    Attributes:
+        nested: how many loops and branches are around the statement at hand; `round_depth`: around that of its round.
+    """
+
+    nested = 0
+    round_depth = 0
+
+    # The dicts that the loop at hand fills and that are read outside of it.
+    reread: frozenset[str] = frozenset()
 
     # Before and after a loop
+
+    def contained(self, name: str, binding: Dictionary) -> Filled | None:
+        raise NotImplementedError
 
     def collect(self, statements: Sequence[ast.stmt], counting: Counting) -> list[str]:
         """Make ready for what the rounds of a loop collect; the names that are carried for it."""
@@ -96,6 +121,11 @@ class CollectingLowering(StatementLowering):
             self.emit(Relation((every,), "collection", items), view=False)
             self.environment[collected.every] = every
             carried.append(collected.every)
+        if isinstance(binding, Dictionary) and name in self.reread and not early:
+            container = self.contained(name, binding)
+            if container is not None:
+                self.environment[collected.every] = container
+                carried.append(collected.every)
         self.environment[name] = collected
         return carried
 
@@ -119,13 +149,19 @@ class CollectingLowering(StatementLowering):
                     if isinstance(value, Value) and binding.first is not None and binding.always:
                         self.elements[value] = Element(name, index, binding.offset - back)
 
+    def in_arms(self) -> dict[str, str]:
+        """What both arms of a branch may store in a round: the last element and the one before of each collection, and
+        the sign that one has been stored."""
+        open_ones = [one for one in self.environment.values() if isinstance(one, Collected) and one.index is not None]
+        return {entry: one.stored for one in open_ones for entry in (one.last, one.before)}
+
     def close_round(self) -> None:
         """What a round has stored goes to all that the loop collects."""
         for binding in list(self.environment.values()):
             if not isinstance(binding, Collected) or binding.index is None or binding.stored not in self.environment:
                 continue
             every, value = self.environment.get(binding.every), self.environment[binding.last]
-            if not isinstance(every, Value) or not isinstance(value, Value):
+            if not isinstance(every, Value | Filled) or not isinstance(value, Value):
                 continue
             place: Attribute = binding.index
             if binding.pivot is not None or binding.offset:
@@ -135,10 +171,17 @@ class CollectingLowering(StatementLowering):
                     operands = (binding.pivot, binding.index) if binding.down else (binding.index, binding.pivot)
                 gate = "add" if binding.pivot is None else "subtract"
                 self.emit(Relation((place,), gate, operands), view=False)
+            if isinstance(every, Filled):
+                assert isinstance(place, Value)
+                self.environment[binding.every] = self.fuller(every, place, value)
+                continue
             new = Value(every.name, Type.open(every.name))
             self.emit(Relation((new,), "write", (every, value), {"index": (place,), "collects": True}), view=False)
             self.buffers.joined(new, (every, value))
             self.environment[binding.every] = new
+
+    def fuller(self, container: Filled, key: Value, value: Value) -> Filled:
+        raise NotImplementedError
 
     # Behind a loop
 
@@ -164,18 +207,14 @@ class CollectingLowering(StatementLowering):
     # In a round
 
     def append(self, statement: ast.Expr) -> bool:
-        """`hs.append(h)`; False for any other call."""
+        """`hs.append(h)`, `parts.extend([a, b])`, `d.update(e)`; False for any other call."""
         match statement.value:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method), args=arguments, keywords=[]) if (
+                isinstance(self.environment.get(name), Structure | Dictionary)
+            ):
+                return self.changed(name, method, arguments) is not None
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[argument], keywords=[]):
                 binding = self.environment.get(name)
-                if isinstance(binding, Structure) and binding.is_list:
-                    item = self.expressions.lower(argument)
-                    longer = replace(binding, items=(*binding.items, item))
-                    self.kept_unnamed |= {item} if isinstance(item, Value) and not item.name else set()
-                    for other, bound in self.environment.items():
-                        if bound is binding:
-                            self.environment[other] = longer
-                    return True
                 if isinstance(binding, Collected) and binding.is_list and binding.index is not None:
                     self.store(binding, self.expressions.operand(argument), argument)
                     return True
@@ -183,6 +222,54 @@ class CollectingLowering(StatementLowering):
                     self.error("FG030", f"{name} is appended to again", statement, "", "collect in another list")
                     return True
         return False
+
+    def changed(self, name: str, method: str, arguments: Sequence[ast.expr]) -> Change | None:
+        """What a method does to a list or a dict whose elements are known: under all its names, at once."""
+        old = self.environment[name]
+        assert isinstance(old, Structure | Dictionary)
+        if method not in MUTATORS or any(isinstance(argument, ast.Starred) for argument in arguments):
+            return None
+        given = [self.expressions.lower(argument) for argument in arguments]
+        literals = [self.expressions.static(one) for one in given]
+        found = method_change(old, method, given, [None if one is None else one.value for one in literals])
+        if found is not None:
+            self._become(old, found.container)
+        return found
+
+    def _become(self, old: Structure | Dictionary, new: Structure | Dictionary) -> None:
+        self.kept_unnamed |= {one for one in values_of(new) if not one.name}
+        change_everywhere(self.environment, old, new)
+
+    def lengthened(self, statement: ast.AugAssign, name: str) -> bool:
+        """`parts += [a, b]`; False where that is no list."""
+        binding = self.environment.get(name)
+        match binding, statement.op, statement.value:
+            case Structure(is_list=True), ast.Add(), _:
+                more = self.expressions.iterated(statement.value)
+                if more is not None:
+                    self._become(binding, replace(binding, items=(*binding.items, *more)))
+                return True
+            case Structure(is_list=False, once=False), ast.Add(), _:
+                added = self.expressions.lower(statement.value)
+                if isinstance(added, Structure) and not added.is_list and not added.once:
+                    self.environment[name] = replace(binding, items=(*binding.items, *added.items))
+                    self.kept_unnamed |= {one for one in values_of(added) if not one.name}
+                    return True
+            case Collected(is_list=True), ast.Add(), ast.List(elts=[element]) if binding.index is not None:
+                self.store(binding, self.expressions.operand(element), element)
+                return True
+        return False
+
+    def without(self, target: ast.Subscript, name: str) -> bool:
+        """`del parts[0]`; False where it is not known what that is."""
+        old = self.environment.get(name)
+        key = self.expressions.static(self.expressions.lower(target.slice))
+        if not isinstance(old, Structure | Dictionary) or key is None:
+            return False
+        new = without(old, key.value)
+        if new is not None:
+            change_everywhere(self.environment, old, new)
+        return new is not None
 
     def store(self, binding: Collected, value: Operand, node: ast.expr) -> None:
         if isinstance(value, Poison):
@@ -195,7 +282,9 @@ class CollectingLowering(StatementLowering):
             return
         if isinstance(value, Literal):
             value = self.constant(value, "", span_of(self.module, node))
-        if value in self.elements or binding.stored in self.environment:
+        # On one way only: what was there before is that element on no other.
+        elsewhere = self.nested > self.round_depth and not any(value in bound_values(step) for step in self.body)
+        if value in self.elements or elsewhere:
             alias = Value("", Type.open(binding.name))
             self.emit(Relation((alias,), "alias", (value,), {}, None, span_of(self.module, node)), view=True)
             self.buffers.alias(alias, value)
@@ -211,12 +300,18 @@ class CollectingLowering(StatementLowering):
         if isinstance(binding, Dictionary):
             self._put(target, binding, bound)
             return
+        if isinstance(binding, Filled):
+            self.put(target, binding, bound)
+            return
         assert isinstance(binding, Collected)
         value = self.expressions.as_operand(bound, target)
         if binding.index is None:
             self.error("FG030", f"{binding.name} is written to again", target, "", "collect in another dict")
             return
         self.store(binding, value, target.slice)
+
+    def put(self, target: ast.Subscript, binding: Filled, bound: Binding) -> None:
+        raise NotImplementedError
 
     def _put(self, target: ast.Subscript, binding: Dictionary, bound: Binding) -> None:
         key = self.expressions.static(self.expressions.lower(target.slice))
@@ -229,11 +324,7 @@ class CollectingLowering(StatementLowering):
                 "fill it in a loop over a range, under the loop's own index",
             )
             return
-        fuller = binding.holding(key.value, bound)
-        self.kept_unnamed |= {bound} if isinstance(bound, Value) and not bound.name else set()
-        for other, one in self.environment.items():
-            if one is binding:
-                self.environment[other] = fuller
+        self._become(binding, binding.holding(key.value, bound))
 
     def written_inside(
         self, target: ast.Subscript, element: ast.Subscript, binding: Binding, index: ast.expr, bound: Binding
@@ -295,6 +386,8 @@ class CollectingLowering(StatementLowering):
             self.buffers.alias(out, found)
             return out
         every = self.environment.get(binding.every)
+        if isinstance(every, Filled) and binding.index is None:
+            return self.entry_of(every, index, node)
         if isinstance(every, Value) and binding.index is None:
             template = self.expressions.index(index)
             return Poison.at() if template is None else self.expressions.read(every, template)
@@ -306,6 +399,9 @@ class CollectingLowering(StatementLowering):
             "carry what you need in a variable of its own",
         )
         return Poison.at()
+
+    def entry_of(self, container: Filled, index: ast.expr, node: ast.expr) -> Binding:
+        raise NotImplementedError
 
     def _entry(self, binding: Collected, index: ast.expr) -> str | None:
         known = self.expressions.static(self.expressions.lower(index))
@@ -367,6 +463,14 @@ def _leaves(statement: ast.stmt, ways: tuple[type[ast.stmt], ...]) -> bool:
     return isinstance(statement, ways)
 
 
+def _longer(statement: ast.stmt, name: str) -> bool:
+    """`hs += [h]`"""
+    match statement:
+        case ast.AugAssign(target=ast.Name(id=root), op=ast.Add(), value=ast.List(elts=[_])):
+            return root == name
+    return False
+
+
 def _offset(
     name: str, statements: Sequence[ast.stmt], counting: Counting, binding: Structure | Dictionary
 ) -> tuple[int, bool] | None:
@@ -380,7 +484,11 @@ def _offset(
         skipped = skipped or _leaves(statement, (ast.Continue,))
         left = left or _leaves(statement, (ast.Continue, ast.Break))
         always = always and (bool(found) or not left)
+        longer = _longer(statement, name)
         for part in ast.walk(statement):
+            if longer and isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load):
+                changes += 1
+                continue
             match part:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id=root), attr=attribute)) if root == name:
                     changes += attribute not in ("get", "keys", "values", "items", "index", "count", "copy")
@@ -389,7 +497,10 @@ def _offset(
                 case ast.Subscript(value=ast.Name(id=root), ctx=ast.Store() | ast.Del()) if root == name:
                     changes += 1
         match statement:
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=root), attr="append"))) if root == name:
+            case (
+                ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=root), attr="append")))
+                | ast.AugAssign(target=ast.Name(id=root))
+            ) if root == name and (longer or isinstance(statement, ast.Expr)):
                 if isinstance(binding, Structure) and not skipped:
                     if counting.pivot is not None:
                         found.append(0)
@@ -402,4 +513,51 @@ def _offset(
                     if any(isinstance(key, int | float) and key >= first for key, _ in binding.items):
                         return None  # a round may write over what is there
                     found.append(shift)
-    return (found[0], always) if len(found) == 1 and changes == 1 else None
+    if len(found) == 1 and changes == 1:
+        return found[0], always
+    if isinstance(binding, Structure) and changes == _appends(statements, name) and _ways(statements, name) == {1}:
+        if counting.pivot is not None or counting.start is not None:
+            return (0 if counting.start is None else len(binding.items) - counting.start), True
+    return None
+
+
+def _appends(statements: Sequence[ast.stmt], name: str) -> int:
+    parts = (part for statement in statements for part in ast.walk(statement))
+    return sum(isinstance(part, ast.Expr) and _is_append(part, name) for part in parts)
+
+
+def _is_append(statement: ast.stmt, name: str) -> bool:
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=root), attr="append"))):
+            return root == name
+    return False
+
+
+def _ways(statements: Sequence[ast.stmt], name: str) -> set[int] | None:
+    """How often a round appends, on all ways that lead to its end; None where one leads elsewhere."""
+    found = _counted(statements, name)
+    return None if found is None else found[0] | found[1]
+
+
+def _counted(statements: Sequence[ast.stmt], name: str) -> tuple[set[int], set[int]] | None:
+    """The same for a block: on the ways to its end, and on those that end in `continue`."""
+    through, out = {0}, set[int]()
+    for statement in statements:
+        match statement:
+            case _ if _is_append(statement, name):
+                through = {count + 1 for count in through}
+            case ast.Continue():
+                return set(), out | through
+            case ast.Break() | ast.Return():
+                return None
+            case ast.Raise():
+                return set(), out
+            case ast.If(body=body, orelse=orelse):
+                arms = (_counted(body, name), _counted(orelse, name))
+                if arms[0] is None or arms[1] is None:
+                    return None
+                out |= {count + more for count in through for arm in arms if arm for more in arm[1]}
+                through = {count + more for count in through for arm in arms if arm for more in arm[0]}
+            case _ if _appends([statement], name) or _leaves(statement, (ast.Break, ast.Continue)):
+                return None
+    return through, out

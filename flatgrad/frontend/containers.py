@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from flatgrad.frontend.changing import change_everywhere, method_change
 from flatgrad.frontend.environment import Binding, Dictionary, Key, Poison, Static, Structure
 from flatgrad.frontend.expressions import ExpressionLowering, elements_of
 from flatgrad.frontend.strings import formatted, operated, text_literal
@@ -19,6 +21,9 @@ VIEWS = frozenset({"keys", "values", "items"})
 
 class ContainerLowering(ExpressionLowering):
     """Lowers expressions with displays, dicts, comprehensions and strings in them."""
+
+    # What the statement at hand assigns or returns.
+    whole: ast.expr | None = None
 
     # Displays
 
@@ -636,13 +641,29 @@ class ContainerLowering(ExpressionLowering):
             case Dictionary(), "values", []:
                 return Structure(tuple(value for _, value in base.items), False, span, once=True)
             case Dictionary(), "copy", []:
-                return base
+                return replace(base)
             case Structure(is_list=True), "copy", []:
-                return base
+                return replace(base)
+        taken = self._taken(node, base) if method == "pop" else None
+        if taken is not None:
+            return taken
         kind = "dict" if isinstance(base, Dictionary) else "list" if base.is_list else "tuple"
         return self.error(
             "FG030", f"the method {method} of a {kind} is not understood here", node, "", "build a new one instead"
         )
+
+    def _taken(self, node: ast.Call, base: Structure | Dictionary) -> Binding | None:
+        """`last = parts.pop()`, where that is the whole of a statement: nothing else tells when it is done, and how
+        often."""
+        if node is not self.whole or node.keywords or not isinstance(self.environment, dict):
+            return None
+        given = [self.lower(argument) for argument in node.args]
+        literals = [self.static(one) for one in given]
+        found = method_change(base, "pop", given, [None if one is None else one.value for one in literals])
+        if found is None or found.result is None:
+            return None
+        change_everywhere(self.environment, base, found.container)
+        return found.result
 
     def _poisoned(self, bound: Binding) -> Poison | None:
         return bound if isinstance(bound, Poison) else None

@@ -266,6 +266,8 @@ class EffectLowering(RegionLowering):
                     bound = self.environment.pop(name)
                     if isinstance(bound, Value) and not isinstance(bound, Poison):
                         self.names[span_of(self.module, target)] = bound
+                case ast.Subscript(value=ast.Name(id=name)) if self.without(target, name):
+                    pass
                 case _:
                     self.error("FG030", "only names are understood here", statement, "", "leave this statement out")
 

@@ -8,17 +8,19 @@ together when the program runs is read in its place.
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import Protocol
 
 from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.calls import CallLowering
 from flatgrad.frontend.constants import static_number
-from flatgrad.frontend.environment import Binding, Poison
+from flatgrad.frontend.contracts import UNKNOWN, Contract, LayerCall, Unclear, layer_call
+from flatgrad.frontend.environment import Binding, Poison, Structure
 from flatgrad.frontend.methods import FORWARD, MARK
 from flatgrad.frontend.source import span_of
 from flatgrad.frontend.statements import Surroundings
 from flatgrad.ir.core import (
-    Literal,
+    Attribute,
     Relation,
     Span,
     Stage,
@@ -41,6 +43,7 @@ class Surrounding(Protocol):
     changed_dicts: set[Value]
     nested: int
     layers: frozenset[str]
+    layer_classes: Mapping[str, frozenset[str]]
 
     def emit(self, step: Step, view: bool) -> None: ...
     def at_head(self, step: Relation) -> None: ...
@@ -74,7 +77,7 @@ class EntryLowering(CallLowering):
         self.written: dict[tuple[Value, str], bool] = {}
 
     def _subscript(self, node: ast.Subscript, value: ast.expr, index: ast.expr) -> Binding:
-        if self.given and self._is_text(index):
+        if self.given and self.is_text(index):
             base = self.lower(value)
             if isinstance(base, Value) and base in self.given:
                 return self._entry(node, base, index)
@@ -98,25 +101,58 @@ class EntryLowering(CallLowering):
 
     def _layer(self, node: ast.Call, layer: Value, place: ast.expr) -> Binding:
         """A call of a layer: an object with `forward` and `backward` of its own."""
-        if len(node.args) != 1 or isinstance(node.args[0], ast.Starred) or node.keywords:
+        spoken_place = ast.unparse(place)
+        classes = self._classes_of(layer)
+        calls: dict[LayerCall, Contract] = {}
+        changes = False
+        for contract in [self.statements.context.contract(name) for name in sorted(classes)] or [UNKNOWN]:
+            made = contract if isinstance(contract, Unclear) else layer_call(contract, node)
+            if isinstance(made, Unclear):
+                return self.error("FG045", f"{spoken_place} cannot be called here", node, made.reason, made.help)
+            if isinstance(contract, Contract):
+                calls[made] = contract
+                changes = changes or contract.changes
+        if len(calls) > 1:
+            one, other = list(calls.values())[:2]
             return self.error(
-                "FG023",
-                f"a call of {ast.unparse(place)} is understood with one argument",
+                "FG045",
+                f"{spoken_place} cannot be called here",
                 node,
-                "its backward pass gives one gradient",
-                "give the layer its settings when it is made",
+                f"it may be of {one.owner or 'another class'} or {other.owner}, whose backward passes differ",
+                "let the backward passes of all of them take and give the same gradients",
             )
-        operand = self.operand(node.args[0])
-        if not isinstance(operand, Value) or isinstance(operand, Poison):
-            return (
-                self.error("FG034", "a layer is given an array", node.args[0])
-                if isinstance(operand, Literal)
-                else operand
-            )
+        (call,) = calls
+        operands = [self.operand(one) for one in (*node.args, *(keyword.value for keyword in node.keywords))]
+        if any(isinstance(one, Poison) for one in operands):
+            return Poison.at()
+        if not any(isinstance(one, Value) for one in operands):
+            return self.error("FG034", "a layer is given an array", node.args[0] if node.args else node)
         text = ast.unparse(node.func.value if isinstance(node.func, ast.Attribute) else node.func)
-        out = Value("", Type.open("layer"))
-        self.emit(Relation((out,), "layer", (layer, operand), {"text": text}, None, self.place(node)), view=False)
-        return out
+        outs = tuple(Value("", Type.open("layer")) for _ in range(call.results))
+        attrs: dict[str, Attribute] = {"text": text, **call.attributes}
+        if changes:
+            attrs["changes"] = True
+        self.emit(Relation(outs, "layer", (layer, *operands), attrs, None, self.place(node)), view=False)
+        return outs[0] if call.results == 1 else Structure(outs, False, self._span(node))
+
+    def _classes_of(self, layer: Value) -> frozenset[str]:
+        """The classes of the file that a layer may be of; none where that is not known."""
+        known = self.statements.layer_classes
+        entries = {out: base for (base, _), out in self.entries.items()}
+        steps = {out: step for step in self.statements.body for out in step.outs}
+        while MARK not in layer.name:
+            step = steps.get(layer)
+            if layer in entries:
+                layer = entries[layer]
+            elif isinstance(step, Relation) and step.gate in ("read", "entry", "alias") and step.args:
+                base = step.args[0]
+                if not isinstance(base, Value):
+                    return frozenset()
+                layer = base
+            else:
+                # Bound outside this block: it may be any of those that there are.
+                return frozenset().union(*known.values())
+        return known.get(layer.name, frozenset())
 
     def _method_call(self, node: ast.Call, function: ast.Attribute) -> Binding:
         if function.attr in FORWARD:
@@ -128,11 +164,11 @@ class EntryLowering(CallLowering):
         match node:
             case ast.Call(func=ast.Attribute(attr="get"), args=[key, *default], keywords=[]) if len(default) < 2:
                 base = self.lower(function.value)
-                if isinstance(base, Value) and base in self.given and self._is_text(key):
+                if isinstance(base, Value) and base in self.given and self.is_text(key):
                     return self._looked_up(node, default)
         return super()._method_call(node, function)
 
-    def _is_text(self, node: ast.expr) -> bool:
+    def is_text(self, node: ast.expr) -> bool:
         """Whether an expression is a string, as far as its form tells."""
         match node:
             case ast.Constant(value=value):
@@ -140,11 +176,11 @@ class EntryLowering(CallLowering):
             case ast.JoinedStr():
                 return True
             case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return self._is_text(left) or self._is_text(right)
+                return self.is_text(left) or self.is_text(right)
             case ast.BinOp(left=left, op=ast.Mod()):
-                return self._is_text(left)
+                return self.is_text(left)
             case ast.Call(func=ast.Attribute(value=receiver, attr="format" | "join")):
-                return self._is_text(receiver)
+                return self.is_text(receiver)
             case ast.Call(func=ast.Name(id="str")):
                 return True
             case ast.Name(id=name):
@@ -156,7 +192,7 @@ class EntryLowering(CallLowering):
         return False
 
     def _entry(self, node: ast.Subscript, base: Value, index: ast.expr) -> Binding:
-        known = self.static(self.lower(index)) if not self._runs(index) else None
+        known = self.static(self.lower(index)) if not self.runs(index) else None
         if known is not None and isinstance(known.value, str):
             return self.entry(base, known.value)
         key = self.lower(index) if isinstance(index, ast.Name) else self._kept(index)
@@ -168,7 +204,7 @@ class EntryLowering(CallLowering):
         """An expression that is kept as it is written."""
         return self.name_of_its_own(node) or self.statements.opaque(node)
 
-    def _runs(self, index: ast.expr) -> bool:
+    def runs(self, index: ast.expr) -> bool:
         """Whether a key is put together when the program runs."""
         names = [part.id for part in ast.walk(index) if isinstance(part, ast.Name)]
         return any(isinstance(bound := self.environment.get(n), Value) and self.static(bound) is None for n in names)
@@ -236,6 +272,8 @@ class EntryLowering(CallLowering):
         setting = Value("", Type.open("setting"))
         step = self.statements.body.pop()
         assert isinstance(step, Relation)
-        attrs = {**step.attrs, "holds": kind}
+        attrs: dict[str, Attribute] = {**step.attrs, "holds": kind}
+        if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+            attrs["key"] = node.args[0].value
         self.emit(Relation((setting,), "opaque", step.args, attrs, None, span_of(self.module, node)), view=False)
         return setting

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flatgrad.diagnostics import Diagnostic
-from flatgrad.ir.core import Function, Literal, Span, Stage, Step, Type, Value
+from flatgrad.ir.core import Block, Function, Literal, Span, Stage, Step, Type, Value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +135,14 @@ class Collected:
         return f"{self.name}[stored]"
 
 
-Binding = Value | Literal | Structure | Dictionary | Static | Closure | Collected
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A dict that loops fill under keys of their own: a value, of which an entry is read."""
+
+    value: Value
+
+
+Binding = Value | Literal | Structure | Dictionary | Static | Closure | Collected | Filled
 
 
 def values_of(binding: Binding) -> Iterator[Value]:
@@ -148,6 +155,8 @@ def _values_of(binding: Binding, seen: set[int]) -> Iterator[Value]:
     match binding:
         case Value():
             yield binding
+        case Filled(value=value):
+            yield value
         case Structure(items=items):
             for item in items:
                 yield from _values_of(item, seen)
@@ -201,6 +210,7 @@ class Lowered:
         width: how many things the function returns, its own cache and gradients among them.
         imported: it is called as it stands in another file, and its claims are held to by no guard.
         effects: running it does something besides: it draws at random, prints, or calls a function that does.
+        recursive: it calls itself; `base`: what shapes it gives is to be read off this, where that is proved.
     """
 
     function: Function
@@ -221,6 +231,8 @@ class Lowered:
     written: frozenset[tuple[Value, str]] = frozenset()
     covers: Mapping[Stage, tuple[Cover, ...]] = field(default_factory=dict)
     effects: bool = False
+    recursive: bool = False
+    base: Block | None = None
     width: int = 1
     imported: bool = False
 

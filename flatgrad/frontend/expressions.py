@@ -23,7 +23,17 @@ from flatgrad.frontend.constants import (
     ordered,
     static_constant,
 )
-from flatgrad.frontend.environment import Binding, Closure, Collected, Dictionary, Emit, Poison, Static, Structure
+from flatgrad.frontend.environment import (
+    Binding,
+    Closure,
+    Collected,
+    Dictionary,
+    Emit,
+    Filled,
+    Poison,
+    Static,
+    Structure,
+)
 from flatgrad.frontend.source import Module, dotted_path, python2_name, span_of, star_import
 from flatgrad.gates.entry import BY_PATH, TABLE
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Slice, Span, Type, Value
@@ -94,8 +104,8 @@ class ExpressionLowering(ABC):
                 return self._relation("array_of", self._sequence(bound, node), {"dtype": None}, place)
             case Static(path=path) if path in CONSTANTS:
                 return Literal(CONSTANTS[path], ast.unparse(node))
-            case Static() | Closure() | Dictionary() | Collected():
-                what = "a dict" if isinstance(bound, Dictionary) else ast.unparse(node)
+            case Static() | Closure() | Dictionary() | Collected() | Filled():
+                what = "a dict" if isinstance(bound, Dictionary | Filled) else ast.unparse(node)
                 return self.error("FG034", f"{what} is not a number", node)
 
     def lower(self, node: ast.expr) -> Binding:
@@ -616,7 +626,22 @@ class ExpressionLowering(ABC):
         rest = Structure(items[before : len(items) - after], True, self._span(node))
         return (*items[:before], rest, *items[len(items) - after :])
 
+    def _joiner(self, node: ast.Subscript, path: str, index: ast.expr) -> Binding:
+        """`np.c_[a, b]`, `np.r_[a, b]`: what is joined stands where an index does."""
+        parts = index.elts if isinstance(index, ast.Tuple) else [index]
+        for part in parts:
+            known = self.static(self.aside().lower(part)) if not isinstance(part, ast.Slice) else None
+            if isinstance(part, ast.Slice | ast.Starred) or (known is not None and isinstance(known.value, str)):
+                return self.error(
+                    "FG023", f"this form of {ast.unparse(node.value)} is not understood", part, "", "give it arrays"
+                )
+        operands = tuple(self.operand(part) for part in parts)
+        return self._relation(path.rpartition(".")[2], operands, {}, self.place(node))
+
     def _subscript(self, node: ast.Subscript, value: ast.expr, index: ast.expr) -> Binding:
+        joiner = self._path(value) if isinstance(value, ast.Attribute | ast.Name) else None
+        if joiner in ("numpy.c_", "numpy.r_"):
+            return self._joiner(node, joiner, index)
         base = self.lower(value)
         if isinstance(base, Poison):
             return base
@@ -709,7 +734,7 @@ class ExpressionLowering(ABC):
                 if path in CONSTANTS:
                     return CONSTANTS[path]
                 return path
-            case Closure() | Dictionary() | Collected():
+            case Closure() | Dictionary() | Collected() | Filled():
                 self.error("FG034", f"{ast.unparse(node)} is neither a number nor an array", node)
                 return None
 

@@ -6,13 +6,18 @@ A layer keeps what its last forward call left on it: used twice in one pass, its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from flatgrad.diagnostics import Diagnostic
-from flatgrad.frontend.methods import spoken
+from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.methods import MARK, Method, spoken
+from flatgrad.frontend.source import Module
 from flatgrad.ir.core import (
     Block,
     Branch,
+    Call,
     Kind,
     Literal,
     Loop,
@@ -49,6 +54,109 @@ def layer_problems(block: Block, overwritten: Mapping[Value, Stage]) -> list[Dia
     uses = _Uses(block)
     uses.visit(block, {}, ())
     return [*found, *uses.problems]
+
+
+def method_problems(
+    block: Block, overwritten: Mapping[Value, Stage], method: Method, module: Module, callee: Callable[[str], Lowered]
+) -> list[Diagnostic]:
+    """What forbids that a method calls others as steps of their own: one that runs twice in a pass, a layer that two of
+    them call, an attribute of theirs that changes behind their back."""
+    calls = [step for step in every_step(block) if isinstance(step, Call) and step.function in module.methods]
+    if not calls:
+        return []
+    touched = {step.function: _touched(step.function, module, callee) for step in calls}
+    changed = {value.name for value in overwritten if MARK in value.name} | method.stored
+    for name, helper in method.helpers.items():
+        changed |= set() if name in method.steps else _assigned(helper)
+    found: list[Diagnostic] = []
+    for step in calls:
+        other = [touched[one.function].assigned for one in calls if one.function != step.function]
+        both = sorted(changed.union(*other) & touched[step.function].read)
+        if both:
+            found.append(
+                Diagnostic(
+                    "FG045",
+                    f"{spoken(both[0])} is assigned in this pass, and {step.function} reads or assigns it",
+                    step.span,
+                    "its backward pass would find another value",
+                    "hand it over as an argument",
+                )
+            )
+    uses = _Uses(block)
+
+    def visit(inner: Block, used: dict[str, Span | None], loop: bool) -> None:
+        for step in inner.body:
+            names: set[str] = set()
+            match step:
+                case Relation(gate="layer"):
+                    source = uses.source(step)
+                    names = {source[0].name} if source is not None else set()
+                    if not any(name in touched[one.function].layers for name in names for one in calls):
+                        continue
+                case Call() if step in calls:
+                    names = {step.function, *touched[step.function].layers, *touched[step.function].methods}
+                    if loop:
+                        found.append(_again(step, step.function, "is called in a loop", None))
+                case Branch():
+                    arms = [dict(used), dict(used)]
+                    for arm, one in zip(step.arms, arms, strict=True):
+                        visit(arm, one, loop)
+                    used |= arms[0] | arms[1]
+                case Loop():
+                    for one in inner_blocks(step):
+                        visit(one, used, True)
+            twice = sorted(name for name in names if name in used)
+            if twice and isinstance(step, Call | Relation):
+                found.append(_again(step, spoken(twice[0]), "is called twice in one pass", used[twice[0]]))
+            if isinstance(step, Call | Relation):
+                used |= dict.fromkeys(names, step.span)
+
+    visit(block, {}, False)
+    return found
+
+
+def _again(step: Step, name: str, what: str, where: Span | None) -> Diagnostic:
+    return Diagnostic(
+        "FG044",
+        f"{name} {what}",
+        step.span if isinstance(step, Call | Relation) else None,
+        "the second call overwrites what its backward pass needs of the first",
+        "let it take and return what differs, as a function at the top level of the file",
+        labels=((where, "it is called here first"),) if where is not None else (),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """What a method reads, assigns and calls, itself or through others."""
+
+    read: frozenset[str]
+    assigned: frozenset[str]
+    layers: frozenset[str]
+    methods: frozenset[str]
+
+
+def _touched(name: str, module: Module, callee: Callable[[str], Lowered]) -> _Touched:
+    method, block = module.methods[name], callee(name).function.block
+    uses = _Uses(block)
+    sources = [source for step in layer_calls(block) if (source := uses.source(step)) is not None]
+    inner = [
+        _touched(step.function, module, callee)
+        for step in every_step(block)
+        if isinstance(step, Call) and step.function in module.methods
+    ]
+    assigned = method.stored.union(*(_assigned(helper) for helper in method.helpers.values()))
+    return _Touched(
+        frozenset(method.attributes).union(assigned, *(one.read for one in inner)),
+        assigned.union(*(one.assigned for one in inner)),
+        frozenset(base.name for base, _ in sources).union(*(one.layers for one in inner)),
+        frozenset((name,)).union(*(one.methods for one in inner)),
+    )
+
+
+def _assigned(helper: ast.FunctionDef) -> frozenset[str]:
+    parts = (part for part in ast.walk(helper) if isinstance(part, ast.Name) and MARK in part.id)
+    return frozenset(part.id for part in parts if isinstance(part.ctx, ast.Store))
 
 
 def lists_of_layers(block: Block) -> list[Value]:

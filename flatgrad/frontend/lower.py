@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 
 from flatgrad.diagnostics import Refused
 from flatgrad.frontend.closures import altering_decorator
+from flatgrad.frontend.contracts import UNKNOWN, Contract, Unclear
 from flatgrad.frontend.effects import EffectLowering, writes_out
+from flatgrad.frontend.enforced import enforced, proven
 from flatgrad.frontend.environment import Dictionary, Lowered, Poison, Result, Static, Structure
-from flatgrad.frontend.layers import layer_problems
+from flatgrad.frontend.layers import layer_problems, method_problems
 from flatgrad.frontend.liveness import live_after, own_statements
 from flatgrad.frontend.memory import Known
 from flatgrad.frontend.methods import Role
@@ -30,13 +32,15 @@ from flatgrad.ir.core import Block, Function, Literal, Span, Stage, Type, Value,
 class Context:
     """What lowering may ask for: the module, the other functions of the file, and what earlier rounds found out.
 
-    `kinds` answers the questions of an earlier round: what is the value that a statement changes in place?
+    `kinds` answers the questions of an earlier round: what is the value that a statement changes in place? `contract`
+    says how the layers of a class are called.
     """
 
     module: Module
     callee: Callable[[str], Lowered]
     inlined: frozenset[str] = frozenset()
     kinds: Mapping[Span, Type] = field(default_factory=dict)
+    contract: Callable[[str], Contract | Unclear] = lambda name: UNKNOWN
 
 
 def lower(node: ast.FunctionDef, context: Context) -> Lowered:
@@ -61,6 +65,7 @@ class _FunctionLowering(EffectLowering):
             reads = self.method.helper_reads
             self.live_after = {statement: names | reads for statement, names in self.live_after.items()}
             self.layers = frozenset(n for n, role in self.method.attributes.items() if role is Role.LAYERS)
+            self.layer_classes = self.method.layers
         self.asides: set[Stage] = set()
         self.returns: dict[Stage, tuple[Result, ...]] = {}
         self.width = 1
@@ -91,7 +96,11 @@ class _FunctionLowering(EffectLowering):
         assert found is not None
         results = self._results(found)
         block = Block(params, (*self.heads, *self.body), tuple(result.value for result in results))
-        if problems := layer_problems(block, self.buffers.overwritten):
+        problems = layer_problems(block, self.buffers.overwritten)
+        if self.method is not None and not problems:
+            module, callee = self.context.module, self.context.callee
+            problems = method_problems(block, self.buffers.overwritten, self.method, module, callee)
+        if problems:
             raise Refused(tuple(dict.fromkeys(problems)))
         return Lowered(
             function=Function(self.node.name, block),
@@ -135,6 +144,9 @@ class _FunctionLowering(EffectLowering):
             case ast.If(test=test) | ast.Assert(test=test):
                 # A check of the user's own stays where it is, and changes no value.
                 self._read_names(test)
+                for left, right in proven(test, isinstance(statement, ast.Assert)):
+                    for step in enforced(left, right, self.expressions):
+                        self.emit(step, view=False)
             case ast.Assign(targets=[ast.Name() as same], value=ast.Call() as call) if writes_out(call):
                 self.write_out(call, same)
             case ast.Assign(targets=targets, value=value):
@@ -219,7 +231,8 @@ class _FunctionLowering(EffectLowering):
         if self.method is not None:
             self.errors.extend(self.method.problems)
             for name, helper in self.method.helpers.items():
-                self.environment[name] = self.expressions.define(helper)
+                step = self.method.steps.get(name)
+                self.environment[name] = self.expressions.define(helper) if step is None else Static(step)
         return tuple(params)
 
     # Results
@@ -237,7 +250,7 @@ class _FunctionLowering(EffectLowering):
         self.width = len(elements)
         results: list[Result] = []
         for position, element in enumerate(elements):
-            if several and (element in self.matter or self._is_own_backward_matter(element)):
+            if several and (element in self.matter or self._is_own_backward_matter(element, position)):
                 self.expressions.note(
                     "FG065",
                     f"{ast.unparse(element)} is not differentiated",
@@ -282,7 +295,7 @@ class _FunctionLowering(EffectLowering):
                 last = returns[-1].value if returns else None
                 if last is None or last is early:
                     return False
-                asks = isinstance(statement.test, ast.Compare) and isinstance(statement.test.ops[0], ast.Is)
+                asks = _asks_for_none(statement.test)
                 elements = last.elts if isinstance(last, ast.Tuple) else [last]
                 own = any(element in self.matter for element in elements)
                 if not (own or asks) or ast.unparse(_first(early)) == ast.unparse(elements[0]):
@@ -323,13 +336,15 @@ class _FunctionLowering(EffectLowering):
             return ()
         return tuple(Result(item, "", span, k) for k, item in kept if not isinstance(item, Poison))
 
-    def _is_own_backward_matter(self, element: ast.expr) -> bool:
+    def _is_own_backward_matter(self, element: ast.expr, position: int) -> bool:
         if isinstance(element, ast.Tuple | ast.Dict | ast.List):
             return True
         if not isinstance(element, ast.Name):
             return False
         if isinstance(self.environment.get(element.id), Structure | Dictionary | Static):
             return True
+        if position:
+            return False  # told by its name, among the results behind the first
         params = {argument.arg for argument in self.node.args.args}
         return element.id in ("cache", "grads") or any(element.id in (f"d{p}", f"d_{p}", f"grad_{p}") for p in params)
 
@@ -362,6 +377,14 @@ _STATEMENTS: dict[type[ast.stmt], str] = {
     ast.Global: "a global statement",
     ast.Nonlocal: "a nonlocal statement",
 }
+
+
+def _asks_for_none(test: ast.expr) -> bool:
+    """`y is None`: whether something was given at all."""
+    match test:
+        case ast.Compare(ops=[ast.Is()], comparators=[ast.Constant(value=None)]):
+            return True
+    return False
 
 
 def _first(node: ast.expr) -> ast.expr:

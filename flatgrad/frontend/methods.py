@@ -16,6 +16,9 @@ from flatgrad.diagnostics import Diagnostic
 
 # A letter to Python, and as wide as a dot.
 MARK = "ꓸ"
+# `self.layers.values()`, where a loop runs over the layers in a dict: they are what is read, and not the dict.
+_CALLED = "ꓹꓺ"
+VALUES = f"{MARK}values{_CALLED}"
 
 
 class Role(Enum):
@@ -60,6 +63,8 @@ class Method:
         claims: where the values of attributes are said to come from: `__init__`, and the attribute for each parameter.
         distinct: attributes of which `__init__` shows that each holds an object of its own.
         problems: what cannot be followed in the class.
+        layers: for attributes that hold layers, the classes of the file that these are of, where they are known.
+        steps: the methods of the class that are steps of their own where this one calls them, by their marked names.
         is_entry: it is compiled where nobody says which functions are.
     """
 
@@ -76,6 +81,8 @@ class Method:
     distinct: frozenset[str]
     problems: tuple[Diagnostic, ...]
     is_entry: bool
+    layers: Mapping[str, frozenset[str]]
+    steps: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -95,6 +102,16 @@ class Method:
             if isinstance(part, ast.Name) and MARK in part.id
         )
 
+    @property
+    def stored(self) -> frozenset[str]:
+        """The attributes that the method itself assigns."""
+        parts = (part for statement in self.original.body for part in ast.walk(statement))
+        return frozenset(p.id for p in parts if isinstance(p, ast.Name) and MARK in p.id and isinstance(p.ctx, ast.Store))
+
+    @property
+    def backward_name(self) -> str:
+        return "backward" if self.is_forward else f"{self.name}_backward"
+
     def setting(self, name: str) -> bool:
         """Whether an attribute is none of those that are differentiated unless they are asked for."""
         role = self.attributes.get(name)
@@ -109,9 +126,9 @@ FORWARD = ("forward", "__call__")
 
 def bare(name: str) -> str:
     """The name of an attribute by itself: `W` of `self.W`."""
-    return name.rpartition(MARK)[2]
+    return name.removesuffix(VALUES).rpartition(MARK)[2]
 
 
 def spoken(text: str) -> str:
     """A text with its attributes as Python spells them."""
-    return text.replace(MARK, ".")
+    return text.replace(_CALLED, "()").replace(MARK, ".")

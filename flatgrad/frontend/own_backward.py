@@ -26,11 +26,87 @@ def own_backward(node: ast.FunctionDef) -> dict[ast.expr, str]:
     found: dict[ast.expr, str] = {}
     for statement in own_statements(node.body):
         match statement:
-            case ast.Return(value=ast.Tuple(elts=[_, *others])):
-                for element in others:
-                    if reason := matter.reason(element):
+            case ast.Return(value=ast.Tuple(elts=[first, *others])):
+                reasons = {element: reason for element in others if (reason := matter.reason(element))}
+                plain = any(reason == "gradient" and not _is_whole_sum(one) for one, reason in reasons.items())
+                needed = _needed(node, statement, first) if "gradient" in reasons.values() else set()
+                for element, reason in reasons.items():
+                    named = {name for name in reads(element) if matter.is_gradient(name, matter.known)}
+                    # The first result is made of it; or it is a number that no gradient stands beside.
+                    forward = bool(named & needed) or (_is_whole_sum(element) and not plain)
+                    if reason != "gradient" or not forward:
                         found[element] = reason
     return found
+
+
+# Functions that make one number of an array where they are given no axis.
+_WHOLE = frozenset({"sum", "mean", "max", "min", "prod", "norm", "vdot", "std", "var"})
+
+
+def _is_whole_sum(element: ast.expr) -> bool:
+    """`np.sum(dx * dx)`, `dx.mean()`: a number, and so not the gradient of an array."""
+    match element:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="np" | "numpy"), attr=name), args=given, keywords=[]):
+            return name in _WHOLE and len(given) == (2 if name == "vdot" else 1)
+        case ast.Call(func=ast.Attribute(attr="norm"), args=[_], keywords=[]):
+            return True
+        case ast.Call(func=ast.Attribute(attr=name), args=[], keywords=[]):
+            return name in _WHOLE
+    return False
+
+
+def _needed(node: ast.FunctionDef, end: ast.Return, first: ast.expr) -> set[str]:
+    """The names that the first result of a `return` is made of, wherever they are bound: what a step of gradient
+    descent binds behind the loss is not among them."""
+    found: set[str] = set()
+
+    def before(body: list[ast.stmt], live: set[str]) -> set[str]:
+        for statement in reversed(body):
+            if isinstance(statement, ast.For | ast.While | ast.If | ast.With | ast.Try):
+                blocks = [block for name in ("body", "orelse", "finalbody") if (block := getattr(statement, name, []))]
+                inside = live
+                while inside != (inside := inside.union(*(before(block, inside) for block in blocks))):
+                    pass
+                if inside != live or _stores_of(statement) & live:
+                    heads = [part for part in ast.iter_child_nodes(statement) if isinstance(part, ast.expr)]
+                    inside = inside.union(*(reads(head) for head in heads))
+                live = inside
+                found.update(live)
+                continue
+            bound = _stores_of(statement) | {root_name(part) for part in ast.walk(statement) if _is_part(part)}
+            if not bound & live:
+                continue
+            if isinstance(statement, ast.Assign) and all(isinstance(one, ast.Name) for one in statement.targets):
+                live = live - bound
+            live = live | reads(statement)
+            found.update(live)
+        return live
+
+    def visit(body: list[ast.stmt]) -> set[str] | None:
+        """What is live at the head of a block that the `return` stands in."""
+        for position, statement in enumerate(body):
+            inner = {*reads(first)} if statement is end else None
+            for block in (getattr(statement, "body", []), getattr(statement, "orelse", [])):
+                inner = inner if inner is not None or not block else visit(block)
+            if inner is not None:
+                found.update(inner)
+                return before(body[:position], inner)
+        return None
+
+    visit(node.body)
+    return found
+
+
+def _stores_of(statement: ast.stmt) -> set[str]:
+    return {part.id for part in ast.walk(statement) if isinstance(part, ast.Name) and _is_bound(part)}
+
+
+def _is_bound(part: ast.Name) -> bool:
+    return not isinstance(part.ctx, ast.Load)
+
+
+def _is_part(part: ast.AST) -> bool:
+    return isinstance(part, ast.Subscript | ast.Attribute) and not isinstance(part.ctx, ast.Load)
 
 
 def own_backward_positions(node: ast.FunctionDef) -> dict[ast.Return, dict[int, str]]:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.buffers import Buffers
+from flatgrad.frontend.changing import change_all
 from flatgrad.frontend.closures import Argument
 from flatgrad.frontend.collecting import CollectingLowering, Counting
 from flatgrad.frontend.entries import EntryLowering
@@ -23,15 +24,18 @@ from flatgrad.frontend.environment import (
     Collected,
     Dictionary,
     Element,
+    Filled,
     Poison,
     Static,
     Structure,
     values_of,
 )
+from flatgrad.frontend.filling import begin_filling, container_of, filled_with
+from flatgrad.frontend.keys import DictRounds, bind_entry, dict_rounds
 from flatgrad.frontend.liveness import assigned_names, read_before_bound
 from flatgrad.frontend.source import dotted_path, span_of, stage_text
 from flatgrad.frontend.statements import Surroundings
-from flatgrad.frontend.trees import is_poisoned, leaves, rebuilt, same_form
+from flatgrad.frontend.trees import changes, is_poisoned, leaves, rebuilt, same_form, sharing
 from flatgrad.ir.core import (
     Attribute,
     Block,
@@ -57,6 +61,8 @@ MOST_TRIALS = 8
 STACKED = frozenset({"numpy.array", "numpy.asarray", "numpy.stack", "builtins.sum"})
 # What reads a list as an array, and needs nothing but its shape afterwards.
 SUMMED = frozenset({"numpy.sum", "numpy.mean"})
+# What a `with` may say without changing a value.
+QUIET = frozenset({"numpy.errstate", "numpy.printoptions", "warnings.catch_warnings"})
 ZERO, ONE = Literal(0, "0"), Literal(1, "1")
 UNBOUND = Literal(None, "None")
 
@@ -68,11 +74,13 @@ class _Rounds:
     Attributes:
         targets: the index, or the elements at that index, with the target that each is bound to.
         backwards: the bounds are run through from their end.
+        entries: what a round binds that runs over a dict.
     """
 
     bounds: tuple[Operand, ...]
     targets: tuple[tuple[ast.expr, Value | None], ...]
     backwards: bool = False
+    entries: DictRounds | None = None
 
 
 class RegionLowering(CollectingLowering):
@@ -93,6 +101,8 @@ class RegionLowering(CollectingLowering):
         self.texts: set[Value] = set()
         # The names of layers that are called by themselves: `self.fc1(x)`.
         self.layers: frozenset[str] = frozenset()
+        # The classes of the file whose objects attributes hold.
+        self.layer_classes: Mapping[str, frozenset[str]] = {}
         # Of the loops around the statement at hand: what each hands on, and whether it can be left by `break`.
         self.loops: list[tuple[Mapping[str, Binding], bool, ast.stmt]] = []
 
@@ -136,6 +146,7 @@ class RegionLowering(CollectingLowering):
             self.stage = Stage(span_of(self.module, statement), stage_text(self.module, statement))
             self.stages.append(self.stage)
             self.live = self.live_after.get(statement, frozenset())
+            self.expressions.whole = statement.value if isinstance(statement, ast.Assign | ast.Return) else None
             match statement:
                 case ast.If() if self.aside(statement):
                     pass
@@ -147,6 +158,11 @@ class RegionLowering(CollectingLowering):
                         return None
                 case ast.For() | ast.While():
                     self._loop(statement)
+                case ast.With(items=items) if all(self._is_quiet(item) for item in items):
+                    left = self.block(statement.body)
+                    if left is not None:
+                        self._nothing_after(rest)
+                        return left
                 case ast.Continue():
                     self._nothing_after(rest)
                     return self._end_of_round(last=False)
@@ -177,6 +193,12 @@ class RegionLowering(CollectingLowering):
         """Whether working out an expression draws at random or says something."""
         raise NotImplementedError
 
+    def _is_quiet(self, item: ast.withitem) -> bool:
+        """Whether a `with` only says what is warned of or printed how: its statements are what they are without it."""
+        call = item.context_expr
+        path = dotted_path(self.module, call.func, frozenset(self.environment)) if isinstance(call, ast.Call) else None
+        return path in QUIET and item.optional_vars is None
+
     def _nothing_after(self, rest: Sequence[ast.stmt]) -> None:
         if rest:
             self.error("FG031", "code that is never reached", rest[0], "", "remove it")
@@ -184,6 +206,9 @@ class RegionLowering(CollectingLowering):
     def _end_of_round(self, last: bool) -> tuple[Value, ...]:
         self.close_round()
         forms, breaks, statement = self.loops[-1]
+        if sharing(forms.values()) != sharing(self.environment[name] for name in forms):
+            self._shared(statement, forms)
+            return ()
         handed: list[Value] = []
         for name, form in forms.items():
             binding = self.environment[name]
@@ -275,6 +300,62 @@ class RegionLowering(CollectingLowering):
             return ()
         return self._branched(test, blocks[0], blocks[1], stage, ("",) * len(blocks[0].results))
 
+    def put(self, target: ast.Subscript, binding: Filled, bound: Binding) -> None:
+        """`margins[i, j] = margin`"""
+        key = self.key(target.slice)
+        value = self.expressions.as_operand(bound, target)
+        if isinstance(value, Poison) or isinstance(key, Poison):
+            return
+        assert isinstance(target.value, ast.Name)
+        self.environment[target.value.id] = filled_with(self, binding, key, value)
+
+    def added(self, target: ast.Subscript, base: Filled, change: Operand, op: ast.operator) -> None:
+        """`dparams[key] += dW`"""
+        key = self.key(target.slice)
+        if isinstance(key, Poison) or isinstance(change, Poison):
+            return
+        if not isinstance(op, ast.Add | ast.Sub):
+            self.error("FG030", "an entry of a dict is changed in place", target, "", "store a new value instead")
+            return
+        if isinstance(op, ast.Sub):
+            negative = Value("", Type.open("negative"))
+            self.emit(Relation((negative,), "negative", (change,)), view=False)
+            change = negative
+        assert isinstance(target.value, ast.Name)
+        name = target.value.id
+        new = Value(name, Type.open(name))
+        self.emit(Relation((new,), "item_add", (base.value, change, key)), view=False)
+        self.buffers.joined(new, (base.value,))
+        self._changes(target.value, name, base.value, new, always_array=True)
+        self.environment[name] = Filled(new)
+
+    def contained(self, name: str, binding: Dictionary) -> Filled | None:
+        return container_of(self, name, binding)
+
+    def fuller(self, container: Filled, key: Value, value: Value) -> Filled:
+        return filled_with(self, container, key, value)
+
+    def entry_of(self, container: Filled, index: ast.expr, node: ast.expr) -> Binding:
+        """`margins[i, j]`"""
+        key = self.key(index)
+        if isinstance(key, Poison):
+            return key
+        out = Value("", Type.open("entry"))
+        place = self.expressions.place(node)
+        self.emit(Relation((out,), "entry", (container.value, key), {"element": True}, None, place), view=True)
+        return out
+
+    def key(self, node: ast.expr) -> Operand:
+        """A key of a dict that loops fill, as it is written."""
+        text = not isinstance(node, ast.Name) and self.expressions.is_text(node) and self.expressions.runs(node)
+        known = None
+        if not text and not isinstance(node, ast.Tuple):
+            known = self.expressions.static(self.expressions.lower(node))
+        if known is not None:
+            return known
+        bound = self.environment.get(node.id) if isinstance(node, ast.Name) else None
+        return bound if isinstance(bound, Value) else self.opaque(node)
+
     def kept_as_written(self, statements: Sequence[ast.stmt]) -> None:
         """Statements that stay in forward as they are, as no gradient comes through them."""
         for statement in statements:
@@ -324,8 +405,12 @@ class RegionLowering(CollectingLowering):
                 ends.append(dict(self.environment))
         then, orelse = ends
         merged: list[str] = []
+        stored = self.in_arms()
         for name in dict.fromkeys([*then, *orelse]):
-            if then.get(name) is not orelse.get(name) and name in live:
+            if name in stored.values():
+                if name in then and name in orelse:
+                    self.environment[name] = then[name]
+            elif then.get(name) is not orelse.get(name) and (name in live or name in stored):
                 merged.append(name)
             elif then.get(name) is not before.get(name):
                 self.environment.pop(name, None)
@@ -354,20 +439,41 @@ class RegionLowering(CollectingLowering):
                 continue
             results[0].extend(parts[0])
             results[1].extend(parts[1])
-            plain = isinstance(form, Value | Literal)
+            plain = isinstance(form, Value | Literal | Filled) and name not in stored
             labels += [name if plain else ""] * len(parts[0])
             forms[name] = form
         blocks = [Block((), tuple(body), tuple(found)) for body, found in zip(bodies, results, strict=True)]
         if not any(block.body for block in blocks) and not results[0]:
             return
         outs = iter(self._branched(test, blocks[0], blocks[1], stage, labels))
+        if len({sharing(arm[name] for name in forms if name in arm) for arm in ends}) > 1:
+            self._shared(statement, forms)
+            return
+        made: dict[int, Binding] = {}
         for name, form in forms.items():
-            self._rebind(name, form, outs)
+            self._rebind(name, form, outs, made)
+        for name in stored.keys() & forms.keys():
+            places = {self.elements.get(arm[name]) for arm in ends}  # type: ignore[arg-type]
+            bound, place = self.environment[name], places.pop()
+            if not places and place is not None and isinstance(bound, Value):
+                self.elements[bound] = place
 
-    def _rebind(self, name: str, form: Binding, fresh: Iterator[Value]) -> None:
+    def _shared(self, statement: ast.stmt, forms: Mapping[str, Binding]) -> None:
+        names = [name for name, form in forms.items() if changes(form) or sharing([form])]
+        self.error(
+            "FG030",
+            f"{' and '.join(names[:2])} are one list or dict on one way, and not on another",
+            statement,
+            "",
+            "make a copy: `list(...)`, `dict(...)`",
+        )
+        for name in forms:
+            self.environment[name] = Poison.at(name)
+
+    def _rebind(self, name: str, form: Binding, fresh: Iterator[Value], made: dict[int, Binding]) -> None:
         """Bind a name to the same form of other values; what is a part of a tuple stays that when it is named."""
-        bound = rebuilt(form, fresh)
-        if not isinstance(bound, Value):
+        bound = rebuilt(form, fresh, made)
+        if not isinstance(bound, Value | Filled):
             self.kept_unnamed |= {value for value in values_of(bound) if not value.name}
         self.environment[name] = bound
 
@@ -455,6 +561,7 @@ class RegionLowering(CollectingLowering):
             if rounds is None:
                 self.poison(statement)
                 return
+        self.reread = begin_filling(self, statement)
         collected = self.collect(statement.body, self._counting(statement, rounds))
         carried = self._carried(statement, live)
         if carried is None:
@@ -495,8 +602,9 @@ class RegionLowering(CollectingLowering):
         for name in bound:
             if name not in forms and not isinstance(self.environment.get(name), Collected):
                 self.environment.pop(name, None)
+        made: dict[int, Binding] = {}
         for name, form in forms.items():
-            self._rebind(name, form, outs)
+            self._rebind(name, form, outs, made)
 
     def _carried(self, statement: ast.For | ast.While, live: frozenset[str]) -> list[str] | None:
         """The names that a round may change and that the next one, or what comes after the loop, reads."""
@@ -566,8 +674,10 @@ class RegionLowering(CollectingLowering):
                 self.buffers.entering(param, feedback[position])
                 params.append(param)
             fresh = iter(params)
+            made: dict[int, Binding] = {}
             for name, form in forms.items():
-                self._rebind(name, form, fresh)
+                self._rebind(name, form, fresh, made)
+            change_all(self.environment, made)
             condition: Block | None = None
             if isinstance(statement, ast.While):
                 condition = self._condition(statement.test, params)
@@ -579,7 +689,9 @@ class RegionLowering(CollectingLowering):
             self.open_round(index)
             self.loops.append((forms, breaks, statement))
             errors = len(self.errors)
+            outer_depth, self.round_depth = self.round_depth, self.nested
             handed = self.block(statement.body)
+            self.round_depth = outer_depth
             if handed is None and len(self.errors) == errors:
                 if any(is_poisoned(self.environment.get(name, ZERO)) for name in forms):
                     self.loops.pop()
@@ -635,6 +747,8 @@ class RegionLowering(CollectingLowering):
         return ""
 
     def _bind_targets(self, rounds: _Rounds, index: Value) -> None:
+        if rounds.entries is not None:
+            bind_entry(self, rounds.entries, index)
         for target, sequence in rounds.targets:
             if sequence is None and isinstance(target, ast.Name):
                 self.environment[target.id] = index
@@ -644,6 +758,9 @@ class RegionLowering(CollectingLowering):
                 self.bind(target, item, target)
 
     def _rounds(self, statement: ast.For) -> _Rounds | None:
+        over = dict_rounds(self, statement.iter, statement.target, statement.body)
+        if over is not None:
+            return _Rounds((ZERO, self._length(over.keys), ONE), (), False, over)
         return self._iterated(statement.iter, statement.target)
 
     def _iterated(self, node: ast.expr, target: ast.expr) -> _Rounds | None:
@@ -677,7 +794,7 @@ class RegionLowering(CollectingLowering):
                 "write its rounds one below the other",
             )
             return None
-        if isinstance(bound, Structure):
+        if isinstance(bound, Structure | Collected):
             bound = self.expressions.as_operand(bound, node)
         if isinstance(bound, Poison) or not isinstance(bound, Value):
             if not isinstance(bound, Poison):
@@ -791,6 +908,8 @@ class _Branching(EntryLowering):
         collected = self.environment.get(value.id) if isinstance(value, ast.Name) else None
         if isinstance(collected, Collected):
             return self.around.element(collected, index, node)
+        if isinstance(collected, Filled):
+            return self.around.entry_of(collected, index, node)
         return super()._subscript(node, value, index)
 
     def call(self, node: ast.Call) -> Binding:
@@ -839,6 +958,25 @@ class _Branching(EntryLowering):
             return self.error("FG030", f"the method {function.attr} of {base.name} is not understood here", node)
         return super()._method_call(node, function)
 
+    def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.DictComp) -> Binding:
+        """`{key: np.zeros(one.shape) for key, one in params.items()}`: zeros for every entry of a dict that is given."""
+        match node:
+            case ast.DictComp(
+                key=ast.Name(id=key),
+                value=ast.Call(func=function) as value,
+                generators=[
+                    ast.comprehension(
+                        target=ast.Tuple(elts=[ast.Name(id=first), ast.Name(id=second)]),
+                        iter=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="items"), args=[]),
+                        ifs=[],
+                    )
+                ],
+            ) if key == first and self._path(function) in ("numpy.zeros", "numpy.zeros_like"):
+                base = self.environment.get(name)
+                if isinstance(base, Value) and base in self.given and _is_zeros_like(value, second):
+                    return Filled(self._relation("zeros_for", (base,), {}, self.place(node)))
+        return super().comprehension(node)
+
     def branch(self, node: ast.IfExp) -> Binding:
         return self.name_of_its_own(node) or self.around.conditional(node)
 
@@ -850,8 +988,14 @@ class _Placeholders(ast.NodeTransformer):
         self.lowering = lowering
         self.args = args
         self.failed = False
+        # Entries of dicts that loops fill, by their text.
+        self.entries: dict[str, Binding] = {}
 
     def text(self, node: ast.expr) -> str | None:
+        for part in ast.walk(node):
+            match part:
+                case ast.Subscript(value=ast.Name(id=name)) if isinstance(self.lowering.environment.get(name), Filled):
+                    self.entries[ast.unparse(part)] = self.lowering.expressions.lower(part)
         copied = self.visit(ast.parse(ast.unparse(node), mode="eval").body)
         for part in ast.walk(node):
             bound = self.lowering.environment.get(part.id) if isinstance(part, ast.Name) else None
@@ -864,6 +1008,16 @@ class _Placeholders(ast.NodeTransformer):
             return None
         return ast.unparse(copied)
 
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        entry = self.entries.get(ast.unparse(node))
+        if entry is None:
+            return self.generic_visit(node)
+        if not isinstance(entry, Value) or isinstance(entry, Poison):
+            self.failed = True
+            return node
+        self.args.append(entry)
+        return ast.Name(f"_{len(self.args) - 1}", ast.Load())
+
     def visit_Name(self, node: ast.Name) -> ast.AST:
         bound = self.lowering.environment.get(node.id)
         match bound:
@@ -875,11 +1029,23 @@ class _Placeholders(ast.NodeTransformer):
                 return ast.Name(f"_{self.args.index(bound)}", ast.Load())
             case Literal(text=text):
                 return ast.parse(text, mode="eval").body
-            case Structure() | Dictionary() | Closure():
+            case Structure() | Dictionary() | Closure() | Filled():
                 self.failed = True
             case Static(path=path) if not path:
                 self.failed = True
         return node
+
+
+def _is_zeros_like(node: ast.Call, name: str) -> bool:
+    """Whether zeros have the shape of what the name stands for."""
+    match node.args[:1]:
+        case [ast.Attribute(value=ast.Name(id=one), attr="shape")]:
+            return one == name
+        case [ast.Call(func=ast.Attribute(attr="shape"), args=[ast.Name(id=one)])]:
+            return one == name
+        case [ast.Name(id=one)]:
+            return one == name and isinstance(node.func, ast.Attribute) and node.func.attr == "zeros_like"
+    return False
 
 
 def _number(operand: Operand) -> int | None:
@@ -892,13 +1058,13 @@ def _labels(forms: Mapping[str, Binding]) -> Iterator[str]:
     for name, form in forms.items():
         found = leaves(form)
         assert found is not None
-        plain = isinstance(form, Value | Literal)
+        plain = isinstance(form, Value | Literal | Filled)
         collected = name.endswith("]")
-        for leaf in found:
+        for _ in found:
             if collected:
                 yield name[:-3] if name.endswith("[:]") else ""
                 continue
-            yield name if plain else (leaf.name if isinstance(leaf, Value) else "")
+            yield name if plain else ""
 
 
 # What the syntax tree tells of ways out of a block

@@ -25,6 +25,9 @@ from flatgrad.frontend.methods import FORWARD, Method
 from flatgrad.gates.entry import BY_PATH, OWN
 from flatgrad.ir.core import Span
 
+# A function of this name gives `flatgrad check` its arguments, and is none that anybody differentiates.
+EXAMPLE_INPUTS = "example_inputs"
+
 # What Python 2 called it, and what to write now.
 PYTHON2_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -207,8 +210,8 @@ def entry_functions(module: Module, names: tuple[str, ...]) -> tuple[str, ...]:
     Those in `names` if there are any (a base name stands for its `_forward`); else those called `*_forward`; else the
     functions that have a `return` with a value, a `_backward` beside its forward function apart. Functions whose names
     begin with an underscore, or for which the user declares a gate, are left to those that call them, unless they are
-    asked for. Of a class it is its forward method, where it has no backward one; the functions that such a class calls
-    are left to it.
+    asked for; so is `example_inputs`, which gives `flatgrad check` arguments. Of a class it is its forward method, where
+    it has no backward one; the functions that such a class calls are left to it.
 
     Raises:
         Refused: FG060 for each of `names` that is no function of the file.
@@ -226,7 +229,10 @@ def entry_functions(module: Module, names: tuple[str, ...]) -> tuple[str, ...]:
     public = [
         name
         for name in functions
-        if not name.startswith("_") and f"{OWN}.{name}" not in BY_PATH and name not in module.methods
+        if not name.startswith("_")
+        and f"{OWN}.{name}" not in BY_PATH
+        and name not in module.methods
+        and name != EXAMPLE_INPUTS
     ]
     forward = tuple(name for name in public if name.endswith("_forward"))
     if forward:

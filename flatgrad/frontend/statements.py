@@ -11,12 +11,14 @@ from typing import Protocol
 from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.buffers import Buffers, Roots
 from flatgrad.frontend.calls import CallLowering
+from flatgrad.frontend.contracts import Contract, Unclear
 from flatgrad.frontend.environment import (
     Binding,
     Closure,
     Collected,
     Dictionary,
     Element,
+    Filled,
     Lowered,
     Poison,
     Static,
@@ -55,6 +57,7 @@ class Surroundings(Protocol):
     @property
     def kinds(self) -> Mapping[Span, Type]: ...
     def callee(self, name: str) -> Lowered: ...
+    def contract(self, name: str) -> Contract | Unclear: ...
 
 
 class StatementLowering:
@@ -125,7 +128,7 @@ class StatementLowering:
                 for one, item in zip(targets, items, strict=True):
                     self.bind(one.value if isinstance(one, ast.Starred) else one, item, value)
             case ast.Subscript(value=ast.Name(id=name)) if isinstance(
-                self.environment.get(name), Collected | Dictionary
+                self.environment.get(name), Collected | Dictionary | Filled
             ):
                 self.stored_at(target, self.environment[name], bound)
             case ast.Subscript(value=ast.Subscript(value=ast.Name(id=name)) as element, slice=index) if isinstance(
@@ -233,6 +236,8 @@ class StatementLowering:
     # Statements that change a value in place
 
     def augment(self, statement: ast.AugAssign) -> None:
+        if isinstance(statement.target, ast.Name) and self.lengthened(statement, statement.target.id):
+            return
         right = self.expressions.operand(statement.value)
         gate = type(statement.op).__name__
         span = Span(
@@ -252,6 +257,10 @@ class StatementLowering:
                     "",
                     "make it an array: `np.array(...)`",
                 )
+            case ast.Subscript(value=ast.Name(id=name)) as target if isinstance(
+                filled := self.environment.get(name), Filled
+            ):
+                self.added(target, filled, right, statement.op)
             case ast.Name(id=name) as target:
                 old = self.expressions.name_operand(target)
                 if isinstance(old, Poison) or isinstance(right, Poison):
@@ -345,7 +354,7 @@ class StatementLowering:
             return
         roots = self.buffers.of(old)
         lender = next((self.buffers.lent[root] for root in roots if root in self.buffers.lent), None)
-        if lender is not None:
+        if lender is not None and (array or known is not None or self.context.kinds):
             self.error(
                 "FG043",
                 f"this changes what {lender} was given and handed back",
@@ -364,7 +373,7 @@ class StatementLowering:
                     " more than once",
                     f"collect a copy, `{name}.copy()`, or compute a new array instead: `{name} = {name} + ...`",
                 )
-            if isinstance(value, Structure | Dictionary | Closure) and self.buffers.held(value, roots):
+            if isinstance(value, Structure | Dictionary | Closure | Filled) and self.buffers.held(value, roots):
                 self.error(
                     "FG041",
                     f"this changes what {other} holds as well",
@@ -375,6 +384,8 @@ class StatementLowering:
             if not isinstance(value, Value) or not roots & self.buffers.of(value):
                 continue
             if not self.buffers.same(old, value):
+                if not array and known is None and not self.context.kinds:
+                    continue  # the next round knows whether it is a number, which nothing changes
                 self.error(
                     "FG041",
                     f"this changes {other} as well",
@@ -400,7 +411,13 @@ class StatementLowering:
         entries = (self.environment.get(entry) for entry in (binding.last, binding.before, binding.every))
         return any(self.buffers.held(entry, roots) for entry in entries if entry is not None)
 
+    def lengthened(self, statement: ast.AugAssign, name: str) -> bool:
+        raise NotImplementedError
+
     def stored_at(self, target: ast.Subscript, binding: Binding, bound: Binding) -> None:
+        raise NotImplementedError
+
+    def added(self, target: ast.Subscript, base: Filled, change: Operand, op: ast.operator) -> None:
         raise NotImplementedError
 
     def written_entry(self, target: ast.Subscript, base: ast.Name, index: ast.expr, bound: Binding) -> bool:

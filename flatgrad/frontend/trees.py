@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from flatgrad.frontend.environment import Binding, Dictionary, Poison, Structure
+from flatgrad.frontend.environment import Binding, Dictionary, Filled, Poison, Structure
 from flatgrad.ir.core import Literal, Value
 
 Leaf = Value | Literal
@@ -22,6 +22,9 @@ def _collect(binding: Binding, found: list[Leaf]) -> bool:
         case Value() | Literal():
             found.append(binding)
             return True
+        case Filled(value=value):
+            found.append(value)
+            return True
         case Structure(items=items, once=False):
             return all(_collect(item, found) for item in items)
         case Dictionary(items=pairs):
@@ -30,15 +33,55 @@ def _collect(binding: Binding, found: list[Leaf]) -> bool:
             return False
 
 
-def rebuilt(binding: Binding, fresh: Iterator[Leaf]) -> Binding:
-    """The same form with other leaves."""
-    if isinstance(binding, Structure):
-        return replace(binding, items=tuple(rebuilt(item, fresh) for item in binding.items))
-    if isinstance(binding, Dictionary):
-        return replace(binding, items=tuple((key, rebuilt(item, fresh)) for key, item in binding.items))
-    if isinstance(binding, Dictionary):
-        return Dictionary(tuple((key, rebuilt(item, fresh)) for key, item in binding.items), binding.span)
-    return next(fresh)
+def rebuilt(binding: Binding, fresh: Iterator[Leaf], made: dict[int, Binding] | None = None) -> Binding:
+    """The same form with other leaves. `made`: what lists and dicts have become, by their identity: one that has two
+    names, or is inside of two things, stays one."""
+    known = made if made is not None else {}
+    if id(binding) in known:
+        for _ in leaves(binding) or ():
+            next(fresh)
+        return known[id(binding)]
+    found: Binding
+    match binding:
+        case Structure(items=items):
+            found = replace(binding, items=tuple(rebuilt(item, fresh, known) for item in items))
+        case Dictionary(items=pairs):
+            found = replace(binding, items=tuple((key, rebuilt(item, fresh, known)) for key, item in pairs))
+        case Filled():
+            leaf = next(fresh)
+            return Filled(leaf) if isinstance(leaf, Value) else leaf
+        case _:
+            return next(fresh)
+    if changes(binding):
+        known[id(binding)] = found
+    return found
+
+
+def changes(binding: Binding) -> bool:
+    """Whether something is an object that can be changed and have several names: a list or a dict."""
+    return isinstance(binding, Dictionary) or (isinstance(binding, Structure) and binding.is_list)
+
+
+def sharing(bindings: Iterable[Binding]) -> tuple[int, ...]:
+    """Which of the lists and dicts in some bindings are one, in order: for each the number of the first that it is."""
+    first: dict[int, int] = {}
+    found: list[int] = []
+
+    def visit(binding: Binding) -> None:
+        if changes(binding):
+            found.append(first.setdefault(id(binding), len(found)))
+        items: Iterable[Binding] = ()
+        match binding:
+            case Structure():
+                items = binding.items
+            case Dictionary():
+                items = (item for _, item in binding.items)
+        for item in items:
+            visit(item)
+
+    for binding in bindings:
+        visit(binding)
+    return tuple(found)
 
 
 def same_form(one: Binding, other: Binding) -> bool:
@@ -58,21 +101,14 @@ def same_form(one: Binding, other: Binding) -> bool:
             and len(one.items) == len(other.items)
             and all(same_form(a, b) for a, b in zip(one.items, other.items, strict=True))
         )
-    if isinstance(one, Dictionary) or isinstance(other, Dictionary):
-        return (
-            isinstance(one, Dictionary)
-            and isinstance(other, Dictionary)
-            and [key for key, _ in one.items] == [key for key, _ in other.items]
-            and all(same_form(a, b) for (_, a), (_, b) in zip(one.items, other.items, strict=True))
-        )
+    if isinstance(one, Filled) or isinstance(other, Filled):
+        return isinstance(one, Filled) and isinstance(other, Filled)
     return isinstance(one, Value | Literal) and isinstance(other, Value | Literal)
 
 
 def is_poisoned(binding: Binding) -> bool:
     if isinstance(binding, Structure):
         return any(is_poisoned(item) for item in binding.items)
-    if isinstance(binding, Dictionary):
-        return any(is_poisoned(item) for _, item in binding.items)
     if isinstance(binding, Dictionary):
         return any(is_poisoned(item) for _, item in binding.items)
     return isinstance(binding, Poison)

@@ -228,6 +228,9 @@ def _spelling(text: str) -> Spelling:
             return Spelling(text, "Subscript", (name, index), {})
         case ast.Attribute(value=ast.Name(id="x"), attr=attr):
             return Spelling(text, f".{attr}", ("x",), {})
+        case ast.Subscript(value=ast.Attribute() as joiner, slice=ast.Call(args=[ast.Name(id=name)])):
+            root, _, rest = _dotted(joiner).partition(".")  # `np.c_[tuple(xs)]`, which is `np.c_[a, b]`
+            return Spelling(text, f"{_ROOTS[root]}.{rest}", (name,), {})
         case ast.Call(func=func, args=args, keywords=keywords):
             return _call_spelling(text, func, args, keywords)
     raise ValueError(f"gate {text}: not a call, an operator or an attribute")

@@ -319,3 +319,91 @@ column_stack = gate(
         ]
     },
 )
+
+
+# np.c_ and np.r_ are indexed with what they join. One operand's rank tells what the others are joined as.
+
+
+def _known_rank(site: Site, joiner: str) -> int:
+    ranks = [rank for rank in map(site.rank, _names(site)) if rank is not None]
+    if not ranks:
+        raise site.refuse(
+            f"how many dimensions the operands of {joiner} have is not known", "say it of one of them: `x: 'N D'`"
+        )
+    return max(ranks)
+
+
+def _columns(site: Site) -> None:
+    if _known_rank(site, "np.c_") > 2:
+        raise site.refuse("np.c_ is understood of vectors and matrices", "use np.concatenate with an axis")
+
+
+def _columns_shape(site: Site) -> Shape:
+    ranks = [site.rank(name) for name in _names(site)]
+    if None not in ranks:
+        return _stacked_shape(site, 1, ((1, 1), (None, 1)))
+    for name, rank in zip(_names(site), ranks, strict=True):
+        if rank in (1, 2):
+            return Shape((site.shape(name).front[0], site.fresh_dim()))
+    return site.unknown()
+
+
+def _columns_piece(site: Site, k: int) -> str:
+    _columns(site)
+    return _stacked_piece(site, k, 1, COLUMNS, "np.column_stack([{x}])")
+
+
+c_ = gate(
+    "np.c_[tuple(xs)]",
+    backward={"xs": _columns_piece},
+    shape=_columns_shape,
+    proof="numpy",
+    samples={
+        "shapes": [
+            (((3,), (3,)),),
+            (((3,), (3, 2), (3,)),),
+            (((), ()),),
+            (((2, 3), (2, 1)),),
+            (((2,),),),
+        ]
+    },
+)
+
+
+def _rows_shape(site: Site) -> Shape:
+    ranks = [rank for rank in map(site.rank, _names(site)) if rank is not None]
+    if not ranks:
+        return site.unknown()
+    if max(ranks) < 2:
+        sizes = [site.shape(n).size() for n in _names(site)]
+        known = [one for one in sizes if one is not None]
+        return Shape((sum(known, Dim.of(0)) if len(known) == len(sizes) else site.fresh_dim(),))
+    return _along(site, _same_rank(site, _names(site)), 0)
+
+
+def _rows_piece(site: Site, k: int) -> str:
+    names = _names(site)
+    if _known_rank(site, "np.r_") > 1:
+        return _cut(0, _between([length(site, n, 0) for n in names], k))
+    lengths = [size(site, n) for n in names]
+    if site.rank(names[k]) == 0:
+        return f"dz[{added(lengths[:k])}]"
+    piece = _cut(0, _between(lengths, k))
+    return piece if site.rank(names[k]) == 1 else _like(names[k], piece)
+
+
+r_ = gate(
+    "np.r_[tuple(xs)]",
+    backward={"xs": _rows_piece},
+    shape=_rows_shape,
+    proof="numpy",
+    samples={
+        "shapes": [
+            (((3,), (), (2,)),),
+            (((), ()),),
+            (((2, 3), (4, 3), (1, 3)),),
+            (((2, 1, 2), (3, 1, 2)),),
+            (((2,),),),
+        ]
+    },
+)

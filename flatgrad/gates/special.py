@@ -1,4 +1,4 @@
-"""`scipy.special`: sigmoids, error functions, gamma functions, and the softmax family."""
+"""`scipy.special`: sigmoids, error functions, gamma functions, and the softmax family; the normal distribution."""
 
 from __future__ import annotations
 
@@ -169,4 +169,50 @@ log_softmax = gate(
     dtype="float",
     numeric_only="of as many variables as x has elements",
     samples=AXES,
+)
+
+
+# The standard normal distribution: a location and a scale would be operands, and are refused.
+
+_DENSITY = "np.exp(-np.square({at}) / 2) / math.sqrt(2 * math.pi)"
+
+norm_pdf = gate(
+    "scipy.stats.norm.pdf(x)",
+    backward={"x": "-dz * x * z"},
+    dtype="float",
+    proof="exp(-x**2 / 2) / sqrt(2 * pi)",
+    name="norm_pdf",
+)
+
+norm_logpdf = gate(
+    "scipy.stats.norm.logpdf(x)",
+    backward={"x": "-dz * x"},
+    dtype="float",
+    proof="-x**2 / 2 - log(2 * pi) / 2",
+    name="norm_logpdf",
+)
+
+norm_cdf = gate(
+    "scipy.stats.norm.cdf(x)",
+    backward={"x": f"dz * {_DENSITY.format(at='x')}"},
+    dtype="float",
+    proof="(1 + erf(x / sqrt(2))) / 2",
+    name="norm_cdf",
+)
+
+norm_sf = gate(
+    "scipy.stats.norm.sf(x)",
+    backward={"x": f"-dz * {_DENSITY.format(at='x')}"},
+    dtype="float",
+    proof="(1 - erf(x / sqrt(2))) / 2",
+    name="norm_sf",
+)
+
+norm_ppf = gate(
+    "scipy.stats.norm.ppf(x)",
+    backward={"x": "dz * math.sqrt(2 * math.pi) * np.exp(np.square(z) / 2)"},
+    dtype="float",
+    numeric_only="SymPy's erfinv is compared by numbers only",
+    domain=(0.1, 0.9),
+    name="norm_ppf",
 )

@@ -18,10 +18,15 @@ class Contradiction(Exception):
 
 
 class Solver:
-    """A growing substitution. `claimed` symbols are the user's names and win over fresh ones."""
+    """A growing substitution. `claimed` symbols are the user's names and win over fresh ones.
 
-    def __init__(self, claimed: frozenset[str] = frozenset()) -> None:
+    `scope`: what is proved in a loop or a branch only names its dims by it. Outside, the same unknown shape may be taken
+    apart at its other end, and a name that came out with a result must not stand for another dim there.
+    """
+
+    def __init__(self, claimed: frozenset[str] = frozenset(), scope: str = "") -> None:
         self.claimed = claimed
+        self.scope = scope
         self.dims: dict[str, Dim] = {}
         self.middles: dict[str, Shape] = {}
         self._fresh: dict[str, int] = {}
@@ -32,9 +37,9 @@ class Solver:
         self._resolved: dict[int, tuple[Shape, Shape]] = {}
         self._resolved_at = 0
 
-    def copy(self) -> Solver:
-        """The same knowledge, to which more can be added on trial."""
-        other = Solver(self.claimed)
+    def copy(self, scope: str | None = None) -> Solver:
+        """The same knowledge, to which more can be added on trial, or in a scope of its own."""
+        other = Solver(self.claimed, self.scope if scope is None else scope)
         other.dims.update(self.dims)
         other.middles.update(self.middles)
         other._fresh.update(self._fresh)
@@ -54,7 +59,8 @@ class Solver:
     def fresh(self, hint: str) -> str:
         count = self._fresh.get(hint, 0)
         self._fresh[hint] = count + 1
-        return f"{hint}'{count}" if count else f"{hint}'"
+        scope = f"^{self.scope}" if self.scope else ""
+        return f"{hint}'{count}{scope}" if count else f"{hint}'{scope}"
 
     def label(self, base: str, pattern: Hashable) -> str:
         """A prefix for the names of what a rule leaves open: the same as at the last visit if it then saw the same

@@ -54,6 +54,8 @@ STRUCTURAL_ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "stacked": frozenset({"axis"}),
     "dict_of": frozenset({"keys"}),
     "layer": frozenset({"text"}),
+    "enforced": frozenset({"rank"}),
+    "container": frozenset({"keys"}),
 }
 
 

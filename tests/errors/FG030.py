@@ -6,8 +6,9 @@ def f(x):
     return np.sum(rows[0])
 
 
-def g(x, W1, W2):
-    h = x
-    for W in [W1, W2]:
-        h = np.tanh(h @ W)
-    return h
+def g(x, n):
+    for _ in range(n):
+        x = np.tanh(x)
+        if np.sum(x) < 0:
+            return x
+    return np.sum(x)

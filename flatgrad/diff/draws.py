@@ -1,0 +1,110 @@
+"""Inputs for a homework: drawn at several sizes to fit its forward pass, or read from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flatgrad.checking.inputs import NoArguments, Parameter, Role, describe, drawn, fit
+from flatgrad.compiler import Options
+from flatgrad.diff.homework import Homework, Style
+from flatgrad.diff.runner import Draw, Runner
+
+# Sizes of the draws that a verdict rests on: the strides, pads and dims differ between them.
+SIZES = (0, 2, 3, 4)
+
+
+class Unjudgeable(Exception):
+    """The homework cannot be judged; `line` is its own line that is to blame, if one is. `kind`: the name of what it raised."""
+
+    def __init__(self, reason: str, line: int | None = None, kind: str = "") -> None:
+        super().__init__(reason)
+        self.line = line
+        self.kind = kind
+
+
+def draws_for(homework: Homework, runner: Runner, number: int, seed: int, inputs: Path | None) -> tuple[Draw, ...]:
+    """Arguments for several runs of a homework.
+
+    Raises:
+        Unjudgeable: its forward pass accepts nothing that was tried, or not what is given.
+        SandboxFailure: it ended its process, or took too long.
+    """
+    if inputs is not None:
+        return (Draw(_given(homework, inputs), seed, 0),)
+    if homework.style is Style.SCRIPT:
+        return _script_draws(homework, runner, number, seed)
+    parameters = _first_modes(describe(homework.text, homework.file, homework.forward, Options()))
+
+    def accepted(arguments: Mapping[str, Any]) -> None:
+        run = runner.run(number, Draw(arguments, seed, 0), {}, forward_only=True)
+        if run.crash:
+            raise Unjudgeable(run.crash, run.line, run.crash.partition(":")[0])
+        if not all(np.isfinite(one).all() and one.size for one in run.results):
+            raise FloatingPointError("the result is not finite, or empty")
+
+    try:
+        fitted = fit(parameters, accepted)
+        return tuple(
+            Draw(drawn(fitted, seed + place, size, accepted), seed + place, size) for place, size in enumerate(SIZES)
+        )
+    except NoArguments as failed:
+        last = failed.last
+        line = last.line if isinstance(last, Unjudgeable) else None
+        raise Unjudgeable(f"no arguments were found that the forward pass accepts: {last}", line) from None
+
+
+def _first_modes(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
+    """Modes are not varied: a backward pass belongs to `mode="train"`."""
+    found = []
+    for one in parameters:
+        if one.role is Role.CHOICE and any(isinstance(choice, str) for choice in one.choices):
+            one = replace(one, choices=one.choices[:1])
+        found.append(replace(one, entries=_first_modes(one.entries)) if one.entries else one)
+    return tuple(found)
+
+
+def _given(homework: Homework, inputs: Path) -> dict[str, Any]:
+    try:
+        with np.load(inputs, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError) as error:
+        raise Unjudgeable(f"{inputs} cannot be read: {error}") from None
+    found: dict[str, Any] = {}
+    for name, value in arrays.items():
+        parts = name.split("/")
+        owner = found
+        for part in parts[:-1]:
+            owner = owner.setdefault(part, {})
+        owner[parts[-1]] = value if value.shape else value.item()
+    known = {*homework.parameters, *(f"self.{name}" for name in homework.attributes)}
+    constructor = {name for name in found if name.startswith("__init__.")}
+    unknown = sorted(set(found) - known - constructor)
+    if unknown:
+        raise Unjudgeable(f"{inputs} has {', '.join(unknown)}; the forward pass takes {', '.join(sorted(known))}")
+    return found
+
+
+def _script_draws(homework: Homework, runner: Runner, number: int, seed: int) -> tuple[Draw, ...]:
+    """A script's own values first; then others about them, where it takes gradients or has floats."""
+    first = Draw({}, seed, 0)
+    run = runner.run(number, first, {})
+    if run.crash and run.stage == "forward":
+        raise Unjudgeable(f"the script raises {run.crash}", run.line)
+    claimed = set(homework.gradients.values())
+    made = [first]
+    for place in (1, 2):
+        random = np.random.default_rng(seed + place)
+        arguments: dict[str, Any] = {}
+        for name, value in run.leaves.items():
+            if name in claimed or value.dtype.kind == "f":
+                other = value * (1 + 0.3 * random.uniform(-1, 1, value.shape))
+                arguments[name] = other if value.shape else float(other)
+        draw = Draw(arguments, seed + place, 0)
+        if not runner.run(number, draw, {}).crash:
+            made.append(draw)
+    return tuple(made)

@@ -1,0 +1,182 @@
+"""A homework as an instrumented program: sites in its forward statements, gradients watched in its backward ones.
+
+The program is a syntax tree, sent as data, so that the lines of the homework stay what they are.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flatgrad.diff.gradients import BackwardSteps, Target, targets_of
+from flatgrad.diff.homework import Homework, Style
+from flatgrad.diff.sites import RECORDER, ForwardSites, Site, call
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An instrumented homework: the tree as data (see `as_data`), and what its numbers stand for."""
+
+    tree: Any
+    sites: tuple[Site, ...]
+    targets: tuple[Target, ...]
+
+
+def instrument(homework: Homework, edit: Callable[[ast.Module], ast.Module] | None = None) -> Program:
+    """Instrument a homework. `edit` changes its tree first: a repair that is to be tried.
+
+    Raises:
+        SyntaxError: the text cannot be parsed.
+    """
+    tree = ast.parse(homework.text)
+    if edit is not None:
+        tree = edit(tree)
+    targets = targets_of(homework.gradients)
+    sites = ForwardSites(_known(tree))
+    mixed = homework.style in (Style.FLAT, Style.SCRIPT)
+    backward = BackwardSteps(targets, mixed)
+    if homework.style is Style.SCRIPT:
+        leaves = set(homework.parameters)
+        tree.body = _forward_block(_with_leaves(tree.body, leaves), homework, sites, backward)
+    else:
+        tree.body = [one for one in tree.body if _defines(one)]
+        forward = find_function(tree, homework.forward)
+        forward.decorator_list = _plain(forward.decorator_list)
+        heads = sites.parameters(forward)
+        forward.body = [*heads, *_forward_block(forward.body, homework, sites, backward)]
+        if not mixed:
+            function = find_function(tree, homework.backward)
+            function.decorator_list = _plain(function.decorator_list)
+            function.body = backward.block(function.body)
+    ast.fix_missing_locations(tree)
+    return Program(as_data(tree), tuple(sites.sites), targets)
+
+
+def _defines(node: ast.stmt) -> bool:
+    """What a file has to run before its functions can be called: no training loops, no prints."""
+    return not isinstance(node, ast.Expr | ast.For | ast.While | ast.With | ast.Delete | ast.Assert)
+
+
+def _plain(decorators: list[ast.expr]) -> list[ast.expr]:
+    kept = ("staticmethod", "classmethod", "property")
+    return [one for one in decorators if isinstance(one, ast.Name) and one.id in kept]
+
+
+def _known(tree: ast.Module) -> frozenset[str]:
+    """The names that stand for modules, functions and classes."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                found |= {(one.asname or one.name).partition(".")[0] for one in names}
+            case ast.ClassDef(name=name):
+                found.add(name)
+    found |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return frozenset(found | set(vars(builtins))) - _bound(tree)
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    """What is bound as a variable somewhere: `input` and `max` are no functions then."""
+    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return stored | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+
+
+def find_function(tree: ast.Module, qualified: str) -> ast.FunctionDef:
+    """The function of that name, `Class.method` too.
+
+    Raises:
+        LookupError: there is none.
+    """
+    body: list[ast.stmt] = tree.body
+    found: ast.stmt | None = None
+    for name in qualified.split("."):
+        # A function that is defined twice is what it was defined as last.
+        named = [n for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == name]
+        if not named:
+            raise LookupError(f"no function {qualified}")
+        found = named[-1]
+        body = found.body
+    if not isinstance(found, ast.FunctionDef):
+        raise LookupError(f"{qualified} is no function")
+    return found
+
+
+def _with_leaves(body: list[ast.stmt], leaves: set[str]) -> list[ast.stmt]:
+    """A script whose leaves (`x = 3`) the judge may give other values."""
+    for node in body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in leaves:
+                node.value = ast.copy_location(call("leaf", name, value), value)
+                leaves.discard(name)
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)) if len(names) == len(values):
+                for place, (one, value) in enumerate(zip(names, values, strict=True)):
+                    if isinstance(one, ast.Name) and one.id in leaves:
+                        values[place] = ast.copy_location(call("leaf", one.id, value), value)
+                        leaves.discard(one.id)
+    return body
+
+
+def _forward_block(
+    body: list[ast.stmt], homework: Homework, sites: ForwardSites, backward: BackwardSteps
+) -> list[ast.stmt]:
+    made: list[ast.stmt] = []
+    mixed = homework.style in (Style.FLAT, Style.SCRIPT)
+    for node in body:
+        if mixed and node.lineno in homework.backward_lines and not isinstance(node, ast.Return):
+            made += backward.statement(node)
+            continue
+        match node:
+            case ast.For():
+                heads = sites.loop_head(node)
+                node.body = [*heads, *_forward_block(node.body, homework, sites, backward)]
+                node.orelse = _forward_block(node.orelse, homework, sites, backward)
+                made.append(node)
+            case ast.While() | ast.If():
+                node.body = _forward_block(node.body, homework, sites, backward)
+                node.orelse = _forward_block(node.orelse, homework, sites, backward)
+                made.append(node)
+            case ast.With() | ast.Try():
+                node.body = _forward_block(node.body, homework, sites, backward)
+                made.append(node)
+            case ast.Return() if mixed:
+                made += _mixed_return(node, homework, sites, backward)
+            case _:
+                made += sites.statement(node)
+    return made
+
+
+def _mixed_return(node: ast.Return, homework: Homework, sites: ForwardSites, backward: BackwardSteps) -> list[ast.stmt]:
+    """A return of loss and gradients: a run that probes returns the loss alone, as nothing has bound the gradients."""
+    judged = backward.block([copy.deepcopy(node)])
+    probed = ast.Return(node.value)
+    if isinstance(node.value, ast.Tuple):
+        kept = {place[0] for place in homework.loss if place}
+        parts = [part if index in kept else ast.Constant(None) for index, part in enumerate(node.value.elts)]
+        probed = ast.Return(ast.Tuple(parts, ast.Load()))
+    ast.copy_location(probed, node)
+    live = ast.Attribute(ast.Name(RECORDER, ast.Load()), "live", ast.Load())
+    return [ast.If(live, judged, list(sites.statement(probed)))]
+
+
+def as_data(node: Any) -> Any:
+    """A syntax tree as lists, strings and numbers: `["Name", {"id": "x", …}]`; constants as `["=", kind, text]`."""
+    match node:
+        case ast.AST():
+            fields: Mapping[str, Any] = {
+                name: as_data(getattr(node, name, None)) for name in (*node._fields, *_places(node))
+            }
+            return [type(node).__name__, fields]
+        case list():
+            return ["[]", [as_data(one) for one in node]]
+        case None | bool() | int() | float() | str() if not isinstance(node, int) or abs(node) < 2**53:
+            return node
+        case _:
+            return ["=", repr(node)]
+
+
+def _places(node: ast.AST) -> tuple[str, ...]:
+    return tuple(name for name in ("lineno", "col_offset", "end_lineno", "end_col_offset") if hasattr(node, name))

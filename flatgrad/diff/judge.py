@@ -1,0 +1,443 @@
+"""The verdicts on one homework: which of its gradients are right, which are at fault, which only follow.
+
+    free run      what the homework computes                          == truth: match
+    forced run    each gradient replaced by its truth once it is read  == truth: follows, else: wrong
+
+What a name stands for is taken from the name first. Where the value says otherwise (`dh` that is the gradient before the
+activation, `dscores` that is divided by N only later), the reading that leaves fewer lines at fault is taken.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from flatgrad.diff.closeness import same_gradient
+from flatgrad.diff.homework import Homework
+from flatgrad.diff.instrument import Program
+from flatgrad.diff.runner import Draw, Key, Record, Run, Runner
+from flatgrad.diff.truth import MOST_GUESSED, Sites, Spec, Truth
+from flatgrad.diff.verdicts import Outcome
+
+Floats = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A gradient that the homework assigns, over all draws and rounds: the unit that gets a verdict.
+
+    Attributes:
+        key: target, lines and entry.
+        target: as the homework writes it; empty for an expression that is returned.
+        variable: what its name says that it is the gradient of.
+        returned: it is (also) what the homework returns for that variable.
+    """
+
+    key: Key
+    target: str
+    variable: str
+    returned: bool
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        return self.key[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A group and what was found of it.
+
+    Attributes:
+        truth: what it should be; None if nothing is known to hold it against.
+        meant: what its value is the gradient of, where it is right in another sense than its name's.
+        free, forced: its values in the two runs, by draw, a value for each round.
+        failed: why it has no value, empty if it has one.
+        wrong_at: the draws at which its forced value is not right.
+        reads: the lines of the statements that first read it.
+        copies: the other gradient that it is assigned from as it is, if it is.
+        of_model: it is right for the homework's own forward pass, which is not the model's.
+    """
+
+    group: Group
+    outcome: Outcome
+    truth: Spec | None
+    meant: Spec | None = None
+    free: tuple[tuple[Floats | None, ...], ...] = ()
+    forced: tuple[tuple[Floats | None, ...], ...] = ()
+    failed: str = ""
+    wrong_at: tuple[int, ...] = ()
+    reads: tuple[int, ...] = ()
+    copies: str = ""
+    of_model: bool = False
+
+
+@dataclass(slots=True)
+class Case:
+    """A homework that runs, at several draws: what the judge asks of it. The truths that are decided so far stand in `forcing`."""
+
+    homework: Homework
+    program: Program
+    runner: Runner
+    number: int
+    draws: tuple[Draw, ...]
+    frees: tuple[Run, ...]
+    truths: tuple[Truth, ...]
+    sites: Sites
+    groups: tuple[Group, ...]
+    forcing: dict[Key, Spec] = field(default_factory=dict)
+
+    def values(self, runs: Sequence[Run], key: Key) -> tuple[tuple[Floats | None, ...], ...]:
+        """The values of a group, by draw, a value for each round."""
+        return tuple(tuple(one.value for one in run.records if one.key == key) for run in runs)
+
+    def expected(self, spec: Spec, draw: int, rounds: int) -> tuple[Floats, ...] | None:
+        """The truth for each of `rounds` rounds at a draw; None where the draw has none, or not as many."""
+        found = self.truths[draw].of(spec)
+        return found if found is not None and len(found) == rounds else None
+
+    def agrees(self, spec: Spec, values: tuple[tuple[Floats | None, ...], ...], whole: bool) -> bool:
+        """Whether the values are this gradient at every draw that has them, and at one at least."""
+        some = False
+        for draw, rounds in enumerate(values):
+            if not rounds:
+                continue
+            shape = self.truths[draw].shape(spec)
+            if shape is None or self.truths[draw].rounds(spec) != len(rounds):
+                return False
+            if any(value is None or not _fits(value.shape, shape, whole) for value in rounds):
+                return False
+            truth = self.expected(spec, draw, len(rounds))
+            if truth is None:
+                return False
+            if not all(same_gradient(a, b, whole) for a, b in zip(rounds, truth, strict=True) if a is not None):
+                return False
+            some = True
+        return some
+
+    def forced_runs(self, forcing: dict[Key, Spec], number: int | None = None) -> tuple[Run, ...]:
+        """The runs in which these gradients are replaced by their truths when they are first read.
+
+        `number`: another program than the homework itself, one with a repair in it.
+        """
+        found = []
+        for index, draw in enumerate(self.draws):
+            truths: dict[Key, list[Floats | None]] = {}
+            for key, spec in forcing.items():
+                rounds = sum(1 for one in self.frees[index].records if one.key == key)
+                values = self.expected(spec, index, rounds)
+                if values is not None:
+                    truths[key] = list(values)
+            found.append(self.runner.run(self.number if number is None else number, draw, truths))
+        return tuple(found)
+
+
+def _fits(value: tuple[int, ...], truth: tuple[int, ...], whole: bool) -> bool:
+    squeezed = tuple(n for n in value if n != 1) == tuple(n for n in truth if n != 1)
+    return squeezed or (not whole and _spreads(value, truth))
+
+
+def _spreads(value: tuple[int, ...], truth: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(value, truth) == truth
+    except ValueError:
+        return False
+
+
+def groups_of(homework: Homework, program: Program, frees: Sequence[Run]) -> tuple[Group, ...]:
+    """The gradients that were read or returned, in the homework's order."""
+    first: dict[Key, tuple[int, int]] = {}
+    for run in frees:
+        for place, one in enumerate(run.records):
+            if one.key not in first and not _initial(one, run):
+                first[one.key] = (min(one.key[1], default=0), place)
+    found = []
+    last: dict[int, Key] = {}
+    for key in sorted(first, key=lambda one: first[one]):
+        if key[0] >= 0:
+            last[key[0]] = key
+    returned = {_text(one.target): one.variable for one in homework.returned if one.target}
+    for key in sorted(first, key=lambda one: first[one]):
+        number, _, entry = key
+        if number < 0:
+            found.append(Group(key, "", entry or homework.returned[-1 - number].variable, True))
+            continue
+        target = program.targets[number]
+        is_returned = target.text in returned and last[number] == key
+        variable = (returned[target.text] or target.variable) if is_returned else target.variable
+        found.append(Group(key, target.text, entry or variable, is_returned))
+    return tuple(found)
+
+
+def _text(target: str) -> str:
+    from flatgrad.diff.gradients import normal
+
+    return normal(target)
+
+
+def _initial(one: Record, run: Run) -> bool:
+    """Zeros to add to, or to hand to the first round: not a gradient yet."""
+    if one.value is None or one.value.any() or one.read is None or len(one.key[1]) != 1:
+        return False
+    return one.anew == one.key[1]
+
+
+def judge(case: Case) -> tuple[Judged, ...]:
+    """Decide on every group."""
+    strict = _strict_truths(case)
+    case.forcing.update(strict)
+    forced = case.forced_runs(case.forcing)
+    meant: dict[Key, Spec | None] = {}
+    for group in case.groups:
+        key = group.key
+        if group.returned and key in strict:
+            continue
+        values = case.values(forced, key)
+        spec = case.forcing.get(key)
+        if spec is not None and case.agrees(spec, values, group.returned):
+            other = _needed_by_readers(case, group, strict, forced)
+            if other is not None:
+                meant[key] = None
+                strict[key] = case.forcing[key] = other
+                forced = case.forced_runs(case.forcing)
+            continue
+        other = _other_meaning(case, group, values)
+        if spec is None:
+            if other is not None:
+                meant[key] = other
+                continue
+            found = _needed_unnamed(case, group, strict)
+            if found is not None:
+                strict[key] = case.forcing[key] = found
+                forced = case.forced_runs(case.forcing)
+            continue
+        without = {one: truth for one, truth in case.forcing.items() if one != key}
+        alone = case.forced_runs(without)
+        bad_own, bad_truth = _bad(case, alone, strict, key), _bad(case, forced, strict, key)
+        if _same_records(alone, forced, key):
+            if other is not None and not group.returned:
+                meant[key] = other
+                continue
+        if len(bad_own) < 1 + len(bad_truth):
+            meant[key] = other
+            strict.pop(key)
+            case.forcing = without
+            forced = alone
+    return tuple(_judged(case, group, strict, meant, forced) for group in case.groups)
+
+
+def _strict_truths(case: Case) -> dict[Key, Spec]:
+    """What each gradient is by its name."""
+    found: dict[Key, Spec] = {}
+    for group in case.groups:
+        if not group.variable:
+            continue
+        values = case.values(case.frees, group.key)
+        most = max((len(rounds) for rounds in values), default=0)
+        if most > 1:
+            options = list(case.sites.per_round(group.variable))
+        else:
+            options = case.sites.wholes(group.variable, group.returned)
+        options = [spec for spec in options if _measurable(case, spec, values)]
+        if not options:
+            continue
+        if group.returned:
+            found[group.key] = options[0]
+            continue
+        agreeing = [spec for spec in options if case.agrees(spec, values, False)]
+        found[group.key] = (agreeing or _fitting(case, options, values) or options)[0]
+    return found
+
+
+def _measurable(case: Case, spec: Spec, values: tuple[tuple[Floats | None, ...], ...]) -> bool:
+    for draw, rounds in enumerate(values):
+        if rounds and (case.truths[draw].shape(spec) is None or case.truths[draw].rounds(spec) != len(rounds)):
+            return False
+    return True
+
+
+def _fitting(case: Case, options: list[Spec], values: tuple[tuple[Floats | None, ...], ...]) -> list[Spec]:
+    """Those of the shape that the homework's gradient has."""
+    return [
+        spec
+        for spec in options
+        if all(
+            value is None or value.shape == case.truths[draw].shape(spec)
+            for draw, rounds in enumerate(values)
+            for value in rounds
+        )
+    ]
+
+
+def _other_meaning(case: Case, group: Group, values: tuple[tuple[Floats | None, ...], ...]) -> Spec | None:
+    """A true gradient that the value is, whatever its name."""
+    for spec in _meanings(case, group, values):
+        if _few_numbers(case, spec) and case.agrees(spec, values, False):
+            return spec
+    return None
+
+
+def _meanings(case: Case, group: Group, values: tuple[tuple[Floats | None, ...], ...]) -> Iterator[Spec]:
+    most = max((len(rounds) for rounds in values), default=0)
+    stem = group.variable or group.target.lstrip("d_").rstrip("0123456789_")
+    if most > 1:
+        yield from case.sites.per_round(stem)
+        yield from case.sites.each_round()
+        return
+    yield from case.sites.wholes(stem, False)
+    yield from case.sites.contributions(stem)
+    yield from case.sites.parts_of(stem)
+    yield from case.sites.all()
+
+
+def _few_numbers(case: Case, spec: Spec) -> bool:
+    total = 0
+    for truth in case.truths:
+        shape = truth.shape(spec)
+        if shape is not None:
+            total = max(total, int(np.prod(shape)) * max(1, truth.rounds(spec)))
+    return total <= MOST_GUESSED
+
+
+def _bad(case: Case, runs: Sequence[Run], strict: dict[Key, Spec], but: Key) -> set[Key]:
+    """The gradients that are not right in a run."""
+    found = set()
+    for group in case.groups:
+        if group.key != but and group.key in strict:
+            if not case.agrees(strict[group.key], case.values(runs, group.key), group.returned):
+                found.add(group.key)
+    return found
+
+
+def _same_records(one: Sequence[Run], other: Sequence[Run], but: Key) -> bool:
+    """Nothing but the group itself differs: nothing reads it."""
+    for first, second in zip(one, other, strict=True):
+        mine = [record for record in first.records if record.key != but]
+        theirs = [record for record in second.records if record.key != but]
+        if len(mine) != len(theirs):
+            return False
+        for a, b in zip(mine, theirs, strict=True):
+            if (a.value is None) != (b.value is None):
+                return False
+            if a.value is not None and b.value is not None and not np.array_equal(a.value, b.value, equal_nan=True):
+                return False
+    return True
+
+
+def _needed_by_readers(case: Case, group: Group, strict: dict[Key, Spec], forced: Sequence[Run]) -> Spec | None:
+    """A gradient before an unnamed step of the variable's own statement, if all that reads this one needs that.
+
+    `dh = dscores @ W2.T` is the gradient of `h = np.maximum(0, x @ W + b)`; where nothing else takes the mask in, what reads `dh`
+    wants the one before `maximum`, and the mask is missing here.
+    """
+    bad = _bad(case, forced, strict, group.key)
+    if not bad or group.returned:
+        return None
+    named = {group.variable for group in case.groups}
+    for spec in case.sites.parts_of(group.variable):
+        if not _measurable(case, spec, case.values(forced, group.key)) or spec.variable in named - {""}:
+            continue
+        tried = case.forced_runs({**case.forcing, group.key: spec})
+        left = _bad(case, tried, strict, group.key)
+        if left < bad and len(bad) - len(left) >= 1 and not _same_value(case, spec, strict[group.key]):
+            return spec
+    return None
+
+
+def _same_value(case: Case, one: Spec, other: Spec) -> bool:
+    for truth in case.truths:
+        a, b = truth.of(one), truth.of(other)
+        if (
+            a is None
+            or b is None
+            or len(a) != len(b)
+            or not all(same_gradient(x, y, True) for x, y in zip(a, b, strict=True))
+        ):
+            return False
+    return True
+
+
+def _needed_unnamed(case: Case, group: Group, strict: dict[Key, Spec]) -> Spec | None:
+    """For a gradient whose name says nothing: the true gradient that all that reads it needs, if there is one."""
+    runs = case.forced_runs(case.forcing)
+    values = case.values(runs, group.key)
+    bad = _bad(case, runs, strict, group.key)
+    if not bad:
+        return None
+    tried: list[Spec] = []
+    for spec in _meanings(case, group, values):
+        if not _measurable(case, spec, values) or not _few_numbers(case, spec):
+            continue
+        if any(
+            value is not None and not _fits(value.shape, case.truths[draw].shape(spec) or (), True)
+            for draw, rounds in enumerate(values)
+            for value in rounds
+        ):
+            continue
+        if any(_same_value(case, spec, other) for other in tried):
+            continue
+        tried.append(spec)
+        if len(tried) > 30:
+            return None
+        left = _bad(case, case.forced_runs({**case.forcing, group.key: spec}), strict, group.key)
+        if left < bad:
+            return spec
+    return None
+
+
+def _judged(
+    case: Case,
+    group: Group,
+    strict: dict[Key, Spec],
+    meant: dict[Key, Spec | None],
+    forced: Sequence[Run],
+) -> Judged:
+    key = group.key
+    free, local = case.values(case.frees, key), case.values(forced, key)
+    records = [one for run in case.frees for one in run.records if one.key == key]
+    failed = next((one.failed for one in records if one.failed), "")
+    reads = tuple(dict.fromkeys(one.read for one in records if one.read is not None))
+    copies = _copied(case.homework.text, group)
+    spec = strict.get(key)
+    other = meant.get(key)
+    if spec is None:
+        if other is None:
+            outcome = Outcome.UNKNOWN
+        else:
+            outcome = Outcome.MATCH if case.agrees(other, free, False) else Outcome.FOLLOWS
+        return Judged(group, outcome, other, other, free, local, failed, (), reads, copies)
+    wrong_at = tuple(
+        draw for draw, rounds in enumerate(local) if rounds and not _right(case, spec, draw, rounds, group.returned)
+    )
+    if case.agrees(spec, free, group.returned):
+        outcome = Outcome.MATCH
+    elif not wrong_at:
+        outcome = Outcome.FOLLOWS
+    else:
+        outcome = Outcome.WRONG
+    return Judged(group, outcome, spec, other, free, local, failed, wrong_at, reads, copies)
+
+
+def _right(case: Case, spec: Spec, draw: int, rounds: tuple[Floats | None, ...], whole: bool) -> bool:
+    truth = case.expected(spec, draw, len(rounds))
+    if truth is None:
+        return False
+    return all(a is not None and same_gradient(a, b, whole) for a, b in zip(rounds, truth, strict=True))
+
+
+def _copied(text: str, group: Group) -> str:
+    """The gradient that one is assigned from as it is: `grads["W1"] = dW1`."""
+    if len(group.lines) != 1:
+        return ""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Assign) and node.lineno == group.lines[0]:
+            if isinstance(node.value, ast.Name | ast.Attribute | ast.Subscript):
+                return ast.unparse(node.value)
+            if isinstance(node.value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple):
+                for target, value in zip(node.targets[0].elts, node.value.elts, strict=False):
+                    if ast.unparse(target) == group.target:
+                        return ast.unparse(value)
+    return ""

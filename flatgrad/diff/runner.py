@@ -1,0 +1,295 @@
+"""The judge's side of the sandbox: programs loaded, run at drawn arguments, probed.
+
+A process that dies is replaced, and what it had loaded is loaded again.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from flatgrad.diff.gradients import normal
+from flatgrad.diff.homework import Homework, Style
+from flatgrad.diff.instrument import Program, find_function
+from flatgrad.diff.sites import Role
+from flatgrad.sandbox.process import Sandbox, SandboxFailure
+
+_BINDING = (Role.PARAMETER, Role.DEFINITION)
+SERVICE = Path(__file__).with_name("service.py")
+
+Floats = np.ndarray[Any, np.dtype[Any]]
+# A gradient that is judged: which target (negative: an expression that is returned), the lines that made it, the key of an entry.
+Key = tuple[int, tuple[int, ...], str]
+Truths = Mapping[Key, Sequence[Floats | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Arguments for one run, and the seed of its random numbers."""
+
+    arguments: Mapping[str, Any]
+    seed: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A gradient when it was first read or returned. `value` is None where it has none: `failed` says why."""
+
+    key: Key
+    round: int
+    value: Floats | None
+    failed: str
+    anew: tuple[int, ...]
+    read: int | None
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A site as a run met it: its shape in each round, and the definition that each round's value comes from."""
+
+    site: int
+    key: str
+    shapes: tuple[tuple[int, ...], ...]
+    owners: tuple[tuple[int, str] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run gave.
+
+    Attributes:
+        crash: what forward (or backward outside any guarded statement) raised, with `line` and `stage`.
+        crashes: what single backward statements raised: line and text.
+        absent: numbers of returned gradients that are not there.
+        overwritten: upstream gradients that the backward pass wrote into; `changed`: arguments.
+    """
+
+    crash: str
+    line: int | None
+    stage: str
+    records: tuple[Record, ...]
+    crashes: tuple[tuple[int, str], ...]
+    absent: tuple[int, ...]
+    results: tuple[Floats, ...]
+    upstream: tuple[Floats, ...]
+    sites: tuple[Listed, ...]
+    overwritten: tuple[str, ...]
+    changed: tuple[str, ...]
+    leaves: Mapping[str, Floats]
+    missing: tuple[str, ...]
+
+
+def encoded(value: Any, arrays: dict[str, Floats]) -> Any:
+    """An argument as data for the service, its arrays apart."""
+    if isinstance(value, np.ndarray):
+        name = f"argument{len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, dict):
+        return {"dict": [[key, encoded(one, arrays)] for key, one in value.items()]}
+    if isinstance(value, tuple | list):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [encoded(one, arrays) for one in value]}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+class Runner:
+    """A sandboxed homework. `timeout`: seconds for one request.
+
+    Raises (in its methods):
+        SandboxFailure: the process gave no answer; the next request starts another one.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._box: Sandbox | None = None
+        self._programs: list[tuple[Program, dict[str, Any]]] = []
+        self._numbers: dict[int, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def load(self, program: Program, homework: Homework) -> int:
+        """Take a program; gives its number for the other requests."""
+        self._programs.append((program, plan_of(homework, program)))
+        return len(self._programs) - 1
+
+    def run(self, number: int, draw: Draw, forced: Truths, *, listing: bool = False, forward_only: bool = False) -> Run:
+        """Forward and backward once."""
+        arrays: dict[str, Floats] = {}
+        data = []
+        for (target, lines, key), truths in forced.items():
+            names: list[str | None] = []
+            for truth in truths:
+                names.append(None if truth is None else f"truth{len(arrays)}")
+                if truth is not None:
+                    arrays[f"truth{len(arrays)}"] = truth
+            data.append([target, list(lines), key, names])
+        request = {
+            "op": "run",
+            "arguments": self._arguments(draw, arrays),
+            "seed": draw.seed,
+            "forced": data,
+            "listing": listing,
+            "forward_only": forward_only,
+        }
+        return _run_of(*self._ask(number, request, arrays))
+
+    def probe(
+        self,
+        number: int,
+        draw: Draw,
+        upstream: Sequence[Floats],
+        sites: Sequence[tuple[int, str]],
+        shape: tuple[int, ...],
+        rounds: Sequence[int | None],
+    ) -> tuple[tuple[Floats, ...], float]:
+        """The derivative at sites that move together, one array for each round asked for, and how much a kink disturbs it.
+
+        Raises:
+            ArithmeticError: the forward pass raises where it is probed.
+        """
+        arrays: dict[str, Floats] = {f"upstream{index}": value for index, value in enumerate(upstream)}
+        request = {
+            "op": "probe",
+            "arguments": self._arguments(draw, arrays),
+            "seed": draw.seed,
+            "results": len(upstream),
+            "sites": [list(one) for one in sites],
+            "shape": list(shape),
+            "rounds": list(rounds),
+        }
+        reply, found = self._ask(number, request, arrays)
+        if "error" in reply:
+            raise ArithmeticError(reply["error"])
+        return tuple(found[f"gradient{index}"] for index in range(len(rounds))), float(reply["kink"])
+
+    def _arguments(self, draw: Draw, arrays: dict[str, Floats]) -> dict[str, Any]:
+        return {name: encoded(value, arrays) for name, value in draw.arguments.items()}
+
+    def _ask(
+        self, number: int, request: dict[str, Any], arrays: dict[str, Floats]
+    ) -> tuple[dict[str, Any], dict[str, Floats]]:
+        if request.get("arguments") is not None:
+            request["arguments"] = {"dict": [[name, value] for name, value in request["arguments"].items()]}
+        try:
+            if self._box is None:
+                self._box = Sandbox(SERVICE)
+                self._box.__enter__()
+            if number not in self._numbers:
+                program, plan = self._programs[number]
+                load = {
+                    "op": "load",
+                    "tree": program.tree,
+                    "plan": plan,
+                    "definitions": {str(s.index): s.variable for s in program.sites if s.role in _BINDING},
+                    "uses": {str(s.index): s.variable for s in program.sites if s.role not in _BINDING and s.variable},
+                }
+                reply, _ = self._box.call(load, {}, self._timeout)
+                if "error" in reply:
+                    return {"crash": reply["error"], "line": reply["line"], "stage": "forward"}, {}
+                self._numbers[number] = reply["program"]
+            return self._box.call({**request, "program": self._numbers[number]}, arrays, self._timeout)
+        except SandboxFailure:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        if self._box is not None:
+            self._box.__exit__(None, None, None)
+        self._box = None
+        self._numbers = {}
+
+
+def plan_of(homework: Homework, program: Program) -> dict[str, Any]:
+    """How the service calls a homework."""
+    numbers = {target.text: target.index for target in program.targets}
+    line = _return_line(homework)
+    returned = [
+        {
+            "target": numbers.get(normal(one.target)) if one.target else None,
+            "place": None if one.place is None else list(one.place),
+            "text": one.target,
+            "line": line,
+        }
+        for one in homework.returned
+    ]
+    return {
+        "style": homework.style.value,
+        "forward": homework.forward,
+        "backward": homework.backward,
+        "attributes": list(homework.attributes),
+        "loss": [list(place) for place in homework.loss],
+        "script_result": homework.script_result,
+        "upstream": list(homework.upstream),
+        "cache": homework.cache,
+        "cache_place": list(homework.cache_place),
+        "options": list(homework.options),
+        "returned": returned,
+    }
+
+
+def _return_line(homework: Homework) -> int:
+    """The line of the last return of the backward function."""
+    if homework.style is Style.SCRIPT:
+        return len(homework.text.splitlines())
+    function = find_function(ast.parse(homework.text), homework.backward)
+    lines = [node.lineno for node in ast.walk(function) if isinstance(node, ast.Return)]
+    return max(lines, default=function.lineno)
+
+
+def _run_of(reply: dict[str, Any], arrays: dict[str, Floats]) -> Run:
+    if "error" in reply:
+        reply = {"crash": reply["error"], "line": reply["line"], "stage": "forward"}
+    records: list[Record] = []
+    crashes: list[tuple[int, str]] = []
+    absent: list[int] = []
+    for one in reply.get("records", ()):
+        if "crash" in one:
+            crashes.append((one["line"], one["crash"]))
+        elif "absent" in one:
+            absent.append(one["absent"])
+        else:
+            key = (one["target"], tuple(one["lines"]), one["key"])
+            value = arrays.get(f"value{len(records)}")
+            records.append(
+                Record(key, one["round"], value, one["failed"], tuple(one["anew"]), one["read"], one["kind"])
+            )
+    sites = tuple(
+        Listed(
+            site,
+            key,
+            tuple(tuple(entry["shape"]) for entry in entries),
+            tuple(None if entry["owner"] is None else (entry["owner"][0], entry["owner"][1]) for entry in entries),
+        )
+        for site, key, entries in reply.get("sites", ())
+    )
+    count = range(reply.get("results", 0))
+    return Run(
+        reply["crash"],
+        reply["line"],
+        reply["stage"],
+        tuple(records),
+        tuple(crashes),
+        tuple(absent),
+        tuple(arrays[f"result{index}"] for index in count),
+        tuple(arrays[f"upstream{index}"] for index in count),
+        sites,
+        tuple(reply.get("overwritten", ())),
+        tuple(reply.get("changed", ())),
+        {name: arrays[f"leaf {name}"] for name in reply.get("leaves", ()) if f"leaf {name}" in arrays},
+        tuple(reply.get("missing", ())),
+    )

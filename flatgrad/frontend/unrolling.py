@@ -1,0 +1,539 @@
+"""Loops over lists that are written out, as the statements of their rounds.
+
+`for W in [W1, W2]: loss += reg * np.sum(W * W)` is read as two statements, of W1 and of W2: the elements need not have
+one shape, and in the backward pass each has a gradient of its own. So are loops over `weights` where that is
+`[W1, W2]` and nothing changes the list, over `zip`, `enumerate`, `reversed` and dict displays, and over the positions
+of such a list. What the position decides is decided here: `if i < len(weights) - 1`.
+
+An element that a round may change, or that is more than a name, is worked out before the loop, as Python does.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from flatgrad.frontend.evaluating import Folding
+from flatgrad.frontend.liveness import MUTATORS, live_after, root_name
+from flatgrad.frontend.source import Module, read_module, span_of, text_at
+from flatgrad.frontend.unfolding import Unfolded
+from flatgrad.ir.core import Span
+
+# More rounds, or more statements in all of them, are not written out.
+MOST_ROUNDS = 16
+MOST_STATEMENTS = 120
+# More loops than this are not written out in one file.
+MOST_LOOPS = 100
+# Functions that read a list and leave it as it is.
+READERS = frozenset({"len", "zip", "enumerate", "reversed", "range", "list", "tuple", "sum", "min", "max"})
+VIEWS = frozenset({"items", "keys", "values", "get"})
+
+# What the targets of one round stand for.
+Round = tuple[tuple[ast.expr, ast.expr], ...]
+Function = ast.FunctionDef
+
+
+def unroll(module: Module) -> Unfolded:
+    """The module with the rounds of such loops written one below the other."""
+    whole = Unfolded(_with_keys(module), {})
+    for _ in range(MOST_LOOPS):
+        found = next(_written_loops(whole.module), None)
+        if found is None:
+            break
+        loop, statements = found
+        whole = _replaced(whole, loop, statements)
+    return whole
+
+
+def _with_keys(module: Module) -> Module:
+    """`for W in params.values()` as `for key, W in params.items()`: backward asks for the key."""
+    lines = list(module.lines)
+    for function in module.functions.values():
+        taken = {part.id for part in ast.walk(function) if isinstance(part, ast.Name)} | module.bound
+        given = {one.arg for one in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
+        for loop in ast.walk(function):
+            match loop:
+                case ast.For(
+                    target=ast.Name() as target,
+                    iter=ast.Call(
+                        func=ast.Attribute(value=ast.Name(id=name), attr="values") as called, args=[]
+                    ) as view,
+                ) if name in given and target.lineno == view.end_lineno and "key" not in taken | given:
+                    first, last = span_of(module, target), span_of(module, called)
+                    line = lines[first.line - 1]
+                    if line.count(".values()") == 1 and line[last.end_column - 6 : last.end_column] == "values":
+                        line = f"{line[: last.end_column - 6]}items{line[last.end_column :]}"
+                        lines[first.line - 1] = f"{line[: first.column]}key, {line[first.column :]}"
+    if tuple(lines) == module.lines:
+        return module
+    again = read_module("\n".join(lines), module.filename)
+    return replace(again, borrowed=module.borrowed, methods=module.methods)
+
+
+def _written_loops(module: Module) -> Iterator[tuple[ast.For, list[ast.stmt]]]:
+    for function in ast.walk(module.tree):
+        if not isinstance(function, Function):
+            continue
+        for loop in ast.walk(function):
+            if isinstance(loop, ast.For) and _is_candidate(loop) and not _is_inside_another(function, loop):
+                statements = _Unrolling(module, function, loop).run()
+                if statements is not None:
+                    yield loop, statements
+
+
+def _is_inside_another(function: Function, loop: ast.For) -> bool:
+    """Whether a loop belongs to a function inside this one."""
+    inner = [p for p in ast.walk(function) if isinstance(p, Function | ast.Lambda | ast.ClassDef) and p is not function]
+    return any(loop in ast.walk(one) for one in inner)
+
+
+def _is_candidate(loop: ast.For) -> bool:
+    if loop.orelse or any(_ends_round(one) for one in loop.body):
+        return False
+    for part in (inner for one in loop.body for inner in ast.walk(one)):
+        if isinstance(part, ast.Yield | ast.YieldFrom | ast.Await | ast.Global | ast.Nonlocal | ast.FunctionDef):
+            return False
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and "\n" in part.value:
+            return False
+    return True
+
+
+def _ends_round(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Break() | ast.Continue():
+            return True
+        case ast.If(body=body, orelse=orelse) | ast.Try(body=body, orelse=orelse):
+            return any(_ends_round(one) for one in [*body, *orelse])
+        case ast.With(body=body):
+            return any(_ends_round(one) for one in body)
+    return False
+
+
+@dataclass(slots=True)
+class _Unrolling:
+    """One loop of a function."""
+
+    module: Module
+    function: Function
+    loop: ast.For
+
+    def run(self) -> list[ast.stmt] | None:
+        """The statements that the loop comes to, None where it is left as it is."""
+        rounds = self._rounds(self.loop.iter, self.loop.target)
+        if rounds is None or len(rounds) > MOST_ROUNDS:
+            return None
+        if not rounds:
+            return [ast.copy_location(ast.Pass(), self.loop)]
+        if len(rounds) * sum(isinstance(p, ast.stmt) for s in self.loop.body for p in ast.walk(s)) > MOST_STATEMENTS:
+            return None
+        if all(_is_number(value) for one in rounds for _, value in one) and not self._is_position():
+            return None
+        stored = self._stored(self.loop.body)
+        head: list[ast.stmt] = []
+        settled: list[Round] = []
+        for number, one in enumerate(rounds, 1):
+            pairs: list[tuple[ast.expr, ast.expr]] = []
+            for target, value in one:
+                kept = self._kept(target, value, number, stored, head)
+                if kept is None:
+                    return None
+                pairs.append((target, kept))
+            settled.append(tuple(pairs))
+        lasting = live_after(self.function).get(self.loop, frozenset())
+        statements = list(head)
+        for one in settled:
+            statements += self._round(one, stored)
+        for target, value in settled[-1]:
+            if isinstance(target, ast.Name) and target.id in lasting and not self._is_bound(target.id, stored):
+                statements.append(self._binding(target, value))
+        return statements
+
+    # What a round runs over
+
+    def _rounds(self, node: ast.expr, target: ast.expr) -> list[Round] | None:
+        values = self._elements(node)
+        if values is None:
+            return None
+        found = [_matched(target, value) for value in values]
+        return None if any(one is None for one in found) else [one for one in found if one is not None]
+
+    def _elements(self, node: ast.expr) -> list[ast.expr] | None:
+        """What an expression gives element by element."""
+        match node:
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                return None if any(isinstance(one, ast.Starred) for one in items) else list(items)
+            case ast.Dict():
+                return None if None in node.keys else [key for key in node.keys if key is not None]
+            case ast.Name(id=name):
+                known = self._display(name)
+                if known is None:
+                    return None
+                statement, display = known
+                if isinstance(display, ast.Dict):
+                    return self._elements(display)
+                return [self._element(name, statement, k, one) for k, one in enumerate(display.elts)]
+            case ast.Call(func=ast.Name(id="list" | "tuple"), args=[inner], keywords=[]):
+                return self._elements(inner)
+            case ast.Call(func=ast.Name(id="reversed"), args=[inner], keywords=[]):
+                found = self._elements(inner)
+                return None if found is None else found[::-1]
+            case ast.Call(func=ast.Name(id="enumerate"), args=[inner, *start], keywords=[]) if len(start) < 2:
+                found, first = self._elements(inner), self._number(start[0]) if start else 0
+                if found is None or first is None:
+                    return None
+                return [_pair(ast.Constant(k), one) for k, one in enumerate(found, first)]
+            case ast.Call(func=ast.Name(id="zip"), args=[_, *_] as inner_ones, keywords=[]):
+                parts = [self._elements(one) for one in inner_ones]
+                if any(part is None for part in parts):
+                    return None
+                return [_pair(*ones) for ones in zip(*(part for part in parts if part is not None), strict=False)]
+            case ast.Call(func=ast.Name(id="range"), args=[_, *_] as bounds, keywords=[]):
+                numbers = [self._number(bound) for bound in bounds]
+                whole = [number for number in numbers if number is not None]
+                if len(whole) < len(numbers) or len(whole) > 3 or (len(whole) == 3 and not whole[2]):
+                    return None
+                steps = range(*whole)
+                return [_integer(k) for k in steps] if len(steps) <= MOST_ROUNDS else None
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id=name), attr="items" | "keys" | "values" as view), args=[]
+            ):
+                known = self._display(name)
+                if known is None or not isinstance(known[1], ast.Dict) or None in known[1].keys:
+                    return None
+                pairs = [(key, self._entry(name, key)) for key in known[1].keys if key is not None]
+                if view == "items":
+                    return [_pair(key, value) for key, value in pairs]
+                return [key if view == "keys" else value for key, value in pairs]
+        return None
+
+    def _number(self, node: ast.expr) -> int | None:
+        found = self._folding().value(node)
+        return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+    def _folding(self) -> Folding:
+        return Folding(self._length, self._place)
+
+    def _length(self, name: str) -> int | None:
+        known = self._display(name)
+        if known is None:
+            return None
+        display = known[1]
+        return len(display.keys if isinstance(display, ast.Dict) else display.elts)
+
+    def _place(self, name: str, position: int) -> ast.expr | None:
+        """What stands at a place of a list, where another name may stand for it."""
+        known = self._display(name)
+        if known is None or isinstance(known[1], ast.Dict) or not -len(known[1].elts) <= position < len(known[1].elts):
+            return None
+        position %= len(known[1].elts)
+        return self._element(name, known[0], position, known[1].elts[position])
+
+    def _display(self, name: str) -> tuple[ast.Assign, ast.List | ast.Tuple | ast.Dict] | None:
+        """The list, tuple or dict display that a name stands for throughout, with the statement that binds it."""
+        arguments = self.function.args
+        if any(one.arg == name for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)):
+            return None
+        bound: list[ast.Assign] = []
+        allowed: set[ast.expr] = set()
+        uses: list[ast.Name] = []
+        for part in ast.walk(self.function):
+            match part:
+                case ast.Assign(targets=[ast.Name(id=other)]) if other == name:
+                    bound.append(part)
+                    allowed.add(part.targets[0])
+                case ast.Name(id=other) if other == name:
+                    uses.append(part)
+                case ast.For(iter=ast.Name() as read) | ast.comprehension(iter=ast.Name() as read):
+                    allowed.add(read)
+                case ast.Subscript(value=ast.Name() as read, ctx=ast.Load()):
+                    allowed.add(read)
+                case ast.Call(func=ast.Name(id=called), args=args) if called in READERS:
+                    allowed |= set(args)
+                case ast.Call(func=ast.Attribute(value=ast.Name() as read, attr=method)) if method in VIEWS:
+                    allowed.add(read)
+                case ast.Return(value=ast.Name() as read):
+                    allowed.add(read)
+                case ast.Return(value=ast.Tuple(elts=elements)):
+                    allowed |= set(elements)
+        if len(bound) != 1 or any(one not in allowed for one in uses):
+            return None
+        (statement,) = bound
+        display = statement.value
+        if not isinstance(display, ast.List | ast.Tuple | ast.Dict) or not self._comes_before(statement):
+            return None
+        items = list(display.keys) if isinstance(display, ast.Dict) else display.elts
+        fixed = (ast.Constant,) if isinstance(display, ast.Dict) else (ast.expr,)
+        if any(not isinstance(one, fixed) or isinstance(one, ast.Starred) for one in items):
+            return None
+        return statement, display
+
+    def _comes_before(self, statement: ast.stmt) -> bool:
+        """Whether a statement has been run whenever the loop is: it stands above it, in its block or one around."""
+        for block in _blocks(self.function):
+            if statement in block:
+                rest = block[block.index(statement) + 1 :]
+                return any(part is self.loop for one in rest for part in ast.walk(one))
+        return False
+
+    def _element(self, name: str, statement: ast.stmt, position: int, element: ast.expr) -> ast.expr:
+        """An element of a list that has a name: its own name, where that still stands for it."""
+        if isinstance(element, ast.Constant) or (isinstance(element, ast.Name) and self._stays(element.id, statement)):
+            return element
+        if isinstance(element, ast.Tuple) and element.elts:
+            place = ast.Subscript(ast.Name(name, ast.Load()), ast.Constant(position), ast.Load())
+            return ast.Tuple(
+                [
+                    one
+                    if isinstance(one, ast.Constant) or (isinstance(one, ast.Name) and self._stays(one.id, statement))
+                    else ast.Subscript(place, ast.Constant(k), ast.Load())
+                    for k, one in enumerate(element.elts)
+                ],
+                ast.Load(),
+            )
+        return ast.Subscript(ast.Name(name, ast.Load()), ast.Constant(position), ast.Load())
+
+    def _entry(self, name: str, key: ast.expr) -> ast.expr:
+        return ast.Subscript(ast.Name(name, ast.Load()), key, ast.Load())
+
+    def _stays(self, name: str, statement: ast.stmt) -> bool:
+        """Whether a name is not bound again once a statement has been run; what is no local name never is."""
+        again = [
+            part
+            for part in ast.walk(self.function)
+            if isinstance(part, ast.Name) and part.id == name and not isinstance(part.ctx, ast.Load)
+        ]
+        around = [
+            part
+            for part in ast.walk(self.function)
+            if isinstance(part, ast.For | ast.While) and any(one is statement for one in ast.walk(part))
+        ]
+        first = min([statement.lineno, *(one.lineno for one in around)])
+        return all(part.lineno < first for part in again)
+
+    def _is_position(self) -> bool:
+        """Whether the target of a loop over numbers is the place in a list that is written out."""
+        names = {part.id for part in ast.walk(self.loop.target) if isinstance(part, ast.Name)}
+        for part in (inner for one in self.loop.body for inner in ast.walk(one)):
+            match part:
+                case ast.Subscript(value=ast.Name(id=name), slice=index, ctx=ast.Load()):
+                    inside = {one.id for one in ast.walk(index) if isinstance(one, ast.Name)}
+                    if names & inside and self._display(name) is not None:
+                        return True
+        return False
+
+    # What a round reads
+
+    def _stored(self, body: Sequence[ast.stmt]) -> frozenset[str]:
+        """The names that a round binds or may change, and the roots of what it writes into."""
+        found: set[str] = set()
+        for part in (inner for one in body for inner in ast.walk(one)):
+            match part:
+                case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+                    found.add(name)
+                case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Attribute(ctx=ast.Store() | ast.Del()):
+                    found.add(root_name(part))
+                case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in MUTATORS:
+                    found.add(root_name(owner))
+        return frozenset(found)
+
+    def _kept(
+        self, target: ast.expr, value: ast.expr, number: int, stored: frozenset[str], head: list[ast.stmt]
+    ) -> ast.expr | None:
+        """What can be written for a value in its round; None where no name for it is free."""
+        root = root_name(value)
+        targets = {part.id for part in ast.walk(self.loop.target) if isinstance(part, ast.Name)}
+        match value:
+            case ast.Constant() | ast.UnaryOp(op=ast.USub(), operand=ast.Constant()):
+                return value
+            case ast.Name() if root not in stored | targets:
+                return value
+            case ast.Attribute() | ast.Subscript() if root and root not in stored | targets and _is_place(value):
+                if not self._is_called_on(root) or (isinstance(value, ast.Subscript) and self._display(root)):
+                    return value
+        name = f"{target.id if isinstance(target, ast.Name) else 'item'}{number}"
+        taken = {part.id for part in ast.walk(self.function) if isinstance(part, ast.Name)} | set(self.module.bound)
+        taken |= {part.arg for part in ast.walk(self.function) if isinstance(part, ast.arg)}
+        if name in taken:
+            return None
+        head.append(self._binding(ast.Name(name, ast.Store()), value))
+        return ast.Name(name, ast.Load())
+
+    def _is_called_on(self, root: str) -> bool:
+        """Whether a round calls a method of an object that it reads from, or hands it to a function."""
+        for part in (inner for one in self.loop.body for inner in ast.walk(one)):
+            if isinstance(part, ast.Call):
+                handed = [*part.args, *(keyword.value for keyword in part.keywords)]
+                if root_name(part.func) == root or any(isinstance(o, ast.Name) and o.id == root for o in handed):
+                    return True
+        return False
+
+    def _is_bound(self, name: str, stored: frozenset[str]) -> bool:
+        """Whether each round binds a target, as it changes it or hands it to a function that may be called later."""
+        if name in stored:
+            return True
+        return any(
+            isinstance(part, ast.Lambda) and any(isinstance(p, ast.Name) and p.id == name for p in ast.walk(part))
+            for one in self.loop.body
+            for part in ast.walk(one)
+        )
+
+    def _round(self, one: Round, stored: frozenset[str]) -> list[ast.stmt]:
+        written: dict[str, ast.expr] = {}
+        statements: list[ast.stmt] = []
+        for target, value in one:
+            if isinstance(target, ast.Name) and not self._is_bound(target.id, stored):
+                written[target.id] = value
+            else:
+                statements.append(self._binding(target, value))
+        body = [_Written(written).visit(copy.deepcopy(statement)) for statement in self.loop.body]
+        return [*statements, *self._folding().statements(body)]
+
+    def _binding(self, target: ast.expr, value: ast.expr) -> ast.stmt:
+        stored = copy.deepcopy(target)
+        for part in ast.walk(stored):
+            if isinstance(part, ast.Name | ast.Tuple | ast.List | ast.Starred):
+                part.ctx = ast.Store()
+        made = ast.Assign([stored], copy.deepcopy(value), lineno=self.loop.lineno, col_offset=self.loop.col_offset)
+        return ast.fix_missing_locations(made)
+
+
+def _matched(target: ast.expr, value: ast.expr) -> Round | None:
+    """What the names of a target stand for; None where the element is of another form."""
+    match target, value:
+        case ast.Name(), _:
+            return ((target, value),)
+        case ((ast.Tuple(elts=targets) | ast.List(elts=targets)), (ast.Tuple(elts=items) | ast.List(elts=items))):
+            if len(targets) != len(items) or any(isinstance(one, ast.Starred) for one in [*targets, *items]):
+                return None
+            parts = [_matched(one, item) for one, item in zip(targets, items, strict=True)]
+            return None if None in parts else tuple(pair for part in parts if part is not None for pair in part)
+        case ((ast.Tuple(elts=targets) | ast.List(elts=targets)), ast.Subscript() | ast.Name()):
+            parts = [_matched(one, ast.Subscript(value, ast.Constant(k), ast.Load())) for k, one in enumerate(targets)]
+            return None if None in parts else tuple(pair for part in parts if part is not None for pair in part)
+    return None
+
+
+def _pair(*items: ast.expr) -> ast.expr:
+    return ast.Tuple(list(items), ast.Load())
+
+
+def _integer(number: int) -> ast.expr:
+    return ast.Constant(number) if number >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-number))
+
+
+def _is_number(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant(value=value):
+            return isinstance(value, int | float)
+        case ast.UnaryOp(operand=operand):
+            return _is_number(operand)
+        case ast.Tuple(elts=items):
+            return all(_is_number(item) for item in items)
+    return False
+
+
+def _is_place(node: ast.expr) -> bool:
+    """Whether an expression is an attribute or an element under constant keys."""
+    match node:
+        case ast.Name():
+            return True
+        case ast.Attribute(value=value):
+            return _is_place(value)
+        case ast.Subscript(value=value, slice=ast.Constant()):
+            return _is_place(value)
+    return False
+
+
+def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
+    for part in ast.walk(node):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(part, name, None)
+            if isinstance(block, list):
+                yield block
+
+
+class _Written(ast.NodeTransformer):
+    """Puts expressions in the places of names."""
+
+    def __init__(self, written: Mapping[str, ast.expr]) -> None:
+        self.written = written
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        found = self.written.get(node.id)
+        return node if found is None else copy.deepcopy(found)
+
+
+# The text
+
+
+def _replaced(whole: Unfolded, loop: ast.For, statements: Sequence[ast.stmt]) -> Unfolded:
+    """The text with statements in the place of a loop, and where its lines come from."""
+    module = whole.module
+    indent = module.lines[loop.lineno - 1][: loop.col_offset]
+    lines: list[str] = []
+    places: dict[int, Span] = {}
+
+    def keep(numbers: range) -> None:
+        for number in numbers:
+            lines.append(module.lines[number - 1])
+            there = whole.places.get(number, Span(number, 0, 0, 0))
+            places[len(lines)] = there
+
+    keep(range(1, loop.lineno))
+    for statement in statements:
+        shown = _with_numbers_as_written(module, statement)
+        text = ast.unparse(ast.fix_missing_locations(shown))
+        fresh = ast.parse(text)
+        first = len(lines)
+        lines += [f"{indent}{line}" for line in text.split("\n")]
+        for old, new in zip(_statements(statement), _statements(fresh), strict=True):
+            origin = _origin(whole, old.lineno)
+            for inner in range(new.lineno, (new.end_lineno or new.lineno) + 1):
+                places[first + inner] = origin
+    keep(range((loop.end_lineno or loop.lineno) + 1, len(module.lines) + 1))
+    again = read_module("\n".join(lines), module.filename)
+    return Unfolded(replace(again, borrowed=module.borrowed, methods=module.methods), places)
+
+
+def _origin(whole: Unfolded, number: int) -> Span:
+    """The whole line that a statement stood in."""
+    there = whole.places.get(number)
+    if there is not None and there.end_line:
+        return there
+    line = whole.module.lines[number - 1]
+    origin = number if there is None else there.line
+    return Span(origin, len(line) - len(line.lstrip()), origin, len(line.rstrip()))
+
+
+def _statements(node: ast.AST) -> list[ast.stmt]:
+    found = [node] if isinstance(node, ast.stmt) else []
+    for part in ast.iter_child_nodes(node):
+        found += _statements(part)
+    return found
+
+
+class _AsWritten(ast.NodeTransformer):
+    def __init__(self, module: Module) -> None:
+        self.module = module
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if isinstance(node.value, float) and hasattr(node, "end_lineno"):
+            text = text_at(self.module, span_of(self.module, node))
+            try:
+                if float(text) == node.value:
+                    return ast.Name(text, ast.Load())
+            except ValueError:
+                pass
+        return node
+
+
+def _with_numbers_as_written(module: Module, statement: ast.stmt) -> ast.stmt:
+    """`1e-5` is not to become `1e-05`."""
+    found = _AsWritten(module).visit(copy.deepcopy(statement))
+    assert isinstance(found, ast.stmt)
+    return found

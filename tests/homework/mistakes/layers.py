@@ -1,0 +1,248 @@
+"""Mistakes in affine layers and activations, as functions and as classes."""
+
+from tests.homework.mistakes.planted import planted
+
+AFFINE = "layers_cs231n.py:affine"
+RELU = "layers_cs231n.py:relu"
+LINEAR = "mlp_cmu.py:Linear"
+DENSE = "dense_self_grads.py:Dense"
+LEAKY = "layer_returns_tuple.py:LeakyLinear"
+
+LAYERS = (
+    planted("affine-db-axis", AFFINE, "db = np.sum(dout, axis=0)", "db = np.sum(dout, axis=1)", "wrong-axis"),
+    planted("affine-db-mean", AFFINE, "db = np.sum(dout, axis=0)", "db = np.mean(dout, axis=0)", "mean-for-sum factor"),
+    planted("affine-db-not-summed", AFFINE, "db = np.sum(dout, axis=0)", "db = dout", "not-summed"),
+    planted("affine-db-summed-over-all", AFFINE, "db = np.sum(dout, axis=0)", "db = np.sum(dout)", "wrong-axis shape"),
+    planted("affine-db-one-row", AFFINE, "db = np.sum(dout, axis=0)", "db = dout[0]", "not-summed"),
+    planted(
+        "affine-db-never-computed",
+        AFFINE,
+        "    db = np.sum(dout, axis=0)\n    return",
+        "    return",
+        "missing-path",
+        at="dx, dw, db = None, None, None",
+        missing="b",
+    ),
+    planted(
+        "affine-dw-not-transposed",
+        AFFINE,
+        "dw = x.reshape(N, -1).T.dot(dout)",
+        "dw = x.reshape(N, -1).dot(dout)",
+        "transposed",
+    ),
+    planted(
+        "affine-dw-wrong-way-round",
+        AFFINE,
+        "dw = x.reshape(N, -1).T.dot(dout)",
+        "dw = dout.T.dot(x.reshape(N, -1))",
+        "transposed",
+    ),
+    planted(
+        "affine-dw-mean",
+        AFFINE,
+        "dw = x.reshape(N, -1).T.dot(dout)",
+        "dw = x.reshape(N, -1).T.dot(dout) / N",
+        "factor mean-for-sum",
+    ),
+    planted(
+        "affine-dx-not-transposed",
+        AFFINE,
+        "dx = dout.dot(w.T).reshape(x.shape)",
+        "dx = dout.dot(w).reshape(x.shape)",
+        "transposed",
+    ),
+    planted("affine-dx-not-reshaped", AFFINE, "dx = dout.dot(w.T).reshape(x.shape)", "dx = dout.dot(w.T)", "shape"),
+    planted("relu-not-masked", RELU, "dx = dout * (x > 0)", "dx = dout", "mask wrong-gradient", at=("dx = dout",)),
+    planted("relu-mask-of-upstream", RELU, "dx = dout * (x > 0)", "dx = dout * (dout > 0)", "wrong-point mask"),
+    planted("relu-upstream-missing", RELU, "dx = dout * (x > 0)", "dx = (x > 0)", "upstream"),
+    planted("relu-mask-inverted", RELU, "dx = dout * (x > 0)", "dx = dout * (x <= 0)", "mask"),
+    planted("relu-value-for-mask", RELU, "dx = dout * (x > 0)", "dx = dout * np.maximum(0, x)", "mask wrong-point"),
+    planted(
+        "affine-relu-without-relu",
+        "layers_cs231n.py:affine_relu",
+        "da = relu_backward(dout, relu_cache)",
+        "da = dout",
+        "mask wrong-gradient",
+    ),
+    planted(
+        "affine-relu-wrong-upstream",
+        "layers_cs231n.py:affine_relu",
+        "affine_backward(da, fc_cache)",
+        "affine_backward(dout, fc_cache)",
+        "wrong-gradient mask",
+    ),
+    planted(
+        "linear-dLdb-mean",
+        LINEAR,
+        "self.dLdb = dLdZ.T @ self.Ones",
+        "self.dLdb = dLdZ.T @ self.Ones / self.N",
+        "mean-for-sum factor",
+    ),
+    planted("linear-dLdb-not-summed", LINEAR, "self.dLdb = dLdZ.T @ self.Ones", "self.dLdb = dLdZ.T", "not-summed"),
+    planted(
+        "linear-dLdW-divided",
+        LINEAR,
+        "self.dLdW = dLdZ.T @ self.A",
+        "self.dLdW = dLdZ.T @ self.A / self.N",
+        "factor mean-for-sum",
+    ),
+    planted(
+        "linear-dLdW-transposed", LINEAR, "self.dLdW = dLdZ.T @ self.A", "self.dLdW = self.A.T @ dLdZ", "transposed"
+    ),
+    planted("linear-dLdA-transposed", LINEAR, "dLdA = dLdZ @ self.W", "dLdA = dLdZ @ self.W.T", "transposed"),
+    planted(
+        "sigmoid-cmu-upstream",
+        "mlp_cmu.py:Sigmoid",
+        "dAdZ = self.A - self.A * self.A\n        dLdZ = dLdA * dAdZ",
+        "dAdZ = self.A - self.A * self.A\n        dLdZ = dAdZ",
+        "upstream",
+        at="        dLdZ = dAdZ",
+    ),
+    planted(
+        "sigmoid-cmu-of-tanh",
+        "mlp_cmu.py:Sigmoid",
+        "dAdZ = self.A - self.A * self.A",
+        "dAdZ = 1 - self.A * self.A",
+        "unexplained wrong-point",
+        at=("dAdZ = 1 - self.A * self.A", "dLdZ = dLdA * dAdZ"),
+    ),
+    planted(
+        "tanh-cmu-derivative-at-post-activation",
+        "mlp_cmu.py:Tanh",
+        "dLdZ = dLdA * (1 - np.square(self.A))",
+        "dLdZ = dLdA * (1 - np.square(np.tanh(self.A)))",
+        "wrong-point",
+    ),
+    planted(
+        "relu-cmu-boolean-is-gradient",
+        "mlp_cmu.py:ReLU",
+        "dAdZ = np.where(self.A > 0, 1, 0)\n        dLdZ = dLdA * dAdZ",
+        "dLdZ = self.A > 0",
+        "upstream",
+    ),
+    planted("dense-tanh-at-pre-activation", DENSE, "(1. - self.out ** 2)", "(1. - self.z ** 2)", "wrong-point"),
+    planted("dense-upstream", DENSE, "dz = dout * (1. - self.out ** 2)", "dz = 1. - self.out ** 2", "upstream"),
+    planted(
+        "dense-dW-with-dout",
+        DENSE,
+        "self.dW = np.dot(self.x.T, dz)",
+        "self.dW = np.dot(self.x.T, dout)",
+        "wrong-gradient",
+    ),
+    planted("dense-db-over-all", DENSE, "self.db = np.sum(dz, axis=0)", "self.db = np.sum(dz)", "wrong-axis shape"),
+    planted(
+        "dense-dx-transposed", DENSE, "self.dx = np.dot(dz, self.W.T)", "self.dx = np.dot(dz, self.W)", "transposed"
+    ),
+    planted(
+        "leaky-mask-of-upstream", LEAKY, "grad * np.where(self.pre > 0", "grad * np.where(grad > 0", "wrong-point mask"
+    ),
+    planted(
+        "leaky-without-derivative",
+        LEAKY,
+        "g = grad * np.where(self.pre > 0, 1.0, self.slope)",
+        "g = grad",
+        "mask wrong-gradient",
+    ),
+    planted("leaky-grad-W", LEAKY, "grad_W = self.x.T @ g", "grad_W = self.x.T @ grad", "wrong-gradient"),
+    planted("leaky-grad-b-mean", LEAKY, "grad_b = g.sum(axis=0)", "grad_b = g.mean(axis=0)", "mean-for-sum factor"),
+    planted(
+        "sigmoid-d-x-upstream", "sigmoid_d_x.py:sigmoid", "d_x = d_y * y * (1 - y)", "d_x = y * (1 - y)", "upstream"
+    ),
+    planted(
+        "sigmoid-d-x-at-post-activation",
+        "sigmoid_d_x.py:sigmoid",
+        "d_x = d_y * y * (1 - y)",
+        "d_x = d_y * np.exp(-y) / (1 + np.exp(-y)) ** 2",
+        "wrong-point",
+    ),
+    planted(
+        "scale-w-grad-not-summed",
+        "mse_x_grad.py:Scale",
+        "self.w_grad = (output_grad * self.x).sum(axis=0)",
+        "self.w_grad = output_grad * self.x",
+        "not-summed",
+    ),
+    planted(
+        "scale-x-grad-passes-on",
+        "mse_x_grad.py:Scale",
+        "x_grad = output_grad * self.w",
+        "x_grad = output_grad",
+        "wrong-gradient",
+    ),
+    planted(
+        "prelu-alpha-axis",
+        "prelu.py:PReLU",
+        "np.sum(dLdy * np.minimum(self.x, 0), axis=0)",
+        "np.sum(dLdy * np.minimum(self.x, 0), axis=1)",
+        "wrong-axis",
+    ),
+    planted(
+        "prelu-alpha-not-summed",
+        "prelu.py:PReLU",
+        "np.sum(dLdy * np.minimum(self.x, 0), axis=0)",
+        "dLdy * np.minimum(self.x, 0)",
+        "not-summed",
+        at="self.dLdalpha",
+    ),
+    planted("prelu-upstream", "prelu.py:PReLU", "dLdX = dLdy * ((self.x", "dLdX = ((self.x", "upstream"),
+    planted(
+        "swish-half-of-the-product-rule",
+        "activations.py:swish",
+        "return dout * (out + s * (1 - out))",
+        "return dout * s",
+        "missing-path missing-term",
+    ),
+    planted("gelu-first-path-only", "gelu_temporaries.py:gelu", "return b + h", "return b", "missing-path"),
+    planted("gelu-second-path-only", "gelu_temporaries.py:gelu", "return b + h", "return h", "missing-path"),
+    planted(
+        "gelu-constant",
+        "gelu_temporaries.py:gelu",
+        "g = e * C",
+        "g = e",
+        "factor wrong-gradient",
+        at=("g = e", "h = g * (1"),
+    ),
+    planted(
+        "normalize-overwritten",
+        "l2_normalize.py:normalize",
+        "dx += 2 * x * dsq",
+        "dx = 2 * x * dsq",
+        "overwritten missing-path",
+    ),
+    planted(
+        "normalize-half",
+        "l2_normalize.py:normalize",
+        "dsq = dlength * 0.5 / length",
+        "dsq = dlength / length",
+        "factor",
+    ),
+    planted(
+        "normalize-not-summed",
+        "l2_normalize.py:normalize",
+        "dinv = np.sum(dout * x, axis=1, keepdims=True)",
+        "dinv = dout * x",
+        "not-summed",
+    ),
+    planted(
+        "normalize-length-is-constant",
+        "l2_normalize.py:normalize",
+        "    dx += 2 * x * dsq\n",
+        "",
+        "missing-path",
+        at="dx = dout * inv",
+    ),
+    planted(
+        "bilinear-dW-indices",
+        "bilinear_einsum.py:bilinear",
+        "dW = np.einsum('ni,nj,nk->ijk', x, y, dout)",
+        "dW = np.einsum('ni,nj,nk->jik', x, y, dout)",
+        "transposed",
+    ),
+    planted(
+        "bilinear-dx-not-summed-over-y",
+        "bilinear_einsum.py:bilinear",
+        "dx = np.einsum('nk,nj,ijk->ni', dout, y, W)",
+        "dx = np.einsum('nk,ijk->ni', dout, W)",
+        "unexplained",
+    ),
+)

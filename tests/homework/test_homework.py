@@ -1,0 +1,45 @@
+"""`flatgrad diff` on the test sets: no false alarm; mistakes are found, with their line and their reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.homework.judging import alarms, finding, judged
+from tests.homework.mistakes import MISTAKES, Mistake
+from tests.homework.pairs import PAIRS, Pair
+from tests.homework.runs import RUNS, original
+from tests.homework.variants import VARIANTS
+
+FILES = sorted({run.file for run in RUNS})
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_correct_homework(file: str) -> None:
+    functions = tuple(run.function for run in RUNS if run.file == file)
+    assert alarms(judged(original(file), file), functions) == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_harmless_change(variant: Mistake) -> None:
+    assert alarms(judged(variant.text(), variant.homework), (variant.function,)) == []
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.homework}:{pair.function}")
+def test_correct_homework_with_its_model(pair: Pair) -> None:
+    reports = judged(original(pair.homework), pair.homework, pair.model_file(), pair.names)
+    assert alarms(reports, (pair.function,)) == []
+
+
+def test_overwritten_upstream_gradient_is_a_warning() -> None:
+    (report,) = judged(original("relu_inplace.py"), "relu_inplace.py")
+    assert report.ok
+    assert any("dout" in warning and "overwrit" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_mistake(mistake: Mistake) -> None:
+    result = finding(mistake, judged(mistake.text(), mistake.homework))
+    assert result.found, result.notes
+    assert all(result.lines), result.notes
+    assert all(result.reasons), result.notes
+    assert not result.blamed
