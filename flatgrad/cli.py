@@ -1,7 +1,8 @@
 """The command line. Artefacts go to stdout, talk goes to stderr.
 
 Exit codes: 0 clean, 1 a finding (`compile --check`: a generated file is stale; `gates --test`: a gate is wrong;
-`diff`: a gradient is wrong or missing), 2 wrong usage, refused source, internal error, what cannot be judged.
+`check`: a gradient differs; `diff`: one is wrong or missing), 2 wrong usage, refused source, internal error, what
+cannot be judged.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ CLEAN, FINDINGS, FAILED = 0, 1, 2
 def cli() -> None:
     """Write the backward pass of a NumPy forward function, as one would by hand.
 
-    The model is read, never imported or run; what is not understood is refused with its place and the reason.
+    To compile, the model is read, never imported or run; what is not understood is refused with its place and the
+    reason.
     """
 
 
@@ -374,8 +376,8 @@ def check_command(
     MODULE may be written by hand: f_forward and f_backward, f_value_and_grad, or a class with forward and backward.
     Both files are imported and run. Exit code 1: a gradient differs; 2: not to be judged.
     """
-    from flatgrad.checking.check import Settings as Checks
     from flatgrad.checking.command import check
+    from flatgrad.checking.rows import Settings as Checks
     from flatgrad.config import Settings
 
     given = Settings(functions=functions or None, wrt=wrt or None, shapes=shapes or None)

@@ -157,18 +157,18 @@ class _Compilation:
         chosen = self._entries(names)
         self._describe_helpers(chosen)
         self.chosen.update(chosen)
-        entries = [*chosen, *(name for name in self.layers if name not in chosen)]
-        order = self._call_order(entries)
+        written = [*chosen, *(name for name in self.layers if name not in chosen)]
+        order = self._call_order(written)
         for name in order:
-            self._choose_parameters(name, name in entries)
+            self._choose_parameters(name, name in written)
         self._check_names(order)
         self._free_settings()
         for name in order:
             self._check_settings(name)
         plans = {name: self._plan(name) for name in order if self.differentiated[name]}
-        written = tuple(plans[name] for name in self.module.functions if name in plans)
+        functions = tuple(plans[name] for name in self.module.functions if name in plans)
         called = [*order, *(name for name in self.module.borrowed.pairs if name in self.typed)]
-        plan = ModulePlan(self.module, written, self._command(), {name: self._called_as(name) for name in called})
+        plan = ModulePlan(self.module, functions, self._command(), {name: self._called_as(name) for name in called})
         text = write_module(plan)
         entries = tuple(
             Entry(
@@ -180,7 +180,7 @@ class _Compilation:
             for name in order
             if name in chosen and name not in self.module.methods
         )
-        ir = "\n\n".join(printed(p.lowered.function, p.backward.block) for p in written)
+        ir = "\n\n".join(printed(p.lowered.function, p.backward.block) for p in functions)
         return Compiled(text, ir + "\n", tuple(self.notes), entries)
 
     def _free_settings(self) -> None:
@@ -735,7 +735,7 @@ def _settings(lowered: Lowered) -> set[str]:
         owners = [roots[arg] for arg in step.args if isinstance(arg, Value) and arg in roots]
         if step.gate in ("entry", "alias") and owners:
             roots[step.out] = owners[0]
-        elif step.gate == "opaque" and step.attrs.get("holds") != "keys":
+        elif step.gate == "opaque" and step.attrs.get("holds") not in ("keys", "count"):
             found |= {owner.name for owner in owners}
     return found
 

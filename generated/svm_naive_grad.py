@@ -34,35 +34,30 @@ def svm_loss_naive_forward(W, X, y, reg):
         or np.ndim(reg) != 0
     ):
         raise ValueError("shapes must be W (D, C), X (N, D), y (N,) and reg a scalar")
-    dW = np.zeros(W.shape)  # (1) initialize the gradient as zero
 
     # compute the loss and the gradient
     num_classes = W.shape[1]
     num_train = X.shape[0]
-    loss = 0.0  # (2)
+    loss = 0.0  # (1)
     scores_steps = []
     margins = {}
     for i in range(num_train):
-        scores = X[i].dot(W)  # (3)
+        scores = X[i].dot(W)  # (2)
         scores_steps.append(scores)
-        correct_class_score = scores[y[i]]  # (4)
+        correct_class_score = scores[y[i]]  # (3)
         for j in range(num_classes):
             if j == y[i]:
                 continue
-            margin = scores[j] - correct_class_score + 1  # (5) note delta = 1
+            margin = scores[j] - correct_class_score + 1  # (4) note delta = 1
             margins[i, j] = margin
             if margin > 0:
-                loss += margin  # (6)
-                dW[:, j] += X[i]  # (7)
-                dW[:, y[i]] -= X[i]  # (8)
+                loss += margin  # (5)
 
     # Right now the loss is a sum over all training examples, but we want it to be an average instead.
-    loss /= num_train  # (9)
-    dW /= num_train  # (10)
+    loss /= num_train  # (6)
 
     # Add regularization to the loss.
-    loss += reg * np.sum(W * W)  # (11)
-    dW += 2 * reg * W  # (12)
+    loss += reg * np.sum(W * W)  # (7)
 
     return loss, (W, X, y, reg, scores_steps, margins)
 
@@ -72,11 +67,10 @@ def svm_loss_naive_backward(dloss, cache):
     W, X, y, reg, scores_steps, margins = cache
     num_train = X.shape[0]
     num_classes = W.shape[1]
-    # (11) loss += reg * np.sum(W * W)
-    dW2 = dloss * reg * 2 * W
-    # (9) loss /= num_train
+    # (7) loss += reg * np.sum(W * W)
+    dW = dloss * reg * 2 * W
+    # (6) loss /= num_train
     dloss = dloss / num_train
-    dW2 = dW2
     for i in reversed(range(num_train)):
         dcorrect_class_score = 0.0
         dscores = np.zeros(scores_steps[i].shape, np.result_type(scores_steps[i], 0.0))
@@ -84,16 +78,16 @@ def svm_loss_naive_backward(dloss, cache):
             if j == y[i]:
                 continue
             if margins[i, j] > 0:
-                # (6) loss += margin
+                # (5) loss += margin
                 dmargin = dloss
-                # (5) margin = scores[j] - correct_class_score + 1
+                # (4) margin = scores[j] - correct_class_score + 1
                 dcorrect_class_score -= dmargin
                 dscores[j] += dmargin
-        # (4) correct_class_score = scores[y[i]]
+        # (3) correct_class_score = scores[y[i]]
         dscores[y[i]] += dcorrect_class_score
-        # (3) scores = X[i].dot(W)
-        dW2 += np.outer(X[i], dscores)
-    return dW2
+        # (2) scores = X[i].dot(W)
+        dW += np.outer(X[i], dscores)
+    return dW
 
 
 def svm_loss_naive_value_and_grad(W, X, y, reg):

@@ -187,6 +187,12 @@ FUNCTIONS = (
     Construct("helper", lambda n: tuple({"x": n(t, 3), "h": n(3), "W": n(3, 3)} for t in (0, 1, 4))),
     Construct("closure", lambda n: ({"x": n(3), "w": n(3)},)),
     Construct("function_argument", lambda n: ({"x": n(3), "w": n(3)},), options={"functions": ("f",)}),
+    Construct(
+        "function_default",
+        lambda n: ({"x": n(2, 3), "W1": n(3, 4), "W2": n(4, 2)},),
+        options={"functions": ("net",)},
+    ),
+    Construct("recursion", lambda n: tuple({"A": n(3, 3), "n": k} for k in (0, 1, 6))),
 )
 CLASSES = (
     Construct("class_forward", None),
@@ -194,6 +200,9 @@ CLASSES = (
     Construct("class_own_method", None),
     Construct("class_named_layers", None),
     Construct("class_layers", None),
+    Construct("class_dict_layers", None, options={"functions": ("Net.loss",)}),
+    Construct("class_cell", None, options={"functions": ("Step",)}),
+    Construct("class_loss_layer", None, options={"functions": ("Net.loss",)}),
     Construct("class_static", None),
     Construct("class_method", None, options={"functions": ("TwoLayerNet.loss",), "wrt": ("self.params",)}),
 )

@@ -4,7 +4,6 @@ dicts, methods that are steps of their own. Numbers against central differences.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -135,8 +134,8 @@ def test_a_backward_that_never_reads_its_gradient() -> None:
     _, text = check_net(source)
     assert "dout * self.criterion.backward()" in text
     needing = ignoring.replace("dout=1", "dout")
-    _, text = check_net(net(NAMED, SCORES, "def loss(self, x, y):\n    return 3 * self.criterion.forward(self.scores(x), y)",
-                            layers=needing))  # fmt: skip
+    method = "def loss(self, x, y):\n    return 3 * self.criterion.forward(self.scores(x), y)"
+    _, text = check_net(net(NAMED, SCORES, method, layers=needing))
     assert "self.criterion.backward(dout_layer)" in text
 
 
@@ -159,7 +158,8 @@ def test_an_activation_that_is_not_elementwise() -> None:
 
 
 def test_a_layer_that_takes_more_than_its_gradient() -> None:
-    layers = LAYERS.replace("def backward(self, dout):\n        self.dW", "def backward(self, dout, lr):\n        self.dW")
+    given = "def backward(self, {}):\n        self.dW"
+    layers = LAYERS.replace(given.format("dout"), given.format("dout, lr"))
     assert refused(net(NAMED, SCORES, layers=layers), functions=("Net.scores",)) == ["FG045"]
 
 
@@ -266,13 +266,15 @@ def test_a_method_that_runs_twice(body: str) -> None:
 
 
 def test_a_layer_that_two_methods_call() -> None:
-    method = "def loss(self, x, y):\n    s = self.predict(x)\n    for layer in self.layers.values():\n        s = layer.forward(s)\n    return s"  # noqa: E501
+    loop = "    for layer in self.layers.values():\n        s = layer.forward(s)\n"
+    method = f"def loss(self, x, y):\n    s = self.predict(x)\n{loop}    return s"
     assert refused(net(DICT, PREDICT, method, layers=ORDERED), functions=("Net.loss",)) == ["FG044"]
 
 
 def test_a_layer_that_stands_in_the_list_as_well() -> None:
     init = "self.first = Linear(np.eye(3), 0 * W1[:, 0])\nself.layers = [self.first]"
-    method = "def forward(self, x):\n    for layer in self.layers:\n        x = layer.forward(x)\n    return self.first.forward(x)"  # noqa: E501
+    loop = "    for layer in self.layers:\n        x = layer.forward(x)\n"
+    method = f"def forward(self, x):\n{loop}    return self.first.forward(x)"
     made = build(net(init, method), functions=("Net",))
     with pytest.raises(ValueError, match="first stands in layers as well"):
         made["Net"](*weights()).forward(np.ones((2, 3)))
@@ -336,7 +338,8 @@ def test_attributes_of_two_methods_are_kept_apart() -> None:
 
 
 def test_a_method_that_calls_a_method_that_calls_a_method() -> None:
-    twice = "def outer(self, x):\n    s = x * 0\n    for k in range(2):\n        s = s + x * k\n    return self.powers(s)"
+    loop = "    for k in range(2):\n        s = s + x * k\n"
+    twice = f"def outer(self, x):\n    s = x * 0\n{loop}    return self.powers(s)"
     method = "def loss(self, x):\n    return np.sum(self.outer(x * x) * x)"
     check_method(net(SQUARE, POWERS, twice, method), "loss", ("A",))
 
@@ -394,12 +397,10 @@ def test_a_layer_of_a_layer_without_backward() -> None:
         np.testing.assert_allclose(found, numeric(lambda: made.forward(x), array, dout), rtol=1e-6, atol=1e-8)
 
 
-
-
 # Static methods
 
 
-STATIC = '''import numpy as np
+STATIC = """import numpy as np
 
 
 class Linear:
@@ -420,7 +421,7 @@ class Linear:
 class Sub(Linear):
     def twice(self, x):
         return Sub.forward(x, self.forward(x, self.w))
-'''
+"""
 
 
 def test_callers_of_a_static_method_get_what_they_got() -> None:
@@ -438,3 +439,62 @@ def test_callers_of_a_static_method_get_what_they_got() -> None:
 def test_a_static_method_that_is_handed_on() -> None:
     source = STATIC.replace("return self.forward(x, self.w) + 1", "return list(map(self.forward, x))")
     assert refused(source, functions=("Linear",)) == ["FG045"]
+
+
+# Loops over some of the layers
+
+STACKED = {
+    "a": "Linear(W1[:, :3], b1[:3])",
+    "b": "Linear(W1[:, 1:], b1[1:])",
+    "c": "Linear(W2[[0, 1, 3]][:, [0, 1, 1]], b1[:3])",
+}
+OF_ALL = [
+    "for layer, k in zip(self.layers, [1.0, 2.0]):\n    x = layer.forward(x) * k",
+    "for k, layer in enumerate(self.layers):\n    x = layer.forward(x) * (k + 1)",
+    "for layer in self.layers:\n    x = layer.forward(x)\n    if x.shape[0] > 1:\n        break",
+]
+BY_PLACE = [
+    "for i in range(2):\n    layer = self.layers[i]\n    x = layer.forward(x)",
+    "for i in range(1, 3):\n    layer = self.layers[i]\n    x = layer.forward(x) * i",
+    "for layer in reversed(self.layers):\n    x = layer.forward(x)",
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "in_dict"), [*((body, False) for body in (*OF_ALL, *BY_PLACE)), *((body, True) for body in OF_ALL)]
+)
+def test_a_loop_over_some_of_the_layers(body: str, in_dict: bool) -> None:
+    made_of = ", ".join(f"{key!r}: {made}" if in_dict else made for key, made in STACKED.items())
+    init = f"self.layers = {{{made_of}}}" if in_dict else f"self.layers = [{made_of}]"
+    body = body.replace("self.layers", "self.layers.values()") if in_dict else body
+    method = "def forward(self, x):\n" + "".join(f"    {line}\n" for line in body.split("\n")) + "    return x"
+    text = compiled(net(init, method), "model.py", functions=("Net",)).text
+    namespace: dict[str, Any] = {}
+    exec(compile(text, "model_grad.py", "exec"), namespace)
+    made = namespace["Net"](*weights())
+    (x,) = arrays((5, 3))
+    dout = RNG(7).normal(size=made.forward(x).shape)
+    found = made.backward(dout)
+    np.testing.assert_allclose(found, numeric(lambda: made.forward(x), x, dout), rtol=1e-6, atol=1e-8)
+
+
+def test_one_layer_under_two_keys() -> None:
+    init = "fc = Linear(W1[:, :3], b1[:3])\nself.layers = {'a': fc, 'b': fc}"
+    method = "def forward(self, x):\n    x = self.layers['a'].forward(x)\n    return self.layers['b'].forward(x)"
+    made = build(net(init, method), functions=("Net",))
+    with pytest.raises(ValueError, match="must be objects of their own"):
+        made["Net"](*weights()).forward(np.ones((2, 3)))
+
+
+def test_a_subclass_with_other_layers() -> None:
+    """Its forward method is inherited, and so is the backward pass."""
+    body = "def loss(self, x, y):\n    return self.criterion.forward(self.scores(x), y)"
+    heir = "\n\nclass Other(Net):\n    def __init__(self, W1, b1, W2, b2):\n        self.act = Relu()\n"
+    assert refused(net(NAMED, SCORES, body) + heir, functions=("Net.loss",)) == ["FG045"]
+
+
+def test_a_layer_that_comes_from_outside() -> None:
+    """It may be of any class: it is called as layers are."""
+    setter = "def use(self, act):\n    self.act = act"
+    text = compiled(net(NAMED, SCORES, setter), "model.py", functions=("Net.scores",)).text
+    assert "self.act.backward(self.fc2.backward(dout))" in text

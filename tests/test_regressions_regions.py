@@ -20,6 +20,35 @@ RIGHT: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         {"x": X},
         ("x",),
     ),
+    # The dim that the loop alone knows of had the name of another one outside.
+    "a_dim_of_a_loop_is_not_one_of_outside": (
+        "for t in range(n):\n    z = np.zeros((4, x.shape[-1]))\nq = np.ones(z.shape[-1])\nfor t in range(len(x)):\n"
+        "    m = x\n    x = 0.5 * x + np.where(m > q, m, q)\nreturn x",
+        {"x": X, "n": 1},
+        ("x",),
+    ),
+    # It is kept under another name, as the loop binds its own: the line behind must not write into what is kept.
+    "a_value_that_is_kept_aside_is_not_written_into": (
+        "for t in range(n):\n    c = x\nc = y / x\nc *= 0.5\nreturn c",
+        {"x": X, "y": X[:1], "n": 1},
+        ("x", "y"),
+    ),
+    "a_size_read_in_an_arm_is_not_read_at_the_head": (
+        "if n > 0:\n    return np.sum(y ** 2)\nrows, columns = x.shape\nreturn np.sum(x[rows // 2] * columns)",
+        {"x": X[0], "y": X, "n": 1},
+        ("y",),
+    ),
+    "a_loop_does_not_count_with_a_size_that_an_arm_binds": (
+        "if n > 0:\n    rows, columns = x.shape\nfor i in range(0, x.shape[0], 2):\n    u = y\nif np.ndim(x) > 1:\n"
+        "    return np.sum(np.sin(u))\nreturn y",
+        {"x": X, "y": X, "n": 0},
+        ("y",),
+    ),
+    "an_early_return_on_a_flag_is_no_way_out": (
+        "if n is True:\n    return np.sum(x ** 2) + np.sum(y)\nreturn np.sum(x[:, 0])",
+        {"x": X, "y": X, "n": True},
+        ("x", "y"),
+    ),
     "an_early_return_has_another_value": (
         "if np.sum(x) > 0.3:\n    return np.sum(y ** 2) + np.sum(x)\nreturn y",
         {"x": X, "y": X[:1]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,8 @@ def returned_names(text: str, base: str) -> list[str]:
         one for one in ast.parse(text).body if isinstance(one, ast.FunctionDef) and one.name == f"{base}_backward"
     )
     last = backward.body[-1]
-    assert isinstance(last, ast.Return) and last.value is not None
+    assert isinstance(last, ast.Return)
+    assert last.value is not None
     return [ast.unparse(one) for one in (last.value.elts if isinstance(last.value, ast.Tuple) else [last.value])]
 
 
@@ -126,7 +127,9 @@ SCALARS = {("staged", "f")}
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if (case.stem, case.function) not in SCALARS], ids=lambda c: f"{c.stem}-{c.function}"
+    "case",
+    [case for case in CASES if (case.stem, case.function) not in SCALARS],
+    ids=lambda c: f"{c.stem}-{c.function}",
 )
 def test_second_derivatives_of_every_example(case: Case) -> None:
     text = (GENERATED / f"{case.stem}_grad.py").read_text()
@@ -222,24 +225,26 @@ def test_second_derivatives(source: str, given: Inputs, gates: str) -> None:
 def test_third_derivatives() -> None:
     """What is compiled twice is compiled a third time."""
     source = "import numpy as np\n\n\ndef f_forward(x: 'N'):\n    return np.sum(np.sin(x) * x)\n"
-    first = compiled(source).text + "\n\ndef g(x: 'N'):\n    out, dx = f_value_and_grad(x)\n    return np.sum(dx ** 2)\n"
+    first = (
+        compiled(source).text + "\n\ndef g(x: 'N'):\n    out, dx = f_value_and_grad(x)\n    return np.sum(dx ** 2)\n"
+    )
     second = compiled(first, functions=("g",)).text
     check_second(second, "g", ("x",), {"x": X[0]})
 
 
 @pytest.mark.parametrize(
-    ("call", "expected"),
+    "call",
     [
-        ("out, dx = f_value_and_grad(x)\n    return np.sum(dx)", lambda x: 2 * np.cos(x) - x * np.sin(x)),
-        ("value, cache = f_forward(x)\n    return np.sum(f_backward(1.0, cache))", lambda x: 2 * np.cos(x) - x * np.sin(x)),
+        "out, dx = f_value_and_grad(x)\n    return np.sum(dx)",
+        "value, cache = f_forward(x)\n    return np.sum(f_backward(1.0, cache))",
     ],
 )
-def test_a_function_of_the_gradient(call: str, expected: Callable[[Any], Any]) -> None:
+def test_a_function_of_the_gradient(call: str) -> None:
     source = "import numpy as np\n\n\ndef f_forward(x: 'N'):\n    return np.sum(np.sin(x) * x)\n"
     text = compiled(source).text + f"\n\ndef g(x: 'N'):\n    {call}\n"
     module = load(compiled(text, functions=("g",)).text)
     _, gradient = module["g_value_and_grad"](X[0])
-    assert np.allclose(gradient, expected(X[0]))
+    assert np.allclose(gradient, 2 * np.cos(X[0]) - X[0] * np.sin(X[0]))
 
 
 def test_the_place_of_an_error_is_that_in_the_file() -> None:
@@ -263,4 +268,5 @@ def f(x):
     with pytest.raises(Refused) as refused:
         compiled(source, functions=("f",))
     (one,) = refused.value.diagnostics
-    assert one.code == "FG021" and one.span is not None and one.span.line == 5
+    assert one.span is not None
+    assert (one.code, one.span.line) == ("FG021", 5)

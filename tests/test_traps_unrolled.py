@@ -101,6 +101,33 @@ for i in range(len(ws) - 1):
     x = np.tanh(x * ws[i]) + ws[i + 1]
 return x
 """,
+    "a part of a list": """
+ws = [a, b, a * b]
+for w in ws[:-1]:
+    x = np.tanh(x * w)
+for v, w in zip(ws[:-1], ws[1:]):
+    x = x * v + w
+return x * ws[-1]
+""",
+    "the number of elements has a name": """
+ws = [a, b]
+L = len(ws)
+for i in range(L):
+    x = x @ ws[i]
+    if i != L - 1:
+        x = np.tanh(x)
+return x
+""",
+    "keys of a dict that the loop fills": """
+cache = {}
+h = x
+for i in range(1, 3):
+    z = h @ a
+    h = np.tanh(z)
+    cache["z" + str(i)] = z
+    cache[f"h{i}"] = h
+return h * cache["z1"] + cache["h2"] * cache["h1"]
+""",
     "positions from the end": """
 ws = (a, b)
 for i in range(1, 3):
@@ -200,6 +227,33 @@ ws = [a]
 ws.append(b)
 for w in ws:
     x = x * w
+return x
+""",
+    "the number of elements changes": """
+ws = [a, b]
+L = len(ws)
+for k in range(2):
+    L = L - k
+    for i in range(L):
+        x = x * ws[i]
+return x
+""",
+    "the number is that of another list": """
+ws = [a, b]
+if np.sum(x) > 0:
+    L = 1
+else:
+    L = 2
+for i in range(L):
+    x = x * ws[i]
+return x
+""",
+    "numbers that name each other": """
+ws = [a, b]
+for i in range(L):
+    x = x * ws[i]
+    L = M
+    M = L
 return x
 """,
     "the list has two names": """

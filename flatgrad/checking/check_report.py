@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flatgrad.checking.check import KINKED, OK, UNSURE, WRONG, Outcome, Row, Settings
+from flatgrad.checking.check import Outcome
 from flatgrad.checking.differences import TOLERANCE
+from flatgrad.checking.rows import KINKED, OK, UNSURE, WRONG, Row, Settings
 
 _COLORS = {OK: "32", WRONG: "31", KINKED: "33", UNSURE: "33"}
 _HEADS = ("variable", "shape", "max rel. error", "norm rel. error", "verdict")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from flatgrad.checking.check import Outcome, Settings, Tick
+    from flatgrad.checking.check import Outcome
+    from flatgrad.checking.rows import Settings, Tick
     from flatgrad.checking.run import Module
     from flatgrad.compiler import Compiled, Options
     from flatgrad.config import Settings as Given
@@ -56,13 +57,14 @@ def check(
         if written is None:
             return FAILED
         module = _from_file(written, generated)
-    settings = replace(settings, wrt=given.wrt or ())
+    # What is compiled now gives the gradients that are asked for; of a file some are chosen.
+    settings = replace(settings, wrt=(given.wrt or ()) if generated is not None else ())
     return _reported(source, module, options, settings, inputs, style)
 
 
 def check_compiled(source: Source, compiled: Compiled, options: Options, target: Path | None) -> int:
     """Check what `compile` has just written. The report goes to stderr: stdout may be the module itself."""
-    from flatgrad.checking.check import Settings
+    from flatgrad.checking.rows import Settings
 
     module = in_memory(compiled, Path(source.filename))
     if target is not None:

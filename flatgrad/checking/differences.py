@@ -78,12 +78,15 @@ def closer(along: Along, claimed: float, size: float, tolerance: float = TOLERAN
         ):
             return Look(Finding.AGREES, value)
     sides = {step: ((at - along(-step)) / step, (along(step) - at) / step) for step in (1e-4, 1e-5, 1e-6, 1e-7)}
-    left, right = sides[1e-6]
-    jump, wide = abs(right - left), abs(sides[1e-4][1] - sides[1e-4][0])
-    steep = max(abs(left), abs(right))
-    noise = 4 * rounding(size, 1e-6)
-    if not math.isfinite(jump) or (jump > 0.2 * wide and jump > KINK * steep + noise):
-        return Look(Finding.KINK, claimed, left, right)
+    wide = abs(sides[1e-4][1] - sides[1e-4][0])
+    # With the smallest step that rounding leaves anything of.
+    for step in (1e-7, 1e-6):
+        left, right = sides[step]
+        jump, steep, noise = abs(right - left), max(abs(left), abs(right)), 4 * rounding(size, step)
+        if not math.isfinite(jump) or (jump > 0.2 * wide and jump > KINK * steep + noise):
+            return Look(Finding.KINK, claimed, left, right)
+        if noise < 1e-3 * steep or not steep:
+            break
     # A kink within the first step shows in how the difference depends on the step.
     for step in (1e-6, 1e-7):
         below, above = sides[step]

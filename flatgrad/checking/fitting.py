@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from flatgrad.checking.drawing import PRIMES, Choices, draw_all, every, sizes_for, symbols
@@ -20,11 +22,13 @@ from flatgrad.checking.messages import mismatches
 from flatgrad.checking.parameters import Domain, Parameter, Role, Where
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 
+Ends = tuple[type[Exception], ...]
 Run = Callable[[dict[str, Any]], Any]
-# How far the state before it came (less is further), what it costs, a number that settles draws.
-_Entry = tuple[tuple[int, ...], float, int, "Fitted"]
+# How far the state before it came (less is further), what it costs, a number that settles draws, and how it is made.
+_Entry = tuple[tuple[int, ...], float, int, Callable[[], "Fitted"]]
 
 MOST_RUNS = 700
+PATIENCE = 250  # runs after which nobody hopes for more, if none came further
 LONG = 0.1  # seconds: a function that takes longer is tried less often
 _MOST_PATCHES = 24
 _ATTEMPTS = 60
@@ -60,6 +64,7 @@ class _Counted:
 
     run: Run
     left: int
+    ends: Ends = ()
 
     def __call__(self, arguments: dict[str, Any]) -> BaseException | None:
         """What it raises, None where it accepts the arguments."""
@@ -68,6 +73,8 @@ class _Counted:
         self.left -= 1
         try:
             self.run(arguments)
+        except self.ends:
+            raise
         except Exception as error:
             return error
         return None
@@ -79,20 +86,25 @@ class _Counted:
             raise error
 
 
-def fit(parameters: Iterable[Parameter], run: Run, most: int = MOST_RUNS) -> Fitted:
+def fit(parameters: Iterable[Parameter], run: Run, most: int = MOST_RUNS, ends: Ends = ()) -> Fitted:
     """Parameters that `run` accepts, as near as possible to those that are given.
 
+    Args:
+        most: how often it may be run.
+        ends: exceptions of `run` that are no answer, and are raised on: the process that runs it is gone.
     Raises:
         NoArguments: nothing that was tried is accepted.
     """
     start = Fitted(tuple(_tidied(one) for one in parameters))
-    counted = _Counted(run, most)
+    counted = _Counted(run, most, ends)
     numbers = itertools.count()
-    queue: list[_Entry] = [((), 0.0, next(numbers), start)]
+    queue: list[_Entry] = [((), 0.0, next(numbers), lambda: start)]
     seen: set[str] = set()
     best: tuple[tuple[int, ...], BaseException | None] = ((), None)
-    while queue and counted.left > 0:
-        _, cost, _, state = heapq.heappop(queue)
+    patience = counted.left - PATIENCE
+    while queue and counted.left > max(patience, 0):
+        _, cost, _, move = heapq.heappop(queue)
+        state = move()
         mark = repr(state.parameters)
         if mark in seen:
             continue
@@ -103,18 +115,19 @@ def fit(parameters: Iterable[Parameter], run: Run, most: int = MOST_RUNS) -> Fit
         reached = progress(outcome.error)
         if best[1] is None or reached > best[0]:
             best = (reached, outcome.error)
+            patience = counted.left - PATIENCE
         # From where the messages led, and from where they began: they lead astray where a rank is wrong.
         for origin, extra in ((state, 0.0), (outcome.fitted, 0.1)):
-            for price, move in _moves(origin, outcome.error, outcome.sizes):
-                entry = (tuple(-one for one in reached), cost + price + extra, next(numbers), move)
-                heapq.heappush(queue, entry)
+            for price, onward in _moves(origin, outcome.error, outcome.sizes):
+                rank = tuple(-one for one in reached)
+                heapq.heappush(queue, (rank, cost + price + extra, next(numbers), onward))
     last = best[1]
     reason = f"{type(last).__name__}: {last}" if last is not None else "nothing was tried"
     raise NoArguments(f"no arguments were found that it accepts; at the best try it raises {reason}", last)
 
 
-def drawn(fitted: Fitted, seed: int, size: int, run: Run) -> dict[str, Any]:
-    """Arguments of a size that `run` accepts. Raises NoArguments."""
+def drawn(fitted: Fitted, seed: int, size: int, run: Run, ends: Ends = ()) -> dict[str, Any]:
+    """Arguments of a size that `run` accepts; `ends` as for `fit`. Raises NoArguments."""
     last: BaseException | None = None
     for attempt in range(_ATTEMPTS):
         # The further it goes on, the plainer: no choice but the first, and the smallest demands.
@@ -126,8 +139,8 @@ def drawn(fitted: Fitted, seed: int, size: int, run: Run) -> dict[str, Any]:
         for _ in range(_MOST_PATCHES):
             numbers = seed + attempt + 37 * size
             chosen = Choices(sizes, picked, picked, optional)
-            last = _Counted(run, 1)(draw_all(fitted.parameters, numbers, replace(chosen, extreme=True)))
-            last = last or _Counted(run, 1)(draw_all(fitted.parameters, numbers, chosen))
+            last = _Counted(run, 1, ends)(draw_all(fitted.parameters, numbers, replace(chosen, extreme=True)))
+            last = last or _Counted(run, 1, ends)(draw_all(fitted.parameters, numbers, chosen))
             if last is None:
                 return draw_all(fitted.parameters, numbers, chosen)
             patched = _patched(last, sizes, fitted.dependent)
@@ -157,7 +170,7 @@ def _accepted(outcome: _Outcome, run: _Counted) -> _Outcome:
     """The outcome, with an error where small sizes are not accepted that the large ones promised."""
     if outcome.error is None:
         try:
-            drawn(outcome.fitted, 0, 0, run.raising)
+            drawn(outcome.fitted, 0, 0, run.raising, run.ends)
         except NoArguments as error:
             return replace(outcome, error=error.last or error)
     return outcome
@@ -306,14 +319,16 @@ def _plain(dim: Dim) -> Dim:
 # From one state to the next
 
 
-def _moves(state: Fitted, error: BaseException, sizes: Mapping[str, int]) -> Iterator[tuple[float, Fitted]]:
-    """Other states that may come further, with what they cost."""
+def _moves(
+    state: Fitted, error: BaseException, sizes: Mapping[str, int]
+) -> Iterator[tuple[float, Callable[[], Fitted]]]:
+    """Other states that may come further, with what they cost; each is made when its turn comes."""
     text, kind = str(error), getattr(error, "kind", type(error).__name__)
     value = isinstance(error, FloatingPointError) or kind in ("FloatingPointError", "LinAlgError")
     value = value or "math domain" in text or "finite" in text
     for price, changed in _changes(state, text, value):
-        yield price, replace(state, parameters=changed)
-    if value or isinstance(error, TypeError):
+        yield price, partial(replace, state, parameters=changed)
+    if value or isinstance(error, TypeError) or not _ABOUT_SIZES.search(text):
         return
     present = symbols(state.parameters)
     named = [name for name in present if name.isidentifier()]
@@ -325,11 +340,14 @@ def _moves(state: Fitted, error: BaseException, sizes: Mapping[str, int]) -> Ite
             if kept != gone and (short or not gone.isidentifier() or kept.isidentifier()):
                 price = 0.7 if short else 1.4
                 price += 0.1 * (gone.isidentifier() + (not kept.isidentifier()))
-                yield price, _renamed(state, gone, Dim.symbol(kept))
+                yield price, partial(_renamed, state, gone, Dim.symbol(kept))
         if not short and not gone.isidentifier():
             for kept in named:
                 for times in (4, 3, 2):
-                    yield 1.6 - 0.1 * times, _renamed(state, gone, Dim.symbol(kept) * times)
+                    yield 1.6 - 0.1 * times, partial(_renamed, state, gone, Dim.symbol(kept) * times)
+
+
+_ABOUT_SIZES = re.compile(r"shape|size|dimension|broadcast|align|bounds|mismatch|match", re.IGNORECASE)
 
 
 def _renamed(state: Fitted, symbol: str, dim: Dim) -> Fitted:
@@ -346,9 +364,19 @@ def _changes(state: Fitted, text: str, value: bool) -> Iterator[tuple[float, tup
             yield 0.9, tuple(_everywhere(one, _as_spread) for one in parameters)
         yield 1.2, tuple(_everywhere(one, lambda p: _ranged(p, Domain.UNIT)) for one in parameters)
         yield 1.3, tuple(_everywhere(one, lambda p: _ranged(p, Domain.SIMPLEX)) for one in parameters)
+    elif "integer" in text:
+        # A constructor that is given sizes is mostly given nothing else.
+        yield 0.2, tuple(_as_size(one) for one in parameters)
     for place, parameter in enumerate(parameters):
         for price, other in _variants(parameter, text, value):
             yield price, (*parameters[:place], other, *parameters[place + 1 :])
+
+
+def _as_size(parameter: Parameter) -> Parameter:
+    if parameter.where is not Where.CONSTRUCTOR or parameter.role is not Role.REAL or parameter.optional:
+        return parameter
+    number = Dim.symbol(parameter.name.rpartition(".")[2])
+    return replace(parameter, role=Role.INTEGER, shape=SCALAR, choices=(2, 1, 3), number=number)
 
 
 def _variants(parameter: Parameter, text: str, value: bool) -> Iterator[tuple[float, Parameter]]:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flatgrad.checking.check import Extend, Given, Outcome, Settings, Tick, check_drawn, check_given, no_tick
+from flatgrad.checking.check import Extend, Given, Outcome, check_drawn, check_given, no_tick
 from flatgrad.checking.contract import Pair, pairs, variable_of
 from flatgrad.checking.given import Unusable, fitting, from_model, missing
+from flatgrad.checking.gradients import draw_upstream
 from flatgrad.checking.inputs import NoArguments, describe, drawn, fit
 from flatgrad.checking.loading import beside, run_module
+from flatgrad.checking.rows import Settings, Tick
 from flatgrad.checking.second import compiled_twice
-from flatgrad.checking.subject import Model, State, draw_upstream, find_model, quiet, run_model, state_of
+from flatgrad.checking.subject import Model, State, find_model, quiet, run_model, state_of
 from flatgrad.diagnostics import Refused
 
 if TYPE_CHECKING:

@@ -12,13 +12,22 @@ from flatgrad.diff.targets import Element, Place, Row, entries, rows
 from flatgrad.frontend.source import Module
 
 # Parameters of a backward function that are numbers for the update that it makes as well.
-_RATES: Mapping[str, float] = {
+RATES: Mapping[str, float] = {
     "learning_rate": 0.01,
     "lr": 0.01,
     "learningrate": 0.01,
     "step_size": 0.01,
     "epsilon": 1e-8,
 }
+
+
+# What data are called: never a gradient that is handed in.
+LABELS = frozenset(
+    (
+        *("y", "Y", "t", "T", "target", "targets", "label", "labels", "y_true", "Y_true", "truth", "expected"),
+        *("y_train", "Y_train", "ground_truth", "actual", "yTrue", "desired", "desired_output"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +118,10 @@ def _with_cache(
     rest = [one for one in needed if one != cache and one not in options and one not in passed]
     known = Variables(tuple(one.name for one in results if one.name))
     upstream = [one for one in rest if is_upstream(one, known.names)]
-    if not upstream and rest and rest[0] == needed[0] and certain and rest[0].lower() not in _RATES:
+    if not upstream and rest and rest[0] == needed[0] and certain and rest[0] not in {*RATES, *LABELS}:
         upstream = rest[:1]
     rest = [one for one in rest if one not in upstream]
-    constants = {one: _RATES[one.lower()] for one in rest if one.lower() in _RATES}
+    constants = {one: RATES[one.lower()] for one in rest if one.lower() in RATES}
     rest = [one for one in rest if one not in constants]
     sources = _sources(rest, [*taken, *attributes], options, len(taken) if certain else 0)
     if sources is None:
@@ -153,6 +162,8 @@ def _kept(module: Module, forward: Function, elements: Sequence[Element], cache:
 
 def is_upstream(name: str, results: Sequence[str]) -> bool:
     """Whether a parameter of a backward function is called like the gradient of one of the results, or of something."""
+    if name in LABELS:
+        return False
     if UPSTREAM.fullmatch(name):
         return True
     return read_name(name, Variables(tuple(results))).kind in (Kind.GRADIENT, Kind.POSSIBLE)
@@ -170,7 +181,7 @@ def _sources(
     unknown = [name for name in rest if name not in found]
     if unknown:
         free = [one for one in inputs[:count] if one not in options and one not in found.values()]
-        if len(free) != len(unknown):
+        if len(free) != len(unknown) or LABELS & {*free, *unknown}:
             return None
         found |= dict(zip(unknown, free, strict=True))
     return found

@@ -25,7 +25,8 @@ from flatgrad.diff.repairs import explain
 from flatgrad.diff.required import missing_variables
 from flatgrad.diff.runner import Run, Runner
 from flatgrad.diff.sites import Role
-from flatgrad.diff.truth import Sites, Spec, Truth
+from flatgrad.diff.temporaries import with_temporaries
+from flatgrad.diff.truth import Sites, Spec, Truth, union_of
 from flatgrad.diff.verdicts import Outcome, Report, Verdict
 from flatgrad.sandbox.process import SandboxFailure
 
@@ -95,8 +96,10 @@ def _judged_report(
     reference = deriving.result()
     if reference.reason:
         place = f" (line {reference.line})" if reference.line else ""
-        warnings.append(f"flatgrad does not derive this forward pass{place}: {reference.reason}; it was judged by differences")
-    verdicts = [_verdict(case, one, explained.get(one.group.key), reference) for one in _told(found)]
+        warnings.append(
+            f"flatgrad does not derive this forward pass{place}: {reference.reason}; it was judged by differences"
+        )
+    verdicts = [_verdict(case, one, explained.get(one.group.key), reference) for one in _told(case, found)]
     for variable, spec in missing_variables(case, options.wrt).items():
         verdicts.append(_missing(case, variable, spec, reference))
     return replace(
@@ -126,6 +129,7 @@ def make_case(homework: Homework, runner: Runner, options: CompareOptions) -> Ca
         Unjudgeable: no arguments are found that its forward pass accepts, or it cannot be run.
         SandboxFailure: it ended its process, or took too long.
     """
+    homework, silent = with_temporaries(homework)
     program = instrument(homework)
     number = runner.load(program, homework)
     draws = draws_for(homework, runner, number, options.seed, options.inputs)
@@ -136,9 +140,9 @@ def make_case(homework: Homework, runner: Runner, options: CompareOptions) -> Ca
             raise Unjudgeable(f"the forward pass raises {run.crash}", run.line)
         frees.append(_with_own_upstream(homework, program, run))
     truths = tuple(Truth(runner, number, draw, run) for draw, run in zip(draws, frees, strict=True))
-    sites = Sites(program.sites, frees[0].sites)
-    groups = groups_of(homework, program, frees)
-    return Case(homework, program, runner, number, draws, tuple(frees), truths, sites, groups)
+    sites = Sites(program.sites, union_of(run.sites for run in frees))
+    groups = groups_of(homework, program, frees, silent)
+    return Case(homework, program, runner, number, draws, tuple(frees), truths, sites, groups, silent)
 
 
 def _with_own_upstream(homework: Homework, program: Program, run: Run) -> Run:
@@ -161,17 +165,28 @@ def _warnings(case: Case) -> list[str]:
     return found
 
 
-def _told(found: tuple[Judged, ...]) -> list[Judged]:
-    """The verdicts without those on mere copies: `grads["W1"] = dW1` says nothing that the line of `dW1` does not."""
+def _told(case: Case, found: tuple[Judged, ...]) -> list[Judged]:
+    """The verdicts without those on temporaries that are not at fault, and on mere copies.
+
+    `grads["W1"] = dW1` says nothing that the line of `dW1` does not.
+    """
     told: list[Judged] = []
     for one in found:
+        if one.group.target in case.silent and one.outcome is not Outcome.WRONG:
+            continue
         same = [
             other
             for other in told
-            if one.group.variable and other.group.variable == one.group.variable and one.copies and other.group.target == one.copies
+            if one.group.variable
+            and other.group.variable == one.group.variable
+            and one.copies
+            and other.group.target == one.copies
         ]
         if same and one.outcome is not Outcome.WRONG and same[-1].outcome is not Outcome.UNKNOWN:
-            told = [replace(other, group=replace(other.group, returned=True)) if other is same[-1] else other for other in told]
+            told = [
+                replace(other, group=replace(other.group, returned=True)) if other is same[-1] else other
+                for other in told
+            ]
         else:
             told.append(one)
     return told

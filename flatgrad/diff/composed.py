@@ -14,10 +14,10 @@ import ast
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flatgrad.diff.calling import is_upstream, most_returned
+from flatgrad.diff.calling import LABELS, RATES, is_upstream, most_returned
 from flatgrad.diff.names import words
 from flatgrad.diff.pairs import Pair, method_pair
-from flatgrad.diff.scope import Function, is_cache, parameters, receiver, required
+from flatgrad.diff.scope import Function, is_cache, methods_of, parameters, receiver, required
 from flatgrad.frontend.liveness import own_statements, root_name
 from flatgrad.frontend.source import Module, read_module, span_of
 
@@ -72,21 +72,8 @@ def _cost_of(module: Module, pair: Pair, functions: Mapping[str, Function]) -> F
 
 # What a layer calls its result.
 _OUTPUTS = (
-    "output",
-    "outputs",
-    "out",
-    "activations",
-    "activation",
-    "result",
-    "a",
-    "A",
-    "z",
-    "Z",
-    "y",
-    "Y",
-    "h",
-    "value",
-    "loss",
+    *("output", "outputs", "out", "activations", "activation", "result", "a", "A", "z", "Z", "y", "Y", "h"),
+    *("value", "loss"),
 )
 
 
@@ -144,3 +131,57 @@ def _text(module: Module, forward: Function, cost: Function, backward: Function,
         f"    return cost, {bound}",
     ]
     return "\n".join(lines) + "\n"
+
+
+# The same for a class: `forward(X)`, `compute_loss(y, y_hat)` and `backward(X, y)`
+
+
+def with_method_costs(module: Module) -> tuple[Module, dict[str, tuple[str, str, str]]]:
+    """The file with a method put together for each class whose `backward` is handed the labels, in the line below it.
+
+    Also, by class, the names of that method, of the forward method and of the one that makes the loss.
+    """
+    lines = list(module.lines)
+    found: dict[str, tuple[str, str, str]] = {}
+    functions = {one.name: one for one in module.tree.body if isinstance(one, ast.FunctionDef)}
+    for owner in module.tree.body:
+        pair = method_pair(owner) if isinstance(owner, ast.ClassDef) else None
+        if pair is None or pair.forward is None or not pair.certain or not isinstance(owner, ast.ClassDef):
+            continue
+        labels = [one for one in parameters(pair.backward, True) if one in LABELS]
+        if len(labels) != 1 or labels[0] in parameters(pair.forward, True):
+            continue
+        candidates = {**functions, **methods_of(owner)}
+        cost = next(
+            (one for name, one in candidates.items() if _makes_loss(one, pair, one is not functions.get(name))), None
+        )
+        end = owner.end_lineno or 0
+        if cost is not None and (end >= len(lines) or not lines[end].strip()):
+            name = f"{pair.forward.name.strip('_')}_and_{cost.name}"
+            lines[end : end + 1] = [_method(pair, cost, labels[0], name, cost in methods_of(owner).values())]
+            found[owner.name] = (name, pair.forward.name, cost.name)
+    return (read_module("\n".join(lines), module.filename) if found else module), found
+
+
+def _makes_loss(node: Function, pair: Pair, method: bool) -> bool:
+    if not _LOSS & set(words(node.name)) or node in (pair.forward, pair.backward):
+        return False
+    if any(word in ("derivative", "prime", "grad", "gradient", "backward") for word in words(node.name)):
+        return False
+    taken = required(node, method)
+    return len(taken) == 2 and len([one for one in taken if one in LABELS or one.lower() in ("y", "t")]) == 1
+
+
+def _method(pair: Pair, cost: Function, label: str, name: str, method: bool) -> str:
+    assert pair.forward is not None
+    taken = required(pair.forward, True)
+    rest = [one for one in required(pair.backward, True) if one not in taken and one != label]
+    rest = [one for one in rest if one.lower() not in RATES]
+    result = rest[0] if len(rest) == 1 else "result"
+    given = [label if one in LABELS or one.lower() in ("y", "t") else result for one in required(cost, method)]
+    parts = [
+        f"{result} = self.{pair.forward.name}({', '.join(taken)})",
+        f"cost = {'self.' if method else ''}{cost.name}({', '.join(given)})",
+        f"return cost, {result}",
+    ]
+    return f"{' ' * pair.forward.col_offset}def {name}(self, {', '.join([*taken, label])}): {'; '.join(parts)}"

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flatgrad.checking.inputs import NoArguments, Parameter, Role, describe, drawn, fit
+from flatgrad.checking.drawing import every
+from flatgrad.checking.fitting import Run
+from flatgrad.checking.inputs import Fitted, NoArguments, Parameter, Role, describe, drawn, fit
 from flatgrad.compiler import Options
 from flatgrad.diff.homework import Homework, Style
 from flatgrad.diff.runner import Draw, Runner
 
 # Sizes of the draws that a verdict rests on: the strides, pads and dims differ between them.
 SIZES = (0, 2, 3, 4)
+MOST_DRAWS = 6
+# A draw with more numbers than that is replaced by another, a few times.
+FEW_NUMBERS = 160
+MOST_TRIES = 6
+NEXT_TRY = 17
 
 
 class Unjudgeable(Exception):
@@ -49,13 +57,43 @@ def draws_for(homework: Homework, runner: Runner, number: int, seed: int, inputs
 
     try:
         fitted = fit(parameters, accepted)
-        return tuple(
-            Draw(drawn(fitted, seed + place, size, accepted), seed + place, size) for place, size in enumerate(SIZES)
-        )
+        made = [_small(fitted, seed, SIZES[0], accepted)]
+        choices = list(_integer_choices(fitted.parameters))
+        for place in range(1, max(len(SIZES), min(len(choices), MOST_DRAWS))):
+            size = SIZES[place % len(SIZES)]
+            chosen = replace(fitted, parameters=_with_integers(fitted.parameters, choices[place % len(choices)]))
+            try:
+                made.append(_small(chosen, seed + place, size, accepted))
+            except NoArguments:
+                continue
+        return tuple(made)
     except NoArguments as failed:
         last = failed.last
         line = last.line if isinstance(last, Unjudgeable) else None
         raise Unjudgeable(f"no arguments were found that the forward pass accepts: {last}", line) from None
+
+
+def _small(fitted: Fitted, seed: int, size: int, accepted: Run) -> Draw:
+    """A draw of few numbers: each is probed on its own. Raises NoArguments."""
+    best: tuple[int, Draw] | None = None
+    for attempt in range(MOST_TRIES):
+        own = seed + NEXT_TRY * attempt
+        draw = Draw(drawn(fitted, own, size, accepted), own, size)
+        count = sum(value.size for value in _arrays(draw.arguments) if value.dtype.kind == "f")
+        if best is None or count < best[0]:
+            best = (count, draw)
+        if count <= FEW_NUMBERS:
+            break
+    assert best is not None
+    return best[1]
+
+
+def _arrays(value: Any) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _arrays(one)
 
 
 def _first_modes(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
@@ -65,6 +103,29 @@ def _first_modes(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
         if one.role is Role.CHOICE and any(isinstance(choice, str) for choice in one.choices):
             one = replace(one, choices=one.choices[:1])
         found.append(replace(one, entries=_first_modes(one.entries)) if one.entries else one)
+    return tuple(found)
+
+
+def _integer_choices(parameters: Sequence[Parameter]) -> Iterator[dict[str, int]]:
+    """The combinations of what integers may be: a stride of 2 with and without padding, the most different ones first."""
+    integers = [one for one in every(parameters) if one.role is Role.INTEGER and one.number is None and one.choices]
+    options = [[choice for choice in one.choices if isinstance(choice, int)] for one in integers]
+    combinations = list(itertools.product(*options))
+    combinations.sort(key=lambda one: len(set(map(_place_of, one, options))) > 1)
+    for one in combinations:
+        yield {parameter.name: choice for parameter, choice in zip(integers, one, strict=True)}
+
+
+def _place_of(choice: int, options: list[int]) -> int:
+    return options.index(choice)
+
+
+def _with_integers(parameters: Sequence[Parameter], chosen: Mapping[str, int]) -> tuple[Parameter, ...]:
+    found = []
+    for one in parameters:
+        if one.role is Role.INTEGER and one.name in chosen:
+            one = replace(one, choices=(chosen[one.name],))
+        found.append(replace(one, entries=_with_integers(one.entries, chosen)) if one.entries else one)
     return tuple(found)
 
 

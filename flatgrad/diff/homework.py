@@ -72,6 +72,8 @@ class Homework:
             where that is called otherwise (`x` for `h_prev_l`).
         constants: other parameters of the backward function that get a fixed number (`learning_rate`).
         passed: other parameters of the backward function that take a part of forward's result, and where that is (`AL`).
+        inside: where `forward` was put together of the homework's functions (`forward_propagation`, then `compute_cost`), their
+            qualified names: they hold the forward statements.
     """
 
     file: str
@@ -95,3 +97,4 @@ class Homework:
     sources: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
     passed: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
+    inside: tuple[str, ...] = ()

@@ -93,12 +93,15 @@ def find_function(tree: ast.Module, qualified: str) -> ast.FunctionDef:
     """
     body: list[ast.stmt] = tree.body
     found: ast.stmt | None = None
-    for name in qualified.split("."):
-        # A function that is defined twice is what it was defined as last.
+    names = qualified.split(".")
+    for place, name in enumerate(names):
+        # A function that is defined twice is what it was defined as last; a class may be extended under its own name.
         named = [n for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == name]
         if not named:
             raise LookupError(f"no function {qualified}")
-        found = named[-1]
+        inner = names[place + 1 : place + 2]
+        having = [n for n in named if not inner or any(getattr(one, "name", "") == inner[0] for one in n.body)]
+        found = (having or named)[-1]
         body = found.body
     if not isinstance(found, ast.FunctionDef):
         raise LookupError(f"{qualified} is no function")

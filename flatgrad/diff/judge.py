@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from flatgrad.diff.closeness import same_gradient
 from flatgrad.diff.homework import Homework
 from flatgrad.diff.instrument import Program
 from flatgrad.diff.runner import Draw, Key, Record, Run, Runner
@@ -24,6 +23,9 @@ from flatgrad.diff.truth import MOST_GUESSED, Sites, Spec, Truth
 from flatgrad.diff.verdicts import Outcome
 
 Floats = np.ndarray[Any, np.dtype[Any]]
+
+# So many true gradients are tried in the place of one.
+MOST_TRIED = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Case:
     truths: tuple[Truth, ...]
     sites: Sites
     groups: tuple[Group, ...]
+    silent: frozenset[str] = frozenset()
     forcing: dict[Key, Spec] = field(default_factory=dict)
 
     def values(self, runs: Sequence[Run], key: Key) -> tuple[tuple[Floats | None, ...], ...]:
@@ -103,28 +106,23 @@ class Case:
         """Whether the values are this gradient at every draw that has them, and at one at least."""
         some = False
         for draw, rounds in enumerate(values):
-            if not rounds:
-                continue
-            shape = self.truths[draw].shape(spec)
-            if shape is None or self.truths[draw].rounds(spec) != len(rounds):
-                return False
-            if any(value is None or not _fits(value.shape, shape, whole) for value in rounds):
-                return False
-            truth = self.expected(spec, draw, len(rounds))
-            if truth is None:
-                return False
-            if not all(same_gradient(a, b, whole) for a, b in zip(rounds, truth, strict=True) if a is not None):
-                return False
-            some = True
+            if rounds:
+                known = [value for value in rounds if value is not None]
+                if len(known) < len(rounds) or not self.truths[draw].agrees(spec, known, whole):
+                    return False
+                some = True
         return some
 
-    def forced_runs(self, forcing: dict[Key, Spec], number: int | None = None) -> tuple[Run, ...]:
+    def forced_runs(
+        self, forcing: dict[Key, Spec], number: int | None = None, draws: Sequence[int] | None = None
+    ) -> tuple[Run, ...]:
         """The runs in which these gradients are replaced by their truths when they are first read.
 
-        `number`: another program than the homework itself, one with a repair in it.
+        `number`: another program than the homework itself, one with a repair in it. `draws`: only these, the first ones.
         """
         found = []
-        for index, draw in enumerate(self.draws):
+        for index in draws if draws is not None else range(len(self.draws)):
+            draw = self.draws[index]
             truths: dict[Key, list[Floats | None]] = {}
             for key, spec in forcing.items():
                 rounds = sum(1 for one in self.frees[index].records if one.key == key)
@@ -147,11 +145,16 @@ def _spreads(value: tuple[int, ...], truth: tuple[int, ...]) -> bool:
         return False
 
 
-def groups_of(homework: Homework, program: Program, frees: Sequence[Run]) -> tuple[Group, ...]:
-    """The gradients that were read or returned, in the homework's order."""
+def groups_of(
+    homework: Homework, program: Program, frees: Sequence[Run], silent: frozenset[str] = frozenset()
+) -> tuple[Group, ...]:
+    """The gradients that were read or returned, in the homework's order. `silent`: temporaries, which may be no gradients."""
     first: dict[Key, tuple[int, int]] = {}
     for run in frees:
         for place, one in enumerate(run.records):
+            temporary = one.key[0] >= 0 and program.targets[one.key[0]].text in silent
+            if temporary and not one.kind.startswith("float"):
+                continue
             if one.key not in first and not _initial(one, run):
                 first[one.key] = (min(one.key[1], default=0), place)
     found = []
@@ -188,45 +191,67 @@ def _initial(one: Record, run: Run) -> bool:
 def judge(case: Case) -> tuple[Judged, ...]:
     """Decide on every group."""
     strict = _strict_truths(case)
-    case.forcing.update(strict)
+    case.forcing = dict(strict)
     forced = case.forced_runs(case.forcing)
     meant: dict[Key, Spec | None] = {}
     for group in case.groups:
         key = group.key
-        if group.returned and key in strict:
+        spec = strict.get(key)
+        if group.returned and spec is not None:
             continue
         values = case.values(forced, key)
-        spec = case.forcing.get(key)
+        needed: Spec | None = None
         if spec is not None and case.agrees(spec, values, group.returned):
-            other = _needed_by_readers(case, group, strict, forced)
-            if other is not None:
-                meant[key] = None
-                strict[key] = case.forcing[key] = other
-                forced = case.forced_runs(case.forcing)
-            continue
-        other = _other_meaning(case, group, values)
-        if spec is None:
-            if other is not None:
+            needed = _needed_by_readers(case, group, strict, forced, case.sites.parts_of(group.variable))
+        elif spec is None:
+            other = _other_meaning(case, group, values)
+            if other is None:
+                needed = _needed_unnamed(case, group, values, strict, forced)
+            else:
                 meant[key] = other
-                continue
-            found = _needed_unnamed(case, group, strict)
-            if found is not None:
-                strict[key] = case.forcing[key] = found
-                forced = case.forced_runs(case.forcing)
-            continue
-        without = {one: truth for one, truth in case.forcing.items() if one != key}
-        alone = case.forced_runs(without)
-        bad_own, bad_truth = _bad(case, alone, strict, key), _bad(case, forced, strict, key)
-        if _same_records(alone, forced, key):
-            if other is not None and not group.returned:
+                if len(_bad(case, forced, strict, key)) > 1:
+                    needed = _needed_by_readers(case, group, strict, forced, list(_meanings(case, group, values)), 2)
+        else:
+            other = _other_meaning(case, group, values)
+            own = _is_what_is_needed(case, group, strict, forced, other)
+            if own:
                 meant[key] = other
+                del strict[key]
+                del case.forcing[key]
+                forced = case.forced_runs(case.forcing)
                 continue
-        if len(bad_own) < 1 + len(bad_truth):
-            meant[key] = other
-            strict.pop(key)
-            case.forcing = without
-            forced = alone
+            needed = _needed_by_readers(case, group, strict, forced, _options(case, group, values))
+        if needed is not None:
+            strict[key] = case.forcing[key] = needed
+            forced = case.forced_runs(case.forcing)
     return tuple(_judged(case, group, strict, meant, forced) for group in case.groups)
+
+
+def _options(case: Case, group: Group, values: tuple[tuple[Floats | None, ...], ...]) -> list[Spec]:
+    """What a gradient of that name may be, one version of the variable or an unnamed step of its statement."""
+    if max((len(rounds) for rounds in values), default=0) > 1:
+        return list(case.sites.per_round(group.variable))
+    return [*case.sites.wholes(group.variable, False), *case.sites.parts_of(group.variable)]
+
+
+def _is_what_is_needed(
+    case: Case, group: Group, strict: dict[Key, Spec], forced: Sequence[Run], other: Spec | None
+) -> bool:
+    """Whether a gradient that is not what its name says is what its readers need.
+
+    To take its truth in its place would then break readers that are right: `dscores` that is divided by N only later, or `da` that
+    is the gradient before the activation. No more lines may be at fault then than with the truth.
+    """
+    without = {one: truth for one, truth in case.forcing.items() if one != group.key}
+    alone = case.forced_runs(without)
+    if _same_records(alone, forced, group.key):
+        return other is not None
+    bad_own, bad_truth = _bad(case, alone, strict, group.key), _bad(case, forced, strict, group.key)
+    if len(bad_own) > len(bad_truth):
+        return False
+    if bad_truth - bad_own:
+        return True
+    return other is not None and bad_own == bad_truth and other in _options(case, group, case.values(forced, group.key))
 
 
 def _strict_truths(case: Case) -> dict[Key, Spec]:
@@ -254,7 +279,7 @@ def _strict_truths(case: Case) -> dict[Key, Spec]:
 
 def _measurable(case: Case, spec: Spec, values: tuple[tuple[Floats | None, ...], ...]) -> bool:
     for draw, rounds in enumerate(values):
-        if rounds and (case.truths[draw].shape(spec) is None or case.truths[draw].rounds(spec) != len(rounds)):
+        if rounds and len(case.truths[draw].shapes(spec)) != len(rounds):
             return False
     return True
 
@@ -327,65 +352,74 @@ def _same_records(one: Sequence[Run], other: Sequence[Run], but: Key) -> bool:
     return True
 
 
-def _needed_by_readers(case: Case, group: Group, strict: dict[Key, Spec], forced: Sequence[Run]) -> Spec | None:
-    """A gradient before an unnamed step of the variable's own statement, if all that reads this one needs that.
+def _needed_by_readers(
+    case: Case,
+    group: Group,
+    strict: dict[Key, Spec],
+    forced: Sequence[Run],
+    options: Sequence[Spec],
+    least: int = 1,
+) -> Spec | None:
+    """Another true gradient, if what reads this one needs that: of `options`, the one that leaves the fewest readers wrong.
 
     `dh = dscores @ W2.T` is the gradient of `h = np.maximum(0, x @ W + b)`; where nothing else takes the mask in, what reads `dh`
-    wants the one before `maximum`, and the mask is missing here.
+    wants the one before `maximum`, and the mask is missing here. `least`: so many readers must come right.
     """
     bad = _bad(case, forced, strict, group.key)
-    if not bad or group.returned:
+    if len(bad) < least or group.returned:
         return None
-    named = {group.variable for group in case.groups}
-    for spec in case.sites.parts_of(group.variable):
-        if not _measurable(case, spec, case.values(forced, group.key)) or spec.variable in named - {""}:
+    values = case.values(forced, group.key)
+    best: tuple[int, Spec] | None = None
+    tried: list[Spec] = []
+    for spec in options:
+        if not _may_replace(case, group, spec, values) or any(_same_value(case, spec, other) for other in tried):
             continue
-        tried = case.forced_runs({**case.forcing, group.key: spec})
-        left = _bad(case, tried, strict, group.key)
-        if left < bad and len(bad) - len(left) >= 1 and not _same_value(case, spec, strict[group.key]):
-            return spec
-    return None
+        tried.append(spec)
+        forcing = {**case.forcing, group.key: spec}
+        first = case.forced_runs(forcing, draws=(0,))
+        if len(bad) - len(_bad(case, first, strict, group.key)) < least:
+            continue
+        left = _bad(case, case.forced_runs(forcing), strict, group.key)
+        if len(bad) - len(left) >= least and left < bad and (best is None or len(left) < best[0]):
+            best = (len(left), spec)
+        if (best is not None and not best[0]) or len(tried) >= MOST_TRIED:
+            break
+    if best is None or (group.key in strict and _same_value(case, best[1], strict[group.key])):
+        return None
+    return best[1]
+
+
+def _may_replace(case: Case, group: Group, spec: Spec, values: tuple[tuple[Floats | None, ...], ...]) -> bool:
+    """Of the shape that the homework has, and not what another of its gradients is by name."""
+    named = {other.variable for other in case.groups if other.key != group.key}
+    if not _measurable(case, spec, values) or not _few_numbers(case, spec) or (spec.whole and spec.variable in named):
+        return False
+    return all(
+        value is None or _fits(value.shape, case.truths[draw].shape(spec) or (), True)
+        for draw, rounds in enumerate(values)
+        for value in rounds
+    )
+
+
+def _needed_unnamed(
+    case: Case,
+    group: Group,
+    values: tuple[tuple[Floats | None, ...], ...],
+    strict: dict[Key, Spec],
+    forced: Sequence[Run],
+) -> Spec | None:
+    """For a gradient whose name says nothing: the true gradient that all that reads it needs, if there is one."""
+    return _needed_by_readers(case, group, strict, forced, list(_meanings(case, group, values)))
 
 
 def _same_value(case: Case, one: Spec, other: Spec) -> bool:
-    for truth in case.truths:
-        a, b = truth.of(one), truth.of(other)
-        if (
-            a is None
-            or b is None
-            or len(a) != len(b)
-            or not all(same_gradient(x, y, True) for x, y in zip(a, b, strict=True))
-        ):
-            return False
-    return True
-
-
-def _needed_unnamed(case: Case, group: Group, strict: dict[Key, Spec]) -> Spec | None:
-    """For a gradient whose name says nothing: the true gradient that all that reads it needs, if there is one."""
-    runs = case.forced_runs(case.forcing)
-    values = case.values(runs, group.key)
-    bad = _bad(case, runs, strict, group.key)
-    if not bad:
-        return None
-    tried: list[Spec] = []
-    for spec in _meanings(case, group, values):
-        if not _measurable(case, spec, values) or not _few_numbers(case, spec):
-            continue
-        if any(
-            value is not None and not _fits(value.shape, case.truths[draw].shape(spec) or (), True)
-            for draw, rounds in enumerate(values)
-            for value in rounds
-        ):
-            continue
-        if any(_same_value(case, spec, other) for other in tried):
-            continue
-        tried.append(spec)
-        if len(tried) > 30:
-            return None
-        left = _bad(case, case.forced_runs({**case.forcing, group.key: spec}), strict, group.key)
-        if left < bad:
-            return spec
-    return None
+    """Whether two gradients are the same at the first draw: along the same directions."""
+    truth = case.truths[0]
+    if truth.shapes(one) != truth.shapes(other) or one.each != other.each:
+        return False
+    a, b = truth.slopes(one), truth.slopes(other)
+    same = a is not None and b is not None and bool(np.all(np.abs(a - b) <= 1e-6 * np.abs(a) + 1e-8))
+    return same and one.backwards == other.backwards
 
 
 def _judged(
@@ -422,10 +456,8 @@ def _judged(
 
 
 def _right(case: Case, spec: Spec, draw: int, rounds: tuple[Floats | None, ...], whole: bool) -> bool:
-    truth = case.expected(spec, draw, len(rounds))
-    if truth is None:
-        return False
-    return all(a is not None and same_gradient(a, b, whole) for a, b in zip(rounds, truth, strict=True))
+    known = [value for value in rounds if value is not None]
+    return len(known) == len(rounds) and case.truths[draw].agrees(spec, known, whole)
 
 
 def _copied(text: str, group: Group) -> str:

@@ -28,7 +28,9 @@ def against_model(
     """The verdicts, where the model's forward pass is another one: what the homework returns against the model's gradients."""
     forward = _forward_of(case.homework, model[0])
     if forward is None:
-        return found, [f"{model[1]} has no function for {case.homework.function}: it was judged by its own forward pass"]
+        return found, [
+            f"{model[1]} has no function for {case.homework.function}: it was judged by its own forward pass"
+        ]
     name, parameters = forward
     with Runner(options.timeout) as runner:
         try:

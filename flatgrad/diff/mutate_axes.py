@@ -6,7 +6,7 @@ import ast
 import itertools
 from collections.abc import Iterator
 
-from flatgrad.diff.rewriting import Mutation, argument_of, called, divided, is_module, method, transposed
+from flatgrad.diff.rewriting import Mutation, argument_of, called, is_module, method, transposed
 from flatgrad.diff.spots import Spot
 
 _REDUCTIONS = ("sum", "mean", "max", "min")
@@ -34,7 +34,8 @@ def transposes(spot: Spot) -> Iterator[Mutation]:
         if isinstance(node, ast.Constant) or len(spot.scope.shape(ast.unparse(node)) or (0, 0)) != 2:
             continue
         said = f"{spot.text(node)} has to be transposed"
-        yield spot.swap([(node, transposed(node))], "transposed", said, 1.1)
+        cost = 1.1 if isinstance(node, ast.Name | ast.Attribute) else 1.4
+        yield spot.swap([(node, transposed(node))], "transposed", said, cost)
 
 
 def _products(spot: Spot, node: ast.expr) -> Iterator[Mutation]:
@@ -66,14 +67,12 @@ def _products(spot: Spot, node: ast.expr) -> Iterator[Mutation]:
             continue
         a, b = (other, one) if exchanged else (one, other)
         made = product(transposed(a) if left else a, transposed(b) if right else b)
-        words = {(False, True, False): f"{ast.unparse(a)} has to be transposed, or not to be"}
         said = f"the product {text} has its operands transposed or in the wrong order"
         if not exchanged and left != right:
             operand = a if left else b
             already = isinstance(operand, ast.Attribute) and operand.attr == "T"
-            bare = spot.text(operand.value) if already else spot.text(operand)
+            bare = spot.text(operand).removesuffix(".T")
             said = f"{bare} must not be transposed here" if already else f"{bare} has to be transposed"
-        del words
         yield spot.swap([(node, made)], "transposed", said, 1.0 + 0.1 * (exchanged + left + right))
 
 
@@ -95,11 +94,11 @@ def _einsum(spot: Spot, node: ast.Call, spec: str, operands: list[ast.expr]) -> 
     parts = inputs.split(",")
     for place, part in enumerate(parts):
         for one, other in itertools.combinations(letters, 2):
-            exchanged = part.translate(str.maketrans({one: other, other: one}))
+            exchanged = part.translate(str.maketrans(one + other, other + one))
             if exchanged != part:
                 changed = ",".join([*parts[:place], exchanged, *parts[place + 1 :]])
                 yield made(changed, output)
-                yield made(changed, output.translate(str.maketrans({one: other, other: one})))
+                yield made(changed, output.translate(str.maketrans(one + other, other + one)))
 
 
 def _permuted(spot: Spot, node: ast.Call, value: ast.expr, count: int) -> Iterator[Mutation]:
@@ -142,8 +141,6 @@ def sums(spot: Spot) -> Iterator[Mutation]:
         if isinstance(node, ast.Call) and called(node) in _REDUCTIONS:
             yield from _other_axis(spot, node)
             yield from _other_reduction(spot, node)
-        elif isinstance(node, ast.Call) and called(node) == "flip":
-            continue
     numpy = ast.Name(spot.code.numpy, ast.Load())
     for node in [*spot.terms(), *spot.atoms()]:
         if isinstance(node, ast.Constant) or _reduced(node):
@@ -184,7 +181,9 @@ def _other_axis(spot: Spot, node: ast.Call) -> Iterator[Mutation]:
             words += [ast.keyword("keepdims", ast.Constant(True))] if keep else []
             made = ast.Call(node.func, arguments, [*words, *others])
             was = "over all axes" if before is None else f"over axis {ast.unparse(before)}"
-            said = f"summed {was}: axis={axis} belongs here" if axis is not None else f"summed {was}, not over all of them"
+            said = (
+                f"summed {was}: axis={axis} belongs here" if axis is not None else f"summed {was}, not over all of them"
+            )
             yield spot.swap([(node, made)], "wrong-axis", said, 1.0 if keep == keeps else 1.2)
 
 
@@ -201,13 +200,6 @@ def _other_reduction(spot: Spot, node: ast.Call) -> Iterator[Mutation]:
     reason = "mean-for-sum" if mean else "factor"
     said = "a mean where a sum belongs" if mean else "a sum where a mean belongs"
     yield spot.swap([(node, made)], reason, said, 0.9 if mean else 1.1)
-
-
-def divided_sums(spot: Spot) -> Iterator[Mutation]:
-    """Nothing but the place of a division: kept for means that are written as a sum and a division."""
-    for term in spot.terms():
-        if _reduced(term):
-            yield spot.swap([(term, divided(term, ast.Constant(2)))], "factor", "twice too large", 3.0)
 
 
 def shapes(spot: Spot) -> Iterator[Mutation]:
@@ -230,8 +222,6 @@ def flips(spot: Spot) -> Iterator[Mutation]:
     for node in spot.atoms():
         known = spot.scope.shape(ast.unparse(node))
         for axis in range(len(known or ())):
-            made = ast.Call(
-                ast.Attribute(numpy, "flip", ast.Load()), [node], [ast.keyword("axis", ast.Constant(axis))]
-            )
+            made = ast.Call(ast.Attribute(numpy, "flip", ast.Load()), [node], [ast.keyword("axis", ast.Constant(axis))])
             said = f"{spot.text(node)} has to be reversed along axis {axis}"
             yield spot.swap([(node, made)], "geometry", said, 2.8, "an array has to be reversed along an axis")

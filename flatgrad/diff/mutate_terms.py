@@ -6,7 +6,7 @@ import ast
 import itertools
 from collections.abc import Iterator
 
-from flatgrad.diff.rewriting import Mutation, called, divided, inner, is_module, plus, times
+from flatgrad.diff.rewriting import Mutation, called, divided, inner, is_module, nothing, plus, times
 from flatgrad.diff.spots import Spot
 
 _CONSTANTS = (2.0, 0.5)
@@ -36,11 +36,7 @@ def signs(spot: Spot) -> Iterator[Mutation]:
                 continue
     for term in spot.terms():
         said = detail if term is spot.value else f"{detail}: of the term {spot.text(term)}"
-        yield spot.swap([(term, ast.UnaryOp(ast.USub(), _first_negated(term)))], "sign", said, 1.2)
-
-
-def _first_negated(term: ast.expr) -> ast.expr:
-    return term
+        yield spot.swap([(term, ast.UnaryOp(ast.USub(), term))], "sign", said, 1.2)
 
 
 def _scalar(spot: Spot, node: ast.expr) -> bool:
@@ -87,7 +83,7 @@ def factors(spot: Spot, named: str) -> Iterator[Mutation]:
         if _scalar(spot, statement.value):
             word = "division by" if isinstance(statement.op, ast.Div) else "factor"
             said = f"the {word} {spot.text(statement.value)} does not belong here"
-            made = Mutation({(spot.line, statement.col_offset): ()}, "factor", said, spot.line, "", 1.4)
+            made = Mutation({(spot.line, statement.col_offset): ()}, "factor", said, spot.line, nothing, 1.4)
             yield made
     yield from _rescaled(spot, named)
 
@@ -101,7 +97,12 @@ def _exponent(spot: Spot, constant: ast.Constant) -> bool:
 
 def _rescaled(spot: Spot, named: str) -> Iterator[Mutation]:
     value = spot.value
-    if value is not None and named and spot.last:
+    if value is not None and named and spot.last and spot.target and not isinstance(spot.statement, ast.Assign):
+        inverse = named.startswith("1 / ")
+        bare = named.removeprefix("1 / ")
+        text = f"{spot.target} {'/=' if inverse else '*='} {bare}"
+        yield spot.after(text, "factor", f"the {'division by' if inverse else 'factor'} {bare} is missing", 1.3)
+    elif value is not None and named and spot.last:
         inverse = named.startswith("1 / ")
         factor = spot.parsed(named.removeprefix("1 / "))
         made = divided(value, factor) if inverse else times(factor, value)
@@ -123,6 +124,21 @@ def _rescaled(spot: Spot, named: str) -> Iterator[Mutation]:
             factor = spot.parsed(name)
             yield spot.swap([(term, divided(term, factor))], "factor", f"the division by {name} is missing{where}", 1.6)
             yield spot.swap([(term, times(factor, term))], "factor", f"the factor {name} is missing{where}", 1.7)
+
+
+def scaled_first(spot: Spot) -> Iterator[Mutation]:
+    """What an earlier statement has made is to be scaled before this one adds to it."""
+    if not (spot.own and spot.target and isinstance(spot.statement, ast.AugAssign | ast.Assign)):
+        return
+    if isinstance(spot.statement, ast.Assign) and not spot.gradient_read():
+        return
+    written = spot.code.spelling.of(spot.statement)
+    scalars = [one for one in spot.scope.scalars() if not spot.gradient(one)]
+    for name in scalars[:8]:
+        for operator, word in (("/=", "division by"), ("*=", "factor")):
+            text = f"{spot.target} {operator} {name}"
+            said = f"the {word} {name} is missing before this statement"
+            yield spot.before(text, f"{text}\n{written}", "factor", said, 1.75)
 
 
 def _number(value: float) -> ast.Constant:
@@ -236,7 +252,7 @@ def forward_factors(spot: Spot) -> Iterator[Mutation]:
     read = spot.read()
     reads_gradient = any(spot.gradient(one) for one in read)
     nodes = [node for node in spot.atoms() if spot.gradient(ast.unparse(node))]
-    nodes += [term for term in spot.terms() if term not in nodes]
+    nodes += [term for term in spot.terms() if term not in nodes and not isinstance(term, ast.Constant)]
     for name in [one for one in spot.forwards() if len(spot.scope.shape(one) or ()) <= len(spot.shape) + 1][:10]:
         if spot.scope.mask(name):
             continue
@@ -249,6 +265,15 @@ def forward_factors(spot: Spot) -> Iterator[Mutation]:
             yield spot.swap([(node, divided(node, spot.parsed(name)))], reason, said, 2.9, "a factor is missing")
 
 
+def constants(spot: Spot) -> Iterator[Mutation]:
+    """A value in the place of a constant: `y - y * y` for `1 - y * y`."""
+    for node in spot.expressions():
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not _exponent(spot, node):
+            for name in spot.forwards()[:6]:
+                said = f"{name} belongs here, not {node.value}"
+                yield spot.swap([(node, spot.parsed(name))], "wrong-point", said, 2.3)
+
+
 def exponents(spot: Spot) -> Iterator[Mutation]:
     for node in spot.expressions():
         match node:
@@ -256,7 +281,9 @@ def exponents(spot: Spot) -> Iterator[Mutation]:
                 if (number := _constant(exponent)) is not None and (by := _constant(divisor)) is not None:
                     made = ast.BinOp(base, ast.Pow(), ast.Constant(number / by))
                     said = f"** binds more tightly than /: the exponent has to be ({ast.unparse(exponent)} / {ast.unparse(divisor)})"
-                    yield spot.swap([(node, made)], "wrong-point", said, 1.4, "the order of the operators is not what was meant")
+                    yield spot.swap(
+                        [(node, made)], "wrong-point", said, 1.4, "the order of the operators is not what was meant"
+                    )
             case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
                 number = _constant(exponent)
                 if number is None:

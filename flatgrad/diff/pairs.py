@@ -16,6 +16,7 @@ from flatgrad.diff.scope import (
     Function,
     aliases,
     attributes_read,
+    is_static,
     methods_of,
     parameters,
     reached,
@@ -231,7 +232,7 @@ def read_pair(
     return Homework(
         file=file,
         text=module.text,
-        style=Style.CLASS if method else Style.PAIR,
+        style=Style.CLASS if method and not is_static(backward) else Style.PAIR,
         function=pair.base,
         forward=f"{prefix}{forward.name}",
         backward=f"{prefix}{backward.name}",
@@ -249,6 +250,7 @@ def read_pair(
         sources=call.sources,
         constants=call.constants,
         passed=call.passed,
+        inside=tuple(f"{prefix if owner and one in owner.body else ''}{one.name}" for one in pair.inside),
     )
 
 

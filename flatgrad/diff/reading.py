@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from flatgrad.diagnostics import Cell, Diagnostic, Refused
-from flatgrad.diff.composed import with_costs, with_outputs
+from flatgrad.diff.composed import with_costs, with_method_costs, with_outputs
 from flatgrad.diff.flat import read_flat
 from flatgrad.diff.homework import Homework
 from flatgrad.diff.names import words
@@ -66,8 +66,8 @@ def read_file(
         raise Refused(refused.diagnostics, refused.source or source, filename, refused.cells or cells) from None
     if not cells:
         return reading
-    places = file_places(source, cells)
-    return Reading(tuple(replace(one, places=places) for one in reading.homeworks), reading.problems)
+    found = tuple(replace(one, places=file_places(one.text, cells)) for one in reading.homeworks)
+    return Reading(found, reading.problems)
 
 
 def plain_text(text: str, filename: str) -> tuple[str, tuple[Cell, ...]]:
@@ -94,12 +94,16 @@ def _read(module: Module, filename: str, asked: tuple[str, ...], names: Mapping[
     helpers: list[tuple[int, Homework]] = []
     problems: list[Diagnostic] = []
     paired: set[Function] = set()
-    module = with_outputs(module)
+    module, put_together = with_method_costs(with_outputs(module))
     functions = _functions(module)
     module, pairs = with_costs(module, list(function_pairs(functions)), functions)
     functions, classes = _functions(module), _classes(module)
     for owner in classes.values():
         pair = method_pair(owner)
+        if pair is not None and owner.name in put_together:
+            methods = methods_of(owner) | functions
+            name, *inside = put_together[owner.name]
+            pair = replace(pair, forward=methods[name], inside=tuple(methods[one] for one in inside))
         pairs += [pair] if pair is not None else []
         pairs += _static_pairs(owner)
     flats = {node for node in functions.values() if read_flat(module, node, None, filename, names, False) is not None}

@@ -1,11 +1,197 @@
-"""The search for what would make a wrong gradient right."""
+"""The search for what would make a wrong gradient right.
+
+First what the value says (`values`), then mutations of the statements that make it, and of those that compute what they read,
+tried in the order of how far-fetched they are. What is reported was confirmed at every draw, with all other gradients forced.
+"""
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+
+from flatgrad.diff import mutate_axes, mutate_statements, mutate_terms
 from flatgrad.diff.explanation import Explanation
 from flatgrad.diff.judge import Case, Judged
+from flatgrad.diff.paths import constant_path
+from flatgrad.diff.rewriting import Mutation, place_of
+from flatgrad.diff.spots import Spot
+from flatgrad.diff.surroundings import Code, Scope, code_of, scopes
+from flatgrad.diff.trials import Trials
+from flatgrad.diff.truth import Spec
+from flatgrad.diff.values import Fact, fact_of, other_gradient, pairs_of
+from flatgrad.diff.wording import from_fact, from_mutation, partly, plain
+from flatgrad.sandbox.process import SandboxFailure
+
+# What a mutation may be where the value says something of itself.
+_COMPATIBLE = {
+    "sign": ("sign",),
+    "factor": ("factor", "mean-for-sum", "wrong-point"),
+    "transposed": ("transposed",),
+    "not-summed": ("not-summed", "wrong-axis"),
+    "wrong-axis": ("wrong-axis", "not-summed"),
+    "shape": ("shape", "transposed"),
+    "geometry": ("geometry",),
+}
+MOST_HELPERS = 6
 
 
 def explain(case: Case, one: Judged, every: tuple[Judged, ...]) -> Explanation:
-    """Why a gradient is wrong."""
-    return Explanation("unexplained", "the value is not that of the derivative", "the value is wrong")
+    """Why a gradient is wrong, and in which line.
+
+    Raises:
+        SandboxFailure: the homework ended its process.
+    """
+    if one.truth is None or one.of_model:
+        return plain(case, one)
+    code = code_of(case.homework)
+    spots = spots_of(case, one, one.truth, code)
+    pairs = pairs_of(case, one, one.truth)
+    scope = next((spot.scope for spot in reversed(spots) if spot.own), Scope({}))
+    fact = fact_of(case, one, one.truth, pairs, scope)
+    found = search(case, one, one.truth, every, spots, fact)
+    if found is not None:
+        return from_mutation(found, fact, _COMPATIBLE)
+    fact = fact or other_gradient(case, one.truth, pairs) or constant_path(case, one.truth, pairs)
+    if fact is not None:
+        return from_fact(fact)
+    return (None if one.failed else partly(case, one)) or plain(case, one)
+
+
+def spots_of(case: Case, one: Judged, truth: Spec, code: Code) -> list[Spot]:
+    """The statements that may be at fault: those that make the gradient, the last first; then those whose values they read."""
+    lines = set(one.group.lines)
+    own = [node for node in code.backward if node.lineno in lines and not hasattr(node, "body")]
+    forced = {case.program.targets[key[0]].text for key in case.forcing if key[0] >= 0}
+    helpers = _helpers(code, own, forced)
+    if one.group.returned and one.group.target:
+        own += [node for node in code.backward if _returns(node, one.group.target) and node not in own]
+    try:
+        found = scopes(case, code, [place_of(node) for node in [*own, *helpers]])
+    except (SyntaxError, SandboxFailure):
+        found = {}
+    shape = case.truths[0].shape(truth) or ()
+    last = next((node for node in reversed(own) if not isinstance(node, ast.Return)), own[-1] if own else None)
+    values = [value for rounds in one.forced for value in rounds]
+    crashed = bool(one.failed) or any(value is None for value in values)
+    return [
+        Spot(
+            code,
+            node,
+            found.get(place_of(node), Scope({})),
+            one.group.target,
+            one.group.variable,
+            node in own,
+            node is last,
+            shape,
+            crashed,
+        )
+        for node in [*reversed(own), *helpers]
+    ]
+
+
+def _returns(node: ast.stmt, target: str) -> bool:
+    return isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) == target
+
+
+def _helpers(code: Code, own: list[ast.stmt], forced: set[str]) -> list[ast.stmt]:
+    """The statements of the backward pass that compute what these read and that is not judged itself, the nearest first."""
+    wanted: set[str] = set()
+    found: list[ast.stmt] = []
+    for node in own:
+        wanted |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    own_lines = [node.lineno for node in own]
+    for node in reversed(code.backward):
+        if node in own or hasattr(node, "body") or node.lineno > max(own_lines, default=0):
+            continue
+        bound = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and _stored(node, one)}
+        if bound & wanted and not bound & forced:
+            found.append(node)
+            wanted |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    return found[:MOST_HELPERS]
+
+
+def _stored(statement: ast.stmt, name: ast.Name) -> bool:
+    """The statement binds the name, or writes into what it stands for."""
+    if isinstance(name.ctx, ast.Store):
+        return True
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    return any(isinstance(one, ast.Subscript) and one.value is name for one in targets)
+
+
+def search(
+    case: Case, one: Judged, truth: Spec, every: tuple[Judged, ...], spots: list[Spot], fact: Fact | None
+) -> Mutation | None:
+    """The plainest mutation that makes the gradient right."""
+    reasons = _COMPATIBLE.get(fact.reason) if fact is not None else None
+    chosen: list[Mutation] = []
+    seen: set[str] = set()
+    for mutation in mutations(spots, fact):
+        if reasons is not None and mutation.reason not in reasons:
+            continue
+        text = repr([(place, [ast.dump(made) for made in stands]) for place, stands in mutation.changes.items()])
+        if text not in seen:
+            seen.add(text)
+            chosen.append(mutation)
+    chosen.sort(key=lambda one: _cost(one, fact))
+    return Trials(case, one, truth, every).first_right(chosen)
+
+
+def _cost(mutation: Mutation, fact: Fact | None) -> float:
+    agreeing = fact is not None and mutation.reason in (fact.reason, *_COMPATIBLE.get(fact.reason, ()))
+    return mutation.cost - (0.7 if agreeing else 0.0)
+
+
+_RULES = (
+    mutate_statements.accumulations,
+    mutate_statements.geometry,
+    mutate_statements.indices,
+    mutate_statements.returned,
+    mutate_statements.sizes,
+    mutate_statements.picked,
+    mutate_statements.removals,
+    mutate_terms.signs,
+    mutate_terms.upstream,
+    mutate_terms.names,
+    mutate_terms.terms_added,
+    mutate_terms.terms_dropped,
+    mutate_terms.forward_factors,
+    mutate_terms.constants,
+    mutate_terms.scaled_first,
+    mutate_terms.exponents,
+    mutate_terms.unwrapped,
+    mutate_terms.masks,
+    mutate_axes.transposes,
+    mutate_axes.sums,
+    mutate_axes.shapes,
+    mutate_axes.flips,
+)
+
+
+def mutations(spots: list[Spot], fact: Fact | None) -> Iterator[Mutation]:
+    named = fact.factor if fact is not None and fact.reason == "factor" else ""
+    for order, spot in enumerate(spots):
+        # What is computed elsewhere is at fault less often.
+        distance = 0.02 * order + (0.0 if spot.own else 0.25)
+        for rule in _RULES:
+            try:
+                yield from (_dearer(made, distance) for made in rule(spot))
+            except SyntaxError:
+                # Text put together from the homework's own may not be Python where that is spelt in an unusual way.
+                continue
+        yield from (_dearer(made, distance) for made in mutate_terms.factors(spot, named))
+    own = [spot for spot in spots if spot.own]
+    yield from mutate_statements.conditions(own)
+    yield from mutate_statements.reversals(own)
+    yield from mutate_statements.updates(own)
+
+
+def _dearer(mutation: Mutation, by: float) -> Mutation:
+    return Mutation(
+        mutation.changes,
+        mutation.reason,
+        mutation.detail,
+        mutation.line,
+        mutation.repair,
+        mutation.cost + by,
+        mutation.hint,
+    )

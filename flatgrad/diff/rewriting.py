@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 # Where a statement begins: line and column.
@@ -21,7 +21,7 @@ class Mutation:
         reason: a word of the vocabulary.
         detail: one sentence; `hint`: the same without the answer, empty for the words of the vocabulary.
         line: the line that it speaks of.
-        repair: the statement of that line as it is right.
+        repair: gives the statement of that line as it is right, as text.
         cost: how far-fetched it is; the plainest explanation has about 1.
     """
 
@@ -29,9 +29,14 @@ class Mutation:
     reason: str
     detail: str
     line: int
-    repair: str
+    repair: Callable[[], str]
     cost: float
     hint: str = ""
+
+
+def nothing() -> str:
+    """The repair of a statement that has to go."""
+    return ""
 
 
 def place_of(statement: ast.stmt) -> Place:
@@ -97,7 +102,9 @@ class Spelling:
 
         class Keep(ast.NodeTransformer):
             def generic_visit(me, one: ast.AST) -> ast.AST:
-                if isinstance(one, ast.Call | ast.Subscript | ast.Attribute | ast.BinOp) and hasattr(one, "end_lineno"):
+                if isinstance(one, ast.Call | ast.Subscript | ast.Attribute | ast.BinOp) and getattr(
+                    one, "end_lineno", None
+                ):
                     name = f"kept_{len(kept)}_"
                     text = self.of(one)
                     kept[name] = f"({text})" if isinstance(one, ast.BinOp) else text
@@ -142,8 +149,11 @@ def value_of(statement: ast.stmt) -> ast.expr | None:
 
 
 def target_of(statement: ast.stmt) -> ast.expr | None:
+    """The one name, attribute or element that a statement writes."""
     match statement:
-        case ast.Assign(targets=[target]) | ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+        case ast.Assign(targets=[ast.Name() | ast.Attribute() | ast.Subscript() as target]):
+            return target
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
             return target
         case _:
             return None

@@ -6,6 +6,7 @@ A process that dies is replaced, and what it had loaded is loaded again.
 from __future__ import annotations
 
 import ast
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from flatgrad.diff.sites import Role
 from flatgrad.sandbox.process import Sandbox, SandboxFailure
 
 _BINDING = (Role.PARAMETER, Role.DEFINITION)
+# So many elements are probed before it is known how long one takes.
+_FIRST_PART = 4
 SERVICE = Path(__file__).with_name("service.py")
 
 Floats = np.ndarray[Any, np.dtype[Any]]
@@ -154,7 +157,7 @@ class Runner:
         draw: Draw,
         upstream: Sequence[Floats],
         sites: Sequence[tuple[int, str]],
-        shape: tuple[int, ...],
+        shapes: Sequence[tuple[int, ...]],
         rounds: Sequence[int | None],
     ) -> tuple[tuple[Floats, ...], float]:
         """The derivative at sites that move together, one array for each round asked for, and how much a kink disturbs it.
@@ -167,15 +170,95 @@ class Runner:
             "op": "probe",
             "arguments": self._arguments(draw, arrays),
             "seed": draw.seed,
-            "results": len(upstream),
             "sites": [list(one) for one in sites],
-            "shape": list(shape),
-            "rounds": list(rounds),
+        }
+        found: list[Floats] = []
+        worst = 0.0
+        for shape, round in zip(shapes, rounds, strict=True):
+            own = {**request, "shape": list(shape), "rounds": [round]}
+            fine, coarse = self._probed(number, own, arrays, int(np.prod(shape)))
+            scale = max(float(np.linalg.norm(fine)), 1e-6)
+            worst = max(worst, float(np.linalg.norm(fine - coarse)) / scale)
+            found.append(fine.reshape(shape))
+        return tuple(found), worst
+
+    def slopes(
+        self,
+        number: int,
+        draw: Draw,
+        upstream: Sequence[Floats],
+        sites: Sequence[tuple[int, str]],
+        directions: Sequence[Sequence[Floats]],
+        each: bool,
+    ) -> Floats:
+        """The derivative along directions, five-point and three-point: shape (directions, 2). Raises as `probe`.
+
+        A direction is an array for each round if `each`, else one array.
+        """
+        arrays: dict[str, Floats] = {f"upstream{index}": value for index, value in enumerate(upstream)}
+        for index, steps in enumerate(directions):
+            arrays |= {f"direction{index}.{round}": value for round, value in enumerate(steps)}
+        request = {
+            "op": "slopes",
+            "arguments": self._arguments(draw, arrays),
+            "seed": draw.seed,
+            "sites": [list(one) for one in sites],
+            "directions": len(directions),
+            "rounds": len(directions[0]),
+            "each": each,
         }
         reply, found = self._ask(number, request, arrays)
         if "error" in reply:
             raise ArithmeticError(reply["error"])
-        return tuple(found[f"gradient{index}"] for index in range(len(rounds))), float(reply["kink"])
+        return found["slopes"]
+
+    def _probed(
+        self, number: int, request: Mapping[str, Any], arrays: dict[str, Floats], count: int
+    ) -> tuple[Floats, Floats]:
+        """All elements, a part at a time: one request must not take as long as a homework that never ends."""
+        fine, coarse = np.zeros(count), np.zeros(count)
+        first, part = 0, _FIRST_PART
+        while first < count:
+            last = min(count, first + part)
+            began = time.monotonic()
+            reply, found = self._ask(number, {**request, "elements": [first, last]}, arrays)
+            if "error" in reply:
+                raise ArithmeticError(reply["error"])
+            fine[first:last], coarse[first:last] = found["fine0"], found["coarse0"]
+            spent = max(time.monotonic() - began, 1e-4)
+            part = max(1, min(count, int((last - first) * self._timeout / (8 * spent))))
+            first = last
+        return fine, coarse
+
+    def hold(
+        self,
+        number: int,
+        draw: Draw,
+        upstream: Sequence[Floats],
+        sites: Sequence[tuple[int, str]],
+        held: Sequence[tuple[int, str]],
+        directions: Sequence[Floats],
+        rounds: Sequence[int | None],
+    ) -> list[list[list[float]] | None]:
+        """The derivative at sites that move together, along directions, while another site counts as constant.
+
+        For each of `held`, for each round: one number for each direction; None where the forward pass does not run so.
+        """
+        arrays: dict[str, Floats] = {f"upstream{index}": value for index, value in enumerate(upstream)}
+        arrays |= {f"direction{index}": value for index, value in enumerate(directions)}
+        request = {
+            "op": "hold",
+            "arguments": self._arguments(draw, arrays),
+            "seed": draw.seed,
+            "results": len(upstream),
+            "sites": [list(one) for one in sites],
+            "held": [list(one) for one in held],
+            "directions": len(directions),
+            "rounds": list(rounds),
+        }
+        reply, _ = self._ask(number, request, arrays)
+        values: list[list[list[float]] | None] = reply.get("values", [None] * len(held))
+        return values
 
     def _arguments(self, draw: Draw, arrays: dict[str, Floats]) -> dict[str, Any]:
         return {name: encoded(value, arrays) for name, value in draw.arguments.items()}
@@ -238,6 +321,9 @@ def plan_of(homework: Homework, program: Program) -> dict[str, Any]:
         "cache": homework.cache,
         "cache_place": list(homework.cache_place),
         "options": list(homework.options),
+        "sources": dict(homework.sources),
+        "constants": dict(homework.constants),
+        "passed": {name: list(place) for name, place in homework.passed.items()},
         "returned": returned,
     }
 

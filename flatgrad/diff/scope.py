@@ -248,7 +248,7 @@ def reached(owner: ast.ClassDef | None, node: Function, functions: Mapping[str, 
 def attributes_read(owner: ast.ClassDef, node: Function) -> tuple[str, ...]:
     """The attributes that a method and those that it calls read and do not assign; methods and objects left out."""
     methods = methods_of(owner)
-    loaded: dict[str, None] = {}
+    loaded: dict[str, tuple[int, int]] = {}
     stored: set[str] = set()
     for one in reached(owner, node, {}):
         me = receiver(one)
@@ -256,14 +256,15 @@ def attributes_read(owner: ast.ClassDef, node: Function) -> tuple[str, ...]:
             match part:
                 case ast.Attribute(value=ast.Name(id=root), attr=name, ctx=ctx) if root == me and me:
                     if isinstance(ctx, ast.Load):
-                        loaded.setdefault(name)
+                        here = (part.lineno, part.col_offset)
+                        loaded[name] = min(loaded.get(name, here), here)
                     else:
                         stored.add(name)
     constants = {
         name for one in owner.body if isinstance(one, ast.Assign) for target in one.targets for name in stores(target)
     }
     gone = stored | methods.keys() | constants | objects(owner)
-    return tuple(name for name in loaded if name not in gone)
+    return tuple(sorted(loaded.keys() - gone, key=lambda name: loaded[name]))
 
 
 def objects(owner: ast.ClassDef) -> set[str]:

@@ -5,6 +5,8 @@ Stands alone (the standard library and NumPy), as the sandbox's interpreter sees
     load   a program (a syntax tree as data) and how to call it            -> its number
     run    at given arguments, forward and backward, free or forced        -> results, gradients as they were first read, what it touched
     probe  the derivative of the projected result at some sites           -> arrays of the sites' shape
+    slopes the same along directions                                      -> numbers
+    hold   the same along a direction, while another site is held constant -> numbers
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import ast
 import builtins
 import copy
 import traceback
-import types
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,8 +94,13 @@ class Recorder:
     live: bool = True
     # Probing
     probed: frozenset[tuple[int, str]] = frozenset()
+    numbers: frozenset[int] = frozenset()
     round: int | None = None
+    steps: tuple[np.ndarray, ...] = ()
     delta: np.ndarray | None = None
+    # Paths that count as constant: the values of these sites, noted in one run (`keeping`), stand in the others.
+    held: dict[tuple[int, str], list[Any]] | None = None
+    keeping: bool = False
     # Listing
     listing: dict[tuple[int, str], list[Any]] | None = None
     rounds: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -113,7 +119,11 @@ class Recorder:
     # Forward
 
     def at(self, site: int, value: Any, key: str = "") -> Any:
+        if self.listing is None and site not in self.numbers:
+            return value
         place = (site, key)
+        if self.held is not None and place in self.held:
+            value = self._held(place, value)
         if self.listing is None and place not in self.probed:
             return value
         count = self.rounds.get(place, 0)
@@ -121,10 +131,23 @@ class Recorder:
         if self.listing is not None:
             self._list(place, value)
         elif self.round is None or count == self.round:
-            assert self.delta is not None
-            if numeric(value) and np.shape(value) == self.delta.shape:
-                return moved(value, self.delta)
+            delta = self.delta
+            if self.steps:
+                if count >= len(self.steps):
+                    return value
+                delta = self.steps[count]
+            if delta is not None and numeric(value) and np.shape(value) == delta.shape:
+                return moved(value, delta)
         return value
+
+    def _held(self, place: tuple[int, str], value: Any) -> Any:
+        assert self.held is not None
+        if self.keeping:
+            self.held[place].append(copy.deepcopy(value))
+            return value
+        count = self.counts.get((place[0], (), place[1]), 0)
+        self.counts[place[0], (), place[1]] = count + 1
+        return copy.deepcopy(self.held[place][count])
 
     def item(self, site: int, container: Any, index: Any) -> Any:
         value = container[index]
@@ -255,6 +278,10 @@ def handle(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict
                     return run(request, arrays)
                 case "probe":
                     return probe(request, arrays)
+                case "slopes":
+                    return slopes(request, arrays)
+                case "hold":
+                    return hold(request, arrays)
                 case other:
                     raise ValueError(f"no such request: {other}")
     except BaseException as error:
@@ -401,13 +428,15 @@ def backward(program: Loaded, called: Called, recorder: Recorder, upstream: list
             given[name] = gradient if gradient.shape else float(gradient)
     if plan["cache"]:
         given[plan["cache"]] = at_place(called.result, plan["cache_place"])
-    for name in plan["options"]:
-        if name in called.arguments:
-            given[name] = called.arguments[name]
-        elif called.owner is not None and hasattr(called.owner, name):
-            given[name] = getattr(called.owner, name)
-        elif f"self.{name}" in called.arguments:
-            given[name] = called.arguments[f"self.{name}"]
+    given |= plan["constants"]
+    given |= {name: at_place(called.result, place) for name, place in plan["passed"].items()}
+    for name, source in [*((one, one) for one in plan["options"]), *plan["sources"].items()]:
+        if source in called.arguments:
+            given[name] = called.arguments[source]
+        elif called.owner is not None and hasattr(called.owner, source):
+            given[name] = getattr(called.owner, source)
+        elif f"self.{source}" in called.arguments:
+            given[name] = called.arguments[f"self.{source}"]
     if called.owner is not None:
         function = getattr(called.owner, plan["backward"].rpartition(".")[2])
     else:
@@ -531,34 +560,96 @@ def same(one: Any, other: Any) -> bool:
 def probe(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The derivative of `sum_k <result_k, upstream_k>` at sites that move together, by five-point differences.
 
-    `round`: only in that round of the site's; None for all of them together. The reply's `kink` is the largest difference
-    between the five-point and the three-point estimate, relative to the derivative's norm.
+    `rounds`: each alone (an index), or all together (None). `elements`: first and last plus one of those that are measured, in C
+    order. The reply has, for each round, the five-point estimates and the three-point ones: near a kink they differ.
     """
     program = _PROGRAMS[request["program"]]
     places = frozenset((site, key) for site, key in request["sites"])
+    numbers = frozenset(site for site, _ in places)
     shape = tuple(request["shape"])
-    upstream = [arrays[f"upstream{index}"] for index in range(request["results"])]
-    rounds = request["rounds"]
+    first, last = request["elements"]
     found: dict[str, np.ndarray] = {}
-    worst = 0.0
 
     def projected(delta: np.ndarray, round: int | None) -> float:
-        recorder = Recorder(live=False, probed=places, round=round, delta=delta)
+        recorder = Recorder(live=False, probed=places, numbers=numbers, round=round, delta=delta)
+        return projection(program, recorder, request, arrays)
+
+    for number, round in enumerate(request["rounds"]):
+        fine, coarse = np.zeros(last - first), np.zeros(last - first)
+        for index in range(first, last):
+            values = []
+            for factor in (-2.0, -1.0, 1.0, 2.0):
+                delta = np.zeros(shape)
+                delta.reshape(-1)[index] = factor * STEP
+                values.append(projected(delta, round))
+            fine[index - first] = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * STEP)
+            coarse[index - first] = (values[2] - values[1]) / (2 * STEP)
+        found[f"fine{number}"], found[f"coarse{number}"] = fine, coarse
+    return {}, found
+
+
+def slopes(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The derivative along directions: `direction0.1` is an array of the sites' shape, for round 1 if `each` has its own."""
+    program = _PROGRAMS[request["program"]]
+    places = frozenset((site, key) for site, key in request["sites"])
+    numbers = frozenset(site for site, _ in places)
+    found = []
+    for number in range(request["directions"]):
+        values = []
+        for factor in (-2.0, -1.0, 1.0, 2.0):
+            steps = tuple(
+                arrays[f"direction{number}.{round}"] * (factor * STEP) for round in range(request["rounds"])
+            )
+            recorder = Recorder(live=False, probed=places, numbers=numbers)
+            if request["each"]:
+                recorder.steps = steps
+            else:
+                recorder.delta = steps[0]
+            values.append(projection(program, recorder, request, arrays))
+        fine = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * STEP)
+        found.append([fine, (values[2] - values[1]) / (2 * STEP)])
+    return {}, {"slopes": np.array(found)}
+
+
+def projection(program: Loaded, recorder: Recorder, request: dict[str, Any], arrays: dict[str, np.ndarray]) -> float:
+    """`sum_k <result_k, upstream_k>` of a forward pass."""
+    called = forward(program, recorder, decoded(request["arguments"], arrays), request["seed"])
+    results = results_of(program, called)
+    return sum(float(np.sum(one * arrays[f"upstream{index}"])) for index, one in enumerate(results))
+
+
+def hold(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The derivative at sites along given directions, while the value of one other site is held, for each of `held` in turn.
+
+    The reply's `values`: for each of `held` a list, for each round of the sites (as in `probe`) one with a number for each
+    direction; None where the forward pass cannot be run so.
+    """
+    program = _PROGRAMS[request["program"]]
+    places = frozenset((site, key) for site, key in request["sites"])
+    upstream = [arrays[f"upstream{index}"] for index in range(request["results"])]
+    directions = [arrays[f"direction{index}"] for index in range(request["directions"])]
+
+    def projected(recorder: Recorder) -> float:
         called = forward(program, recorder, decoded(request["arguments"], arrays), request["seed"])
         results = results_of(program, called)
         return sum(float(np.sum(one * two)) for one, two in zip(results, upstream, strict=True))
 
-    for number, round in enumerate(rounds):
-        gradient, coarse = np.zeros(shape), np.zeros(shape)
-        for index in np.ndindex(*shape):
-            values = []
-            for factor in (-2.0, -1.0, 1.0, 2.0):
-                delta = np.zeros(shape)
-                delta[index] = factor * STEP
-                values.append(projected(delta, round))
-            gradient[index] = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * STEP)
-            coarse[index] = (values[2] - values[1]) / (2 * STEP)
-        scale = max(float(np.linalg.norm(gradient)), 1e-6)
-        worst = max(worst, float(np.linalg.norm(gradient - coarse)) / scale)
-        found[f"gradient{number}"] = gradient
-    return {"kink": worst}, found
+    def moving(delta: np.ndarray, round: int | None, held: dict[tuple[int, str], list[Any]]) -> Recorder:
+        numbers = frozenset(site for site, _ in (*places, *held))
+        return Recorder(live=False, probed=places, numbers=numbers, round=round, delta=delta, held=held)
+
+    def along(direction: np.ndarray, round: int | None, held: dict[tuple[int, str], list[Any]]) -> float:
+        values = [
+            projected(moving(factor * STEP * direction, round, held)) for factor in (-2.0, -1.0, 1.0, 2.0)
+        ]
+        return (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * STEP)
+
+    found: list[Any] = []
+    for site, key in request["held"]:
+        held: dict[tuple[int, str], list[Any]] = {(site, key): []}
+        try:
+            projected(Recorder(live=False, numbers=frozenset([site]), held=held, keeping=True))
+            found.append([[along(one, round, held) for one in directions] for round in request["rounds"]])
+        except Exception:
+            found.append(None)
+    return {"values": found}, {}

@@ -28,7 +28,7 @@ class Spot:
 
     Attributes:
         target: the gradient that is wrong, as text; empty for one that is returned as an expression.
-        own: the statement makes the gradient itself; else a value that the gradient is computed from.
+        own: the statement makes the gradient itself, or returns it; else a value that the gradient is computed from.
         last: it is the last statement that makes the gradient.
         shape: of the right gradient, at the first inputs.
         crashed: it raises, or its value has another shape.
@@ -53,7 +53,9 @@ class Spot:
         return value_of(self.statement)
 
     def terms(self) -> list[ast.expr]:
-        return [] if self.value is None else terms(self.value)
+        """What may be scaled or added to, see `rewriting.terms`; nothing of `x /= n`."""
+        scaling = isinstance(self.statement, ast.AugAssign) and isinstance(self.statement.op, ast.Mult | ast.Div)
+        return [] if self.value is None or scaling else terms(self.value)
 
     def expressions(self) -> list[ast.expr]:
         """All expressions of the value, outermost first."""
@@ -88,6 +90,10 @@ class Spot:
     def gradient(self, text: str) -> bool:
         return text in self.code.gradients
 
+    def gradient_read(self) -> bool:
+        """The statement reads the gradient that it assigns."""
+        return self.value is not None and any(ast.unparse(one) == self.target for one in self.expressions())
+
     def gradients(self) -> list[str]:
         """Gradients in scope, those that nothing reads first, the nearest first."""
         own = {self.target}
@@ -116,19 +122,32 @@ class Spot:
     def swap(self, swaps: Sequence[Swap], reason: str, detail: str, cost: float, hint: str = "") -> Mutation:
         """Nodes of the statement replaced by others."""
         made = swapped(self.statement, swaps)
-        repair = self.code.spelling.changed(self.statement, swaps)
+
+        def repair() -> str:
+            return self.code.spelling.changed(self.statement, swaps)
+
         return Mutation({place_of(self.statement): (made,)}, reason, detail, self.line, repair, cost, hint)
 
     def instead(self, text: str, reason: str, detail: str, cost: float, hint: str = "") -> Mutation:
         """Another statement in the place of this one."""
         made = statement_of(text, self.statement)
-        return Mutation({place_of(self.statement): (made,)}, reason, detail, self.line, text, cost, hint)
+        return Mutation({place_of(self.statement): (made,)}, reason, detail, self.line, lambda: text, cost, hint)
 
     def after(self, text: str, reason: str, detail: str, cost: float, hint: str = "") -> Mutation:
         """Another statement behind this one."""
         made = statement_of(text, self.statement)
-        repair = f"{self.code.spelling.of(self.statement)}\n{text}"
-        return Mutation({place_of(self.statement): (self.statement, made)}, reason, detail, self.line, repair, cost, hint)
+
+        def repair() -> str:
+            return f"{self.code.spelling.of(self.statement)}\n{text}"
+
+        changes = {place_of(self.statement): (self.statement, made)}
+        return Mutation(changes, reason, detail, self.line, repair, cost, hint)
+
+    def before(self, text: str, repair: str, reason: str, detail: str, cost: float, hint: str = "") -> Mutation:
+        """Another statement in front of this one; `repair` is what may be written in place of both."""
+        made = statement_of(text, self.statement)
+        changes = {place_of(self.statement): (made, self.statement)}
+        return Mutation(changes, reason, detail, self.line, lambda: repair, cost, hint)
 
     def parsed(self, text: str) -> ast.expr:
         return expression(text)

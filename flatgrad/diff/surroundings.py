@@ -111,6 +111,9 @@ def _statements(
 
 
 def _atoms(homework: Homework, tree: ast.Module, body: ast.Module | ast.FunctionDef) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            yield from (one.id for one in node.targets if isinstance(one, ast.Name))
     if isinstance(body, ast.FunctionDef):
         yield from (one.arg for one in body.args.args if one.arg != "self")
     scope: list[ast.AST] = [body]

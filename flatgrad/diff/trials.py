@@ -154,9 +154,7 @@ def _among(choices: list[tuple[int, Sequence[ast.stmt]]], like: ast.stmt) -> lis
         return made or [ast.copy_location(ast.Pass(), like)]
     middle = len(choices) // 2
     test = ast.Compare(_choice(), [ast.Lt()], [ast.Constant(choices[middle][0])])
-    return [
-        ast.copy_location(ast.If(test, _among(choices[:middle], like), _among(choices[middle:], like)), like)
-    ]
+    return [ast.copy_location(ast.If(test, _among(choices[:middle], like), _among(choices[middle:], like)), like)]
 
 
 def _placed(made: ast.stmt, like: ast.stmt) -> ast.stmt:

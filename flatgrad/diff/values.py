@@ -169,9 +169,7 @@ _POWERS = (("{}", 1.0), ("{} ** 2", 2.0), ("np.sqrt({})", 0.5))
 _CONSTANTS = ((1.0, ""), (2.0, "2 * "), (0.5, "0.5 * "))
 
 
-def _named_factor(
-    pairs: Sequence[Pair], inputs: Mapping[str, tuple[float | None, ...]], scope: Scope
-) -> Fact | None:
+def _named_factor(pairs: Sequence[Pair], inputs: Mapping[str, tuple[float | None, ...]], scope: Scope) -> Fact | None:
     wanted = factors(pairs)
     if wanted is None:
         return None
@@ -260,11 +258,9 @@ def _sums(pairs: Sequence[Pair]) -> Fact | None:
         for axes in _axes(most):
 
             def summed(a: Floats, axes: tuple[int, ...] = axes) -> Floats:
-                return a.sum(axis=axes)
+                return np.asarray(a.sum(axis=axes))
 
-            if all(pair.value.size > 1 for pair in pairs) and (
-                holds(pairs, summed) or holds(_squeezed(pairs), summed)
-            ):
+            if all(pair.value.size > 1 for pair in pairs) and (holds(pairs, summed) or holds(_squeezed(pairs), summed)):
                 said = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
                 return Fact("not-summed", f"it has to be summed over {said}, over which the forward pass broadcasts")
     widest = max(pair.truth.ndim for pair in pairs)
@@ -287,7 +283,9 @@ def _shape(pairs: Sequence[Pair]) -> Fact | None:
     try:
         if all(close(pair.value.reshape(pair.truth.shape), pair.truth) for pair in pairs):
             shape = pairs[0].truth.shape
-            return Fact("shape", f"the numbers are right, but their shape is not: it has to be {shape} as in the forward pass")
+            return Fact(
+                "shape", f"the numbers are right, but their shape is not: it has to be {shape} as in the forward pass"
+            )
     except ValueError:
         pass
     if all(_inside(pair.value, pair.truth) for pair in pairs):
@@ -414,4 +412,40 @@ def regularizing(case: Case, variable: str, line: int) -> bool:
         isinstance(node, ast.Assign | ast.AugAssign | ast.Return)
         for node in ast.walk(ast.parse(case.homework.text))
         if getattr(node, "lineno", 0) == line
+    )
+
+
+def other_gradient(case: Case, truth: Spec, pairs: Sequence[Pair]) -> Fact | None:
+    """The value is the gradient of another variable, one behind this one: a step between the two is left out."""
+    variables = sorted(case.sites.variables())
+    shape = pairs[0].value.shape if pairs else ()
+    for variable in variables:
+        if not variable or variable == truth.variable or not pairs or pairs[0].value.size > MOST_PROBED:
+            continue
+        specs = list(case.sites.per_round(variable)) if truth.each else case.sites.wholes(variable, False)
+        for spec in specs[:3]:
+            if case.truths[0].shape(spec) != shape:
+                continue
+            draws = dict.fromkeys(pair.draw for pair in pairs)
+            values = {draw: [pair.value for pair in pairs if pair.draw == draw] for draw in draws}
+            if all(case.truths[draw].agrees(spec, values[draw], True) for draw in draws):
+                line = spec.lines[0]
+                if _masking(case, line):
+                    said = f"this is still the gradient of `{variable}`: the mask of line {line} is not applied"
+                    return Fact("mask", said, lines=(line,))
+                said = f"this is the gradient of `{variable}`, not of `{truth.variable}`"
+                return Fact("wrong-gradient", said, lines=(line,))
+    return None
+
+
+_MASKS = ("maximum", "minimum", "where", "clip", "abs")
+
+
+def _masking(case: Case, line: int) -> bool:
+    """Whether a forward statement passes on some of its entries only."""
+    return any(
+        isinstance(one, ast.Compare) or (isinstance(one, ast.Attribute) and one.attr in _MASKS)
+        for node in ast.walk(ast.parse(case.homework.text))
+        if isinstance(node, ast.stmt) and node.lineno == line and not hasattr(node, "body")
+        for one in ast.walk(node)
     )

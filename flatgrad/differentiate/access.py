@@ -99,9 +99,9 @@ class AccessWalk(Contributions):
         gives = layer_gradients(step)
         for position, operand in enumerate(operands):
             if isinstance(operand, Value) and operand in self.varied and position not in gives:
+                name = operand.name or "this argument"
                 raise refusal(
-                    f"{operand.name or 'this argument'} carries a gradient, and the backward pass of {step.attrs['text']} "
-                    "gives none for it",
+                    f"{name} carries a gradient, and the backward pass of {step.attrs['text']} gives none for it",
                     step,
                     "let it return one, named after the parameter, or leave the argument out with --wrt",
                 )
@@ -111,21 +111,23 @@ class AccessWalk(Contributions):
         outs = tuple(self._from_layer(operands, position, gives) for position in gives) or (
             Value("", gradient_type(self.build.type(step.outs[0]))),
         )
-        relation = Relation(outs, "layer_backward", (layer, *taken), {}, step.stage)
+        # The gradients that flatgrad's own pass gives are nobody else's.
+        attrs: dict[str, Attribute] = {"fresh": (True,) * len(outs)} if step.attrs.get("fresh") else {}
+        relation = Relation(outs, "layer_backward", (layer, *taken), attrs, step.stage)
         self.build.body.append(relation)
         visited: list[Value] = []
         for position, out in zip(gives, outs, strict=False):
             self.build.definitions[out] = relation
-            operand = operands[position] if position >= 0 else None
-            if isinstance(operand, Value) and operand in self.active:
+            given = operands[position] if position >= 0 else None
+            if isinstance(given, Value) and given in self.active:
                 gradient: Operand = out
                 if step.attrs.get("local"):
                     gradient = self.build.add("multiply", self.adjoint(step.out), out)
-                self.contribute(operand, gradient)
-                if operand not in visited:
-                    visited.append(operand)
-        for operand in visited:
-            self.visited(operand)
+                self.contribute(given, gradient)
+                if given not in visited:
+                    visited.append(given)
+        for value in visited:
+            self.visited(value)
 
     def _from_layer(self, operands: list[Operand], position: int, gives: tuple[int, ...]) -> Value:
         """What stands for one of the gradients that a layer gives."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flatgrad.differentiate.walk import Backward
+from flatgrad.emit.callee import Callee
 from flatgrad.emit.names import Scope, described
 from flatgrad.emit.order import Order, order_of
 from flatgrad.emit.ownership import with_ownership
 from flatgrad.emit.residuals import FillHoles, Residuals
-from flatgrad.emit.callee import Callee
 from flatgrad.emit.rounds import bound_name, layers_run_over, over_layers, reads_index
 from flatgrad.emit.schedule import Schedule, schedule
 from flatgrad.emit.spell import Names, attribute, index_expression, literal, spell
@@ -457,13 +457,19 @@ class _Writer:
         entries = self.residuals.like(like) if self.residuals.is_forward(like) else self._operand(like)
         if like.type.shape.is_scalar and like.type.number is None:
             return ast.Call(ast.parse("dict.fromkeys", mode="eval").body, [entries, ast.Constant(0.0)], [])
+        if like in self.residuals.lists:
+            zeros = f"{numpy}.zeros({numpy}.shape(one), {numpy}.result_type(one, 0.0))"
+            made = ast.parse(f"[{zeros} for one in _]", mode="eval").body
+            assert isinstance(made, ast.ListComp)
+            made.generators[0].iter = entries
+            return made
         # What a loop fills may hold numbers of Python.
         own = like in self.residuals.params
         shape = "one.shape" if own else f"{numpy}.shape(one)"
         zeros = f"{numpy}.zeros({shape}, {numpy}.result_type(one, 0.0))"
         node = ast.parse(f"{{key: {zeros} for key, one in _.items()}}", mode="eval").body
-        assert isinstance(node, ast.DictComp) and isinstance(items := node.generators[0].iter, ast.Call)
-        node.generators[0].iter = ast.Call(ast.Attribute(entries, "items", ast.Load()), items.args, items.keywords)
+        assert isinstance(node, ast.DictComp)
+        node.generators[0].iter = ast.Call(ast.Attribute(entries, "items", ast.Load()), [], [])
         return node
 
     def _own_dtype(self, value: Value) -> ast.expr:

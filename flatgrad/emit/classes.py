@@ -21,7 +21,7 @@ from flatgrad.emit.names import Scope
 from flatgrad.emit.plan import ClassText, FunctionPlan, FunctionText, MethodText, ModulePlan
 from flatgrad.frontend.annotations import read_annotation
 from flatgrad.frontend.contracts import lineage, method_of
-from flatgrad.frontend.methods import MARK, Method, bare, spoken
+from flatgrad.frontend.methods import MARK, VALUES, Method, bare, spoken
 from flatgrad.frontend.shapetext import Unreadable
 from flatgrad.frontend.source import Module, header_end, span_of
 from flatgrad.ir.core import Call, Span, every_step
@@ -508,7 +508,9 @@ class _Pair:
         added = self._apart_lines(edits)
         for number, line in added:
             edits.replace(Span(number, 0, number, 0), f"{line}\n")
-        lines = edits.rendered(Span(1, 0, len(self.back), len(self.back[-1]))).split("\n") if self.back else []
+        text = edits.rendered(Span(1, 0, len(self.back), len(self.back[-1]))) if self.back else ""
+        # What a dict holds has no places of its own.
+        lines = re.sub(rf"\b(\w+{VALUES})\[", r"list(\1)[", text).split("\n") if text else []
         if returned:
             lines.append(f"return {', '.join(returned)}")
         return tuple(lines or ["pass"]), said, assigned

@@ -675,13 +675,15 @@ class _ForwardWriter:
         return False
 
     def _renaming(self, statement: ast.AugAssign, stage: Stage) -> tuple[str, str] | None:
-        """The names before and after an augmented assignment, where they are two."""
+        """The names before and after an augmented assignment, where they are two, or stand for two arrays."""
         step = self.changes.get(stage)
         if step is None:
             return None
         after = self.names.get(step.out, step.out.name)
         before = self.plan.previous.get(step.out, after)
-        return (before, after) if before != after else None
+        # What it was is kept under another name: `c_first = c`, and the buffer is not to be written into.
+        apart = stage in self.residuals.apart and step.out.type.kind is not Kind.SCALAR
+        return (before, after) if before != after or apart else None
 
     def _out_of_place(self, statement: ast.AugAssign, before: str, after: str) -> str:
         value = ast.parse(self.edits.rendered(span_of(self.module, statement.value)), mode="eval").body

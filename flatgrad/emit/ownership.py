@@ -264,8 +264,9 @@ class _Sharing:
         for position, out in enumerate(line.outs):
             # Gradients that another function returns are the caller's own, each for itself; one of the user's may hand
             # out what it was given.
-            roots = frozenset((out,)) if line.gate == "call_backward" else found
-            several = line.gate == "layer_backward" and len(line.outs) > 1
+            own = line.gate == "call_backward" or (line.gate == "layer_backward" and fresh is not None)
+            roots = frozenset((out,)) if own else found
+            several = line.gate == "layer_backward" and len(line.outs) > 1 and fresh is None
             if several or (isinstance(fresh, tuple) and not fresh[position]):
                 given = (self._of(arg) for arg in line.args if isinstance(arg, Value))
                 roots = frozenset((EXTERNAL,)).union(*given)

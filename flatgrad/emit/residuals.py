@@ -14,7 +14,7 @@ from flatgrad.analysis import augmented
 from flatgrad.differentiate.rules import refusal_at
 from flatgrad.emit.names import Scope, described, is_identifier
 from flatgrad.emit.spell import Names, literal, spell
-from flatgrad.emit.steps import Steps
+from flatgrad.emit.steps import Steps, no_name
 from flatgrad.facts.unbound import always_read, maybe_unbound
 from flatgrad.frontend.environment import Element, Lowered
 from flatgrad.frontend.methods import MARK
@@ -164,6 +164,16 @@ class Residuals:
         return found
 
     @property
+    def lists(self) -> set[Value]:
+        """The parameters that are lists of arrays."""
+        return {
+            step.args[0]
+            for step in every_step(self.lowered.function.block)
+            if isinstance(step, Relation) and step.gate == "entry" and step.attrs.get("list")
+            if isinstance(step.args[0], Value)
+        }
+
+    @property
     def params(self) -> frozenset[Value]:
         return self._params
 
@@ -284,8 +294,10 @@ class Residuals:
         elif producer is not None and not value.name:
             name = self._hoist(value, producer)
         elif producer is None and not value.name:
-            help = "carry it in a variable of its own: `h = ...`, and `hs.append(h)`"
-            raise refusal_at("backward needs what was stored last, which has no name", self._loop_span(value), help)
+            # A part of a tuple or a dict that is carried: kept with what the rounds hand on, or not at all.
+            name = self.steps.begins_with(value)
+            if not name or self._bearers[name] != 1:
+                raise no_name(self._loop_span(value))
         else:
             name = value.name
         hole = _Hole()
@@ -653,6 +665,8 @@ def _is_harmless(call: ast.expr) -> bool:
             return name in ("len", "isinstance", "min", "str")
         case ast.Attribute(value=ast.Constant(value=str()), attr="format"):
             return True
+        case ast.Attribute(attr="startswith" | "endswith"):
+            return True  # of strings, the keys of a dict
     return False
 
 

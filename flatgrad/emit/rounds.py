@@ -6,23 +6,32 @@ import ast
 import re
 from collections.abc import Iterable
 
-from flatgrad.ir.core import Block, Loop, Relation, Value, every_step
+from flatgrad.ir.core import Block, Literal, Loop, Relation, Value, every_step
 
 
 def layers_run_over(block: Block) -> dict[Value, tuple[str, Value]]:
     """For the index of each loop over a list of layers, what a round calls its layer, and the list; for that of each
     loop over a dict, what it calls the key, and the keys."""
     found: dict[Value, tuple[str, Value]] = {}
+    lengths = {
+        step.out: step.args[0]
+        for step in every_step(block)
+        if isinstance(step, Relation) and step.gate == "dim" and step.attrs["axis"] == 0
+    }
     for loop in every_step(block):
-        if not isinstance(loop, Loop):
+        if not isinstance(loop, Loop) or len(loop.bounds) != 3 or not isinstance(loop.bounds[1], Value):
             continue
+        first, last, by = loop.bounds
+        whole = isinstance(first, Literal) and first.value == 0 and isinstance(by, Literal) and by.value == 1
         called = {s.args[0] for s in every_step(loop.body) if isinstance(s, Relation) and s.gate == "layer"}
         entries = (s for s in every_step(loop.body) if isinstance(s, Relation) and s.gate == "entry")
         called |= {entry.args[1] for entry in entries if len(entry.args) > 1}
         for step in loop.body.body:
             match step:
                 case Relation(gate="read", args=(Value() as sequence,)) if step.attrs["index"] == (loop.index,):
-                    if step.out in called and step.out.name and loop.count is None:
+                    # A loop over the first two layers does not go back through all of them.
+                    all_of_them = whole and isinstance(last, Value) and lengths.get(last) is sequence
+                    if step.out in called and step.out.name and loop.count is None and all_of_them:
                         found[loop.index] = (step.out.name, sequence)
     return found
 

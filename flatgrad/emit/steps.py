@@ -11,6 +11,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.emit.names import Scope
 from flatgrad.facts.unbound import maybe_unbound
 from flatgrad.frontend.environment import Lowered
@@ -22,6 +23,7 @@ from flatgrad.ir.core import (
     Kind,
     Literal,
     Loop,
+    Span,
     Stage,
     Step,
     Type,
@@ -142,6 +144,12 @@ class Steps:
     def is_param(self, value: Value) -> bool:
         return value in self._params
 
+    def begins_with(self, param: Value) -> str:
+        """The name of what a loop begins with in the place of something that it carries; '' if it has none."""
+        loop, position = self._params[param]
+        init = loop.inits[position]
+        return "" if init in self._params or init in self._paths else init.name
+
     def is_index(self, value: Value) -> bool:
         return value in self._params and self._params[value][1] < 0
 
@@ -240,6 +248,8 @@ class Steps:
 
     def _keep(self, value: Value, labels: Mapping[Value, str]) -> None:
         loops = self.path(value)
+        if value in self._params and not value.name:
+            raise no_name(None if loops[-1].stage is None else loops[-1].stage.span)
         is_list = len(loops) == 1 and self._lists(loops[0]) and (value in self._direct or value in self._params)
         own = self.names[value]
         name = self.scope.take(_plural(own))
@@ -286,6 +296,12 @@ class Steps:
         name = self.index_name(loop.index)
         self.enumerated[loop] = name
         return name
+
+
+def no_name(span: Span | None) -> Refused:
+    """What is refused where forward has no name for what a loop carries."""
+    help = "carry it in a variable of its own: `h = ...`, and `hs.append(h)`"
+    return Refused((Diagnostic("FG025", "backward needs what was stored last, which has no name", span, "", help),))
 
 
 def _is(operand: object, number: int) -> bool:

@@ -60,10 +60,10 @@ def class_contract(
         return (_written(name, forward[1], typed(key), wrt(key)), key) if key in module.methods else (UNKNOWN, "")
     if backward[1].decorator_list:
         return UNKNOWN, ""
-    found = own_contract(name, forward[1], backward[1])
-    if isinstance(found, Contract) and found.local:
-        return _held_to(found, key, module.methods, typed), ""
-    return found, ""
+    own = own_contract(name, forward[1], backward[1])
+    if isinstance(own, Contract) and own.local:
+        return _held_to(own, key, module.methods, typed), ""
+    return own, ""
 
 
 def _delegates(method: ast.FunctionDef) -> bool:

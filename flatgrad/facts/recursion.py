@@ -54,8 +54,7 @@ def is_proved(typed: Lowered, base: Lowered) -> bool:
         for name in dim.symbols()
     }
     return all(
-        _same(one.value.type, other.value.type, symbols)
-        for one, other in zip(typed.results, base.results, strict=True)
+        _same(one.value.type, other.value.type, symbols) for one, other in zip(typed.results, base.results, strict=True)
     )
 
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.frontend.claims import Claim, parameter_claims
-from flatgrad.frontend.contracts import classes_held, is_layer_class, lineage, method_of, stored_in, takes_nothing
+from flatgrad.frontend.contracts import classes_held, is_layer_class, lineage, stored_in, takes_nothing
 from flatgrad.frontend.liveness import read_before_bound
 from flatgrad.frontend.methods import FORWARD, MARK, VALUES, Method, Role, bare, spoken
 from flatgrad.frontend.source import Module, dotted_path, read_module, span_of
@@ -104,27 +104,35 @@ def _marked(module: Module) -> str:
                         if text[begin.column : end + 1 + len(attribute)] == f"{name}.{attribute}":
                             lines[begin.line - 1][end] = MARK
                             changed = True
-                    case ast.For(iter=over) if (called := _values_of(over, receiver, node)) is not None:
-                        span = span_of(module, called)
-                        text = module.lines[span.line - 1][: span.end_column]
-                        if span.line == span.end_line and text.endswith(".values()"):
-                            lines[span.line - 1][span.end_column - len(VALUES) : span.end_column] = VALUES
+                    case ast.For(iter=over):
+                        for called in _values_of(over, receiver, node):
+                            span = span_of(module, called)
+                            text = module.lines[span.line - 1][: span.end_column]
+                            if span.line == span.end_line and text.endswith(".values()"):
+                                lines[span.line - 1][span.end_column - len(VALUES) : span.end_column] = VALUES
     return "\n".join("".join(line) for line in lines) if changed else module.text
 
 
-def _values_of(over: ast.expr, receiver: str, loop: ast.For) -> ast.Call | None:
+def _values_of(over: ast.expr, receiver: str, loop: ast.For) -> Iterator[ast.Call]:
     """`self.layers.values()` in the head of a loop that calls what it runs over."""
     match over:
-        case ast.Call(func=ast.Name(id="enumerate" | "list"), args=[inner, *_]):
-            return _values_of(inner, receiver, loop)
+        case ast.Call(func=ast.Name(id="enumerate" | "list" | "zip"), args=parts):
+            for part in parts:
+                yield from _values_of(part, receiver, loop)
         case ast.Call(func=ast.Attribute(value=ast.Attribute(value=ast.Name(id=name)), attr="values"), args=[]):
             targets = {part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)}
-            for part in ast.walk(loop):
-                match part:
-                    case ast.Call(func=ast.Attribute(value=ast.Name(id=called), attr="forward" | "__call__")) | ast.Call(
-                        func=ast.Name(id=called)
-                    ) if called in targets and name == receiver:
-                        return over
+            called = {root for part in ast.walk(loop) if (root := _called_layer(part)) is not None}
+            if name == receiver and targets & called:
+                yield over
+
+
+def _called_layer(node: ast.AST) -> str | None:
+    """The name that is called as a layer: `layer.forward(x)`, `layer(x)`."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="forward" | "__call__")):
+            return name
+        case ast.Call(func=ast.Name(id=name)):
+            return name
     return None
 
 
@@ -154,7 +162,8 @@ class _Reader:
             name: Role.STATE if name in stored else self._role(name, sources.get(bare(name), []), family)
             for name in reads
         }
-        layers = self._layers(reads, (*others, original))
+        everything = (*others, original, *self._inheriting())
+        layers = self._layers(reads, everything)
         attributes |= {name: Role.LAYERS for name in layers if attributes[name] is Role.GIVEN}
         problems += self._problems(original, receiver, attributes, defined, family)
         made = [node for node in others if node.name == "__init__"]
@@ -172,7 +181,7 @@ class _Reader:
             ),
             read_elsewhere=elsewhere,
             claims=tuple((node, _handed(node)) for node in made),
-            distinct=self._distinct(reads, (*others, original)),
+            distinct=self._distinct(reads, everything),
             problems=tuple(problems),
             is_entry=original.name in FORWARD and "backward" not in own_methods(self.owner),
             layers=MappingProxyType(layers),
@@ -184,6 +193,11 @@ class _Reader:
     def _lineage(self, owner: ast.ClassDef) -> list[ast.ClassDef]:
         """The class and its bases in the same file, in the order in which a method is looked for."""
         return lineage(owner, self.classes)[0]
+
+    def _inheriting(self) -> list[ast.FunctionDef]:
+        """The methods of the classes of the file that inherit from this one: they assign its attributes, too."""
+        heirs = [one for one in self.classes.values() if one is not self.owner and self.owner in self._lineage(one)]
+        return [method for one in heirs for method in own_methods(one).values()]
 
     def _helpers(
         self,

@@ -298,8 +298,8 @@ def layer_call(contract: Contract, node: ast.Call) -> LayerCall | Unclear:
 def classes_held(
     sources: Iterable[tuple[ast.FunctionDef, ast.expr]], classes: Mapping[str, ast.ClassDef]
 ) -> frozenset[str]:
-    """The classes of the file whose objects an attribute holds, itself or in a list or a dict: `sources` are all that is
-    assigned to it, its items, and what is appended to it. Nothing where something else may be among them."""
+    """The classes of the file whose objects an attribute holds, itself or in a list or a dict; nothing where something
+    else may be among them. `sources`: all that is assigned to it, its items, and what is appended to it."""
     found: set[str] = set()
     for method, value in sources:
         one = _held(value, method, classes, 0)

@@ -52,19 +52,21 @@ def enforced(left: ast.expr, right: ast.expr, expressions: Reading) -> list[Rela
         array = _array(one, "ndim")
         if array is not None and isinstance(other, ast.Constant) and isinstance(other.value, int):
             value = reading.lower(array)
-            return [_fact((value,), other.value)] if isinstance(value, Value) and not isinstance(value, Poison) else []
+            if not isinstance(value, Value) or isinstance(value, Poison):
+                return []
+            return [_unplaced(step) for step in [*steps, _fact((value,), other.value)]]
     first, second = reading.lower(left), reading.lower(right)
-    for one, other, node in ((first, second, left), (second, first, right)):
+    for node, whole in ((left, second), (right, first)):
         array = _array(node, "shape")
-        if array is None or not isinstance(other, Structure):
+        if array is None or not isinstance(whole, Structure):
             continue
         value = reading.lower(array)
         if not isinstance(value, Value) or isinstance(value, Poison):
             return []
-        found = [_fact((value,), len(other.items))]
-        for axis, item in enumerate(other.items):
+        found = [_fact((value,), len(whole.items))]
+        for axis, item in enumerate(whole.items):
             dim = Value("", Type.open("dim"))
-            found.append(Relation((dim,), "dim", (value,), {"axis": axis, "rank": len(other.items)}))
+            found.append(Relation((dim,), "dim", (value,), {"axis": axis, "rank": len(whole.items)}))
             if isinstance(item, Value | Literal) and not isinstance(item, Poison):
                 found.append(_fact((dim, item), None))
         return [_unplaced(step) for step in [*steps, *found]]
@@ -85,9 +87,7 @@ def _unplaced(step: Relation) -> Relation:
 
 
 def _about_shapes(node: ast.expr) -> bool:
-    return any(
-        isinstance(part, ast.Attribute) and part.attr in ("shape", "ndim") for part in ast.walk(node)
-    )
+    return any(isinstance(part, ast.Attribute) and part.attr in ("shape", "ndim") for part in ast.walk(node))
 
 
 def _array(node: ast.expr, asked: str) -> ast.expr | None:
@@ -118,4 +118,8 @@ def _is_size(node: ast.expr) -> bool:
     array = _array(node, "shape") or _array(node, "ndim")
     if array is None and isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len":
         array = node.args[0] if len(node.args) == 1 else None
-    return isinstance(array, ast.Name)
+    return isinstance(array, ast.Name) or (
+        isinstance(array, ast.Subscript)
+        and isinstance(array.value, ast.Name)
+        and isinstance(array.slice, ast.Name | ast.Constant | ast.UnaryOp)
+    )

@@ -73,6 +73,8 @@ class EntryLowering(CallLowering):
         self.entries: dict[tuple[Value, str], Value] = {}
         # Parameters and their entries: what may be a dict that the caller made.
         self.given: set[Value] = set()
+        # Parameters that are lists of arrays.
+        self.lists: set[Value] = set()
         # Entries that the function writes.
         self.written: dict[tuple[Value, str], bool] = {}
 
@@ -104,6 +106,7 @@ class EntryLowering(CallLowering):
         spoken_place = ast.unparse(place)
         classes = self._classes_of(layer)
         calls: dict[LayerCall, Contract] = {}
+        contracts: list[Contract] = []
         changes = False
         for contract in [self.statements.context.contract(name) for name in sorted(classes)] or [UNKNOWN]:
             made = contract if isinstance(contract, Unclear) else layer_call(contract, node)
@@ -111,6 +114,7 @@ class EntryLowering(CallLowering):
                 return self.error("FG045", f"{spoken_place} cannot be called here", node, made.reason, made.help)
             if isinstance(contract, Contract):
                 calls[made] = contract
+                contracts.append(contract)
                 changes = changes or contract.changes
         if len(calls) > 1:
             one, other = list(calls.values())[:2]
@@ -132,6 +136,8 @@ class EntryLowering(CallLowering):
         attrs: dict[str, Attribute] = {"text": text, **call.attributes}
         if changes:
             attrs["changes"] = True
+        if len(call.gives) > 1 and all(one.owner and not one.own for one in contracts):
+            attrs["fresh"] = True
         self.emit(Relation(outs, "layer", (layer, *operands), attrs, None, self.place(node)), view=False)
         return outs[0] if call.results == 1 else Structure(outs, False, self._span(node))
 

@@ -137,9 +137,13 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A dict that loops fill under keys of their own: a value, of which an entry is read."""
+    """A dict that loops fill under keys of their own: a value, of which an entry is read.
+
+    `store`: the one place where entries are written; None where they are only added to.
+    """
 
     value: Value
+    store: ast.expr | None = None
 
 
 Binding = Value | Literal | Structure | Dictionary | Static | Closure | Collected | Filled

@@ -31,11 +31,18 @@ class Folding(ast.NodeTransformer):
     Args:
         length: how many elements the list of a name has, None where that is not known.
         place: what stands at a position of it.
+        number: the whole number that a name stands for.
     """
 
-    def __init__(self, length: Callable[[str], int | None], place: Callable[[str, int], ast.expr | None]) -> None:
+    def __init__(
+        self,
+        length: Callable[[str], int | None],
+        place: Callable[[str, int], ast.expr | None],
+        number: Callable[[str], int | None],
+    ) -> None:
         self.length = length
         self.place = place
+        self.number = number
 
     def statements(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
         """Statements with all that is known put in."""
@@ -79,6 +86,9 @@ class Folding(ast.NodeTransformer):
         match node:
             case ast.Constant(value=value) if value is None or isinstance(value, int | str):
                 return value
+            case ast.Name(id=name):
+                known = self.number(name)
+                return UNKNOWN if known is None else known
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 inner = self.value(operand)
                 return UNKNOWN if inner is UNKNOWN else not inner

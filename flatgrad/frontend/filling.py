@@ -38,18 +38,19 @@ def begin_filling(lowering: Filling, loop: ast.For | ast.While) -> frozenset[str
     for name, binding in list(lowering.environment.items()):
         if not isinstance(binding, Dictionary) or sum(one is binding for one in lowering.environment.values()) > 1:
             continue
-        key = _key_of(name, loop)
+        store = _store_of(name, loop)
+        key = None if store is None else store.slice
         if key is None or not _apart(key, [k for k, _ in binding.items], loop):
             others |= {name} if _read_elsewhere(name, loop, lowering) else set()
             continue
         if isinstance(key, ast.Tuple) or _read_elsewhere(name, loop, lowering):
-            container = container_of(lowering, name, binding)
+            container = container_of(lowering, name, binding, store)
             if container is not None:
                 lowering.environment[name] = container
     return frozenset(others)
 
 
-def container_of(lowering: Filling, name: str, binding: Dictionary) -> Filled | None:
+def container_of(lowering: Filling, name: str, binding: Dictionary, store: ast.expr | None = None) -> Filled | None:
     """What a dict holds as the loop begins, as a value; None where that is more than numbers and arrays."""
     items = [item for _, item in binding.items]
     values = tuple(item for item in items if isinstance(item, Value | Literal) and not isinstance(item, Poison))
@@ -58,12 +59,12 @@ def container_of(lowering: Filling, name: str, binding: Dictionary) -> Filled | 
     out = Value(name, Type.open(name))
     keys = tuple(key for key, _ in binding.items)
     lowering.emit(Relation((out,), "container", values, {"keys": keys}), view=False)
-    return Filled(out)
+    return Filled(out, store)
 
 
-def _key_of(name: str, loop: ast.For) -> ast.expr | None:
-    """The key under which each round of the loops from here stores one entry; None where a dict is changed in any
-    other way."""
+def _store_of(name: str, loop: ast.For) -> ast.Subscript | None:
+    """Where each round of the loops from here stores one entry, under a key of its own; None where a dict is changed in
+    any other way."""
     found = list(_stores(name, [loop], ()))
     if len(found) != 1:
         return None
@@ -89,7 +90,7 @@ def _key_of(name: str, loop: ast.For) -> ast.expr | None:
     if None in parts or None in indices or not set(indices) <= set(parts):
         return None
     bound = [part.id for part in ast.walk(loop) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
-    return key if all(bound.count(index) == 1 for index in indices if index is not None) else None
+    return target if all(bound.count(index) == 1 for index in indices if index is not None) else None
 
 
 def _counted(node: ast.expr) -> str | None:
@@ -182,4 +183,4 @@ def filled_with(lowering: Filling, base: Filled, key: Operand, value: Operand) -
     lowering.emit(Relation((new,), "put", (base.value, value, key)), view=False)
     shared = (base.value, value) if isinstance(value, Value) else (base.value,)
     lowering.buffers.joined(new, shared)
-    return Filled(new)
+    return Filled(new, base.store)

@@ -99,12 +99,12 @@ def method_problems(
                         found.append(_again(step, step.function, "is called in a loop", None))
                 case Branch():
                     arms = [dict(used), dict(used)]
-                    for arm, one in zip(step.arms, arms, strict=True):
-                        visit(arm, one, loop)
+                    for arm, before in zip(step.arms, arms, strict=True):
+                        visit(arm, before, loop)
                     used |= arms[0] | arms[1]
                 case Loop():
-                    for one in inner_blocks(step):
-                        visit(one, used, True)
+                    for body in inner_blocks(step):
+                        visit(body, used, True)
             twice = sorted(name for name in names if name in used)
             if twice and isinstance(step, Call | Relation):
                 found.append(_again(step, spoken(twice[0]), "is called twice in one pass", used[twice[0]]))

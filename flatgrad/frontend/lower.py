@@ -16,8 +16,9 @@ from flatgrad.frontend.closures import altering_decorator
 from flatgrad.frontend.contracts import UNKNOWN, Contract, Unclear
 from flatgrad.frontend.effects import EffectLowering, writes_out
 from flatgrad.frontend.enforced import enforced, proven
-from flatgrad.frontend.environment import Dictionary, Lowered, Poison, Result, Static, Structure
+from flatgrad.frontend.environment import Dictionary, Filled, Lowered, Poison, Result, Static, Structure
 from flatgrad.frontend.layers import layer_problems, method_problems
+from flatgrad.frontend.lists import list_parameters
 from flatgrad.frontend.liveness import live_after, own_statements
 from flatgrad.frontend.memory import Known
 from flatgrad.frontend.methods import Role
@@ -222,12 +223,15 @@ class _FunctionLowering(EffectLowering):
                     "name the parameters one by one",
                 )
         params = []
+        lists = list_parameters(self.node) if self.method is None else frozenset()
         for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
             value = Value(argument.arg, Type.open(argument.arg))
             params.append(value)
             self.environment[argument.arg] = value
             self.buffers.own(value)
             self.expressions.given.add(value)
+            if argument.arg in lists:
+                self.expressions.lists.add(value)
         if self.method is not None:
             self.errors.extend(self.method.problems)
             for name, helper in self.method.helpers.items():
@@ -341,7 +345,7 @@ class _FunctionLowering(EffectLowering):
             return True
         if not isinstance(element, ast.Name):
             return False
-        if isinstance(self.environment.get(element.id), Structure | Dictionary | Static):
+        if isinstance(self.environment.get(element.id), Structure | Dictionary | Static | Filled):
             return True
         if position:
             return False  # told by its name, among the results behind the first

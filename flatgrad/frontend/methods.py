@@ -106,7 +106,9 @@ class Method:
     def stored(self) -> frozenset[str]:
         """The attributes that the method itself assigns."""
         parts = (part for statement in self.original.body for part in ast.walk(statement))
-        return frozenset(p.id for p in parts if isinstance(p, ast.Name) and MARK in p.id and isinstance(p.ctx, ast.Store))
+        return frozenset(
+            p.id for p in parts if isinstance(p, ast.Name) and MARK in p.id and isinstance(p.ctx, ast.Store)
+        )
 
     @property
     def backward_name(self) -> str:

@@ -86,6 +86,8 @@ class _Rounds:
 class RegionLowering(CollectingLowering):
     """Lowers statements with their control flow; `statement` and `returned` are the function's own business."""
 
+    node: ast.FunctionDef
+
     def __init__(
         self, context: Surroundings, live: Mapping[ast.stmt, frozenset[str]], dropped: frozenset[ast.stmt]
     ) -> None:
@@ -302,6 +304,15 @@ class RegionLowering(CollectingLowering):
 
     def put(self, target: ast.Subscript, binding: Filled, bound: Binding) -> None:
         """`margins[i, j] = margin`"""
+        if target is not binding.store:
+            self.error(
+                "FG030",
+                f"an entry of {ast.unparse(target.value)} may be written again here",
+                target,
+                "a dict that a loop fills is filled in one place, under keys of their own",
+                "fill another dict",
+            )
+            return
         key = self.key(target.slice)
         value = self.expressions.as_operand(bound, target)
         if isinstance(value, Poison) or isinstance(key, Poison):
@@ -327,7 +338,7 @@ class RegionLowering(CollectingLowering):
         self.emit(Relation((new,), "item_add", (base.value, change, key)), view=False)
         self.buffers.joined(new, (base.value,))
         self._changes(target.value, name, base.value, new, always_array=True)
-        self.environment[name] = Filled(new)
+        self.environment[name] = Filled(new, base.store)
 
     def contained(self, name: str, binding: Dictionary) -> Filled | None:
         return container_of(self, name, binding)
@@ -753,6 +764,8 @@ class RegionLowering(CollectingLowering):
             if sequence is None and isinstance(target, ast.Name):
                 self.environment[target.id] = index
                 self.names[span_of(self.module, target)] = index
+            elif sequence is not None and sequence in self.expressions.lists:
+                self.bind(target, self.item_of(sequence, index, None), target)
             elif sequence is not None:
                 item = self.expressions.read(sequence, (index,))
                 self.bind(target, item, target)
@@ -802,7 +815,27 @@ class RegionLowering(CollectingLowering):
             return None
         return _Rounds((ZERO, self._length(bound), ONE), ((target, bound),))
 
+    def length_of(self, sequence: Value, node: ast.expr | None) -> Value:
+        """`len(weights)`, of a list of arrays."""
+        size = Value("", Type.open("length"))
+        place = None if node is None else self.expressions.place(node)
+        attrs: dict[str, Attribute] = {"text": "len(_0)", "holds": "count"}
+        self.emit(Relation((size,), "opaque", (sequence,), attrs, None, place), view=False)
+        return size
+
+    def item_of(self, sequence: Value, key: Operand, node: ast.expr | None) -> Value:
+        """`weights[i]`, of a list of arrays: what a check proves of it holds where it is read again."""
+        for step in self.body:
+            if isinstance(step, Relation) and step.gate == "entry" and step.args == (sequence, key):
+                return step.out
+        out = Value("", Type.open("item"))
+        place = None if node is None else self.expressions.place(node)
+        self.emit(Relation((out,), "entry", (sequence, key), {"list": True}, None, place), view=True)
+        return out
+
     def _length(self, sequence: Value) -> Value:
+        if sequence in self.expressions.lists:
+            return self.length_of(sequence, None)
         size = Value("", Type.open("length"))
         self.emit(Relation((size,), "dim", (sequence,), {"axis": 0, "rank": None}), view=False)
         return size
@@ -910,9 +943,25 @@ class _Branching(EntryLowering):
             return self.around.element(collected, index, node)
         if isinstance(collected, Filled):
             return self.around.entry_of(collected, index, node)
+        if isinstance(collected, Value) and collected in self.lists:
+            key = self.around.key(index)
+            if not isinstance(key, Poison):
+                self.read_name(value, collected)  # type: ignore[arg-type]
+            return key if isinstance(key, Poison) else self.around.item_of(collected, key, node)
         return super()._subscript(node, value, index)
 
     def call(self, node: ast.Call) -> Binding:
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="dict"), attr="fromkeys"),
+                args=[ast.Name(id=name), ast.Constant(value=float(zero))],
+            ) if zero == 0 and isinstance(base := self.environment.get(name), Filled):
+                return Filled(self._relation("zeros_for", (base.value,), {}, self.place(node)))
+            case ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=name) as given]) if (
+                isinstance(base := self.environment.get(name), Value) and base in self.lists
+            ):
+                self.read_name(given, base)
+                return self.around.length_of(base, node)
         first = node.args[0] if node.args else None
         collected = self.environment.get(first.id) if isinstance(first, ast.Name) else None
         path = self._path(node.func)
@@ -959,7 +1008,7 @@ class _Branching(EntryLowering):
         return super()._method_call(node, function)
 
     def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.DictComp) -> Binding:
-        """`{key: np.zeros(one.shape) for key, one in params.items()}`: zeros for every entry of a dict that is given."""
+        """`{key: np.zeros(one.shape) for key, one in params.items()}`: zeros for the entries of a dict."""
         match node:
             case ast.DictComp(
                 key=ast.Name(id=key),
@@ -973,8 +1022,10 @@ class _Branching(EntryLowering):
                 ],
             ) if key == first and self._path(function) in ("numpy.zeros", "numpy.zeros_like"):
                 base = self.environment.get(name)
-                if isinstance(base, Value) and base in self.given and _is_zeros_like(value, second):
-                    return Filled(self._relation("zeros_for", (base,), {}, self.place(node)))
+                given = base.value if isinstance(base, Filled) else base
+                known = isinstance(base, Filled) or (isinstance(given, Value) and given in self.given)
+                if isinstance(given, Value) and known and _is_zeros_like(value, second):
+                    return Filled(self._relation("zeros_for", (given,), {}, self.place(node)))
         return super().comprehension(node)
 
     def branch(self, node: ast.IfExp) -> Binding:
@@ -994,7 +1045,9 @@ class _Placeholders(ast.NodeTransformer):
     def text(self, node: ast.expr) -> str | None:
         for part in ast.walk(node):
             match part:
-                case ast.Subscript(value=ast.Name(id=name)) if isinstance(self.lowering.environment.get(name), Filled):
+                case ast.Subscript(value=ast.Name(id=name)) if isinstance(
+                    self.lowering.environment.get(name), Filled | Collected
+                ):
                     self.entries[ast.unparse(part)] = self.lowering.expressions.lower(part)
         copied = self.visit(ast.parse(ast.unparse(node), mode="eval").body)
         for part in ast.walk(node):

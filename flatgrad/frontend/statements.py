@@ -34,6 +34,7 @@ from flatgrad.ir.core import (
     Kind,
     Literal,
     Loop,
+    Operand,
     Relation,
     Span,
     Stage,

@@ -49,7 +49,7 @@ def rebuilt(binding: Binding, fresh: Iterator[Leaf], made: dict[int, Binding] | 
             found = replace(binding, items=tuple((key, rebuilt(item, fresh, known)) for key, item in pairs))
         case Filled():
             leaf = next(fresh)
-            return Filled(leaf) if isinstance(leaf, Value) else leaf
+            return replace(binding, value=leaf) if isinstance(leaf, Value) else leaf
         case _:
             return next(fresh)
     if changes(binding):

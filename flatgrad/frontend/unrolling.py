@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from flatgrad.frontend.evaluating import Folding
 from flatgrad.frontend.liveness import MUTATORS, live_after, root_name
@@ -118,9 +118,16 @@ class _Unrolling:
     module: Module
     function: Function
     loop: ast.For
+    # The names whose numbers are being worked out.
+    asked: set[str] = field(default_factory=set)
 
     def run(self) -> list[ast.stmt] | None:
         """The statements that the loop comes to, None where it is left as it is."""
+        names = {part.id for part in ast.walk(self.function) if isinstance(part, ast.Name)}
+        own = {part.arg for part in ast.walk(self.function) if isinstance(part, ast.arg)} | self.module.bound
+        own |= {p.id for p in ast.walk(self.function) if isinstance(p, ast.Name) and not isinstance(p.ctx, ast.Load)}
+        if own & names & (READERS | {"str"}):
+            return None  # one of Python's own functions is another here
         rounds = self._rounds(self.loop.iter, self.loop.target)
         if rounds is None or len(rounds) > MOST_ROUNDS:
             return None
@@ -176,6 +183,15 @@ class _Unrolling:
                 return [self._element(name, statement, k, one) for k, one in enumerate(display.elts)]
             case ast.Call(func=ast.Name(id="list" | "tuple"), args=[inner], keywords=[]):
                 return self._elements(inner)
+            case ast.Subscript(value=ast.Name() as inner, slice=ast.Slice(lower=lower, upper=upper, step=step)):
+                found = self._elements(inner)
+                asked = (lower, upper, step)
+                ends = [None if one is None else self._number(one) for one in asked]
+                if found is None or any(end is None and one is not None for end, one in zip(ends, asked, strict=True)):
+                    return None
+                known = self._display(inner.id)
+                in_order = known is not None and not isinstance(known[1], ast.Dict) and ends[2] != 0
+                return found[slice(*ends)] if in_order else None
             case ast.Call(func=ast.Name(id="reversed"), args=[inner], keywords=[]):
                 found = self._elements(inner)
                 return None if found is None else found[::-1]
@@ -213,7 +229,17 @@ class _Unrolling:
         return found if isinstance(found, int) and not isinstance(found, bool) else None
 
     def _folding(self) -> Folding:
-        return Folding(self._length, self._place)
+        return Folding(self._length, self._place, self._named_number)
+
+    def _named_number(self, name: str) -> int | None:
+        """The whole number that a name stands for throughout: `L = len(weights)`."""
+        bound = self._bound_once(name)
+        if bound is None or name in self.asked or not self._comes_before(bound):
+            return None
+        self.asked.add(name)
+        found = self._number(bound.value)
+        self.asked.discard(name)
+        return found
 
     def _length(self, name: str) -> int | None:
         known = self._display(name)
@@ -229,6 +255,22 @@ class _Unrolling:
             return None
         position %= len(known[1].elts)
         return self._element(name, known[0], position, known[1].elts[position])
+
+    def _bound_once(self, name: str) -> ast.Assign | None:
+        """The one statement that binds a name of the function's own."""
+        arguments = self.function.args
+        given = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+        stored = [
+            part
+            for part in ast.walk(self.function)
+            if isinstance(part, ast.Name) and part.id == name and not isinstance(part.ctx, ast.Load)
+        ]
+        if len(stored) != 1 or any(one is not None and one.arg == name for one in given):
+            return None
+        for part in ast.walk(self.function):
+            if isinstance(part, ast.Assign) and len(part.targets) == 1 and part.targets[0] is stored[0]:
+                return part
+        return None
 
     def _display(self, name: str) -> tuple[ast.Assign, ast.List | ast.Tuple | ast.Dict] | None:
         """The list, tuple or dict display that a name stands for throughout, with the statement that binds it."""
@@ -313,13 +355,19 @@ class _Unrolling:
         return all(part.lineno < first for part in again)
 
     def _is_position(self) -> bool:
-        """Whether the target of a loop over numbers is the place in a list that is written out."""
+        """Whether the target of a loop over numbers is the place in a list that is written out, or makes a key of a
+        dict that the loop fills."""
         names = {part.id for part in ast.walk(self.loop.target) if isinstance(part, ast.Name)}
         for part in (inner for one in self.loop.body for inner in ast.walk(one)):
             match part:
                 case ast.Subscript(value=ast.Name(id=name), slice=index, ctx=ast.Load()):
                     inside = {one.id for one in ast.walk(index) if isinstance(one, ast.Name)}
                     if names & inside and self._display(name) is not None:
+                        return True
+                case ast.Subscript(value=ast.Name(id=name), slice=ast.BinOp() | ast.JoinedStr() | ast.Call() as index):
+                    inside = {one.id for one in ast.walk(index) if isinstance(one, ast.Name)}
+                    bound = self._bound_once(name) if isinstance(part.ctx, ast.Store) and names & inside else None
+                    if bound is not None and isinstance(bound.value, ast.Dict) and _is_text(index):
                         return True
         return False
 
@@ -431,6 +479,18 @@ def _is_number(node: ast.expr) -> bool:
             return _is_number(operand)
         case ast.Tuple(elts=items):
             return all(_is_number(item) for item in items)
+    return False
+
+
+def _is_text(node: ast.expr) -> bool:
+    """Whether an expression is a string, by its form."""
+    match node:
+        case ast.JoinedStr() | ast.Constant(value=str()) | ast.Call(func=ast.Name(id="str")):
+            return True
+        case ast.BinOp(left=left, right=right):
+            return _is_text(left) or _is_text(right)
+        case ast.Call(func=ast.Attribute(value=owner, attr="format")):
+            return _is_text(owner)
     return False
 
 

@@ -456,6 +456,10 @@ def _dict(args: list[Any], attrs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _entry_added(args: list[Any], attrs: Mapping[str, Any]) -> dict[str, Any]:
     base, change, key = args
+    if isinstance(base, list):
+        added = _updated([base[key], change], {"op": "+"})
+        place = range(len(base))[key]
+        return [added if position == place else one for position, one in enumerate(base)]
     return {**base, key: _updated([base[key], change], {"op": "+"})}
 
 
@@ -522,6 +526,8 @@ def _zeros(like: Any, *gradient: Any) -> Any:
         return None  # of a name that is not bound
     if isinstance(like, Mapping):
         return {key: _zeros(one) for key, one in like.items()}
+    if isinstance(like, list) and any(isinstance(one, np.ndarray) for one in like):
+        return [_zeros(one) for one in like]
     return np.zeros(np.shape(like), np.result_type(gradient[0] if gradient else np.asarray(like), 0.0))[()]
 
 

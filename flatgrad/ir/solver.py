@@ -20,8 +20,8 @@ class Contradiction(Exception):
 class Solver:
     """A growing substitution. `claimed` symbols are the user's names and win over fresh ones.
 
-    `scope`: what is proved in a loop or a branch only names its dims by it. Outside, the same unknown shape may be taken
-    apart at its other end, and a name that came out with a result must not stand for another dim there.
+    `scope`: what is proved in a loop or a branch only names its dims by it. Outside, the same unknown shape may be
+    taken apart at its other end, and a name that came out with a result must not stand for another dim there.
     """
 
     def __init__(self, claimed: frozenset[str] = frozenset(), scope: str = "") -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from flatgrad.checking.check import Outcome, Settings, check_drawn
+from flatgrad.checking.check import Outcome, check_drawn
 from flatgrad.checking.contract import Pair, pairs
 from flatgrad.checking.inputs import Parameter, describe
 from flatgrad.checking.loading import beside, run_module
+from flatgrad.checking.rows import Settings
 from flatgrad.checking.subject import Model, find_model
 from flatgrad.compiler import Options
 from tests.example_cases import CASES, FILES

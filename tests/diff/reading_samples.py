@@ -1066,7 +1066,7 @@ class Ops:
         gamma_grad = (out_grad * x).sum(axis=0)
         return x_grad, gamma_grad
 ''',
-        Style.CLASS,
+        Style.PAIR,
         "Ops.scale",
         {"x", "gamma"},
         {"x": normal(3, 4), "gamma": normal(4)},
@@ -1318,5 +1318,57 @@ print('w =', w)
         {"w": normal(3), "b": 0.3},
         gradients={"dpred": "pred", "dw": "w", "db": "b"},
         absent=("diff", "w", "b"),
+    ),
+    Sample(
+        "a network whose backward method is handed the labels",
+        """
+import numpy as np
+
+class NeuralNetwork:
+    def __init__(self, input_size, hidden_size, output_size):
+        self.W1 = np.random.randn(input_size, hidden_size)
+        self.b1 = np.zeros((1, hidden_size))
+        self.W2 = np.random.randn(hidden_size, output_size)
+        self.b2 = np.zeros((1, output_size))
+
+    def sigmoid(self, x):
+        return 1 / (1 + np.exp(-x))
+
+    def sigmoid_derivative(self, x):
+        return x * (1 - x)
+
+    def forward(self, X):
+        self.z1 = np.dot(X, self.W1) + self.b1
+        self.a1 = self.sigmoid(self.z1)
+        self.z2 = np.dot(self.a1, self.W2) + self.b2
+        self.a2 = self.sigmoid(self.z2)
+        return self.a2
+
+    def compute_loss(self, y_true, y_pred):
+        return 0.5 * np.sum((y_true - y_pred) ** 2)
+
+    def backward(self, X, y, output, learning_rate):
+        error = output - y
+        d_z2 = error * self.sigmoid_derivative(output)
+        d_W2 = np.dot(self.a1.T, d_z2)
+        d_b2 = np.sum(d_z2, axis=0, keepdims=True)
+        d_a1 = np.dot(d_z2, self.W2.T)
+        d_z1 = d_a1 * self.sigmoid_derivative(self.a1)
+        d_W1 = np.dot(X.T, d_z1)
+        d_b1 = np.sum(d_z1, axis=0, keepdims=True)
+        self.W2 -= learning_rate * d_W2
+        self.b2 -= learning_rate * d_b2
+        self.W1 -= learning_rate * d_W1
+        self.b1 -= learning_rate * d_b1
+        return d_W1, d_b1, d_W2, d_b2
+""",
+        Style.CLASS,
+        "NeuralNetwork",
+        {"W1", "b1", "W2", "b2"},
+        {"X": normal(4, 3), "y": np.array([[0.0], [1], [1], [0]])},
+        make="NeuralNetwork(3, 5, 1)",
+        gradients={"d_z2": "z2", "d_W1": "W1"},
+        absent=("error", "self.W1"),
+        upstream=("",),
     ),
 )

@@ -175,6 +175,16 @@ def test_an_upstream_gradient_that_a_script_makes_up() -> None:
     assert [one.variable for one in homework.returned] == ["W", "X"]
 
 
+def test_a_forward_pass_that_is_put_together_says_of_what() -> None:
+    texts = {one.function: one.text for one in SAMPLES}
+    (functions,) = read_homework(texts["propagation"], "homework.py")
+    assert functions.inside == ("forward_propagation", "compute_cost")
+    assert functions.text.startswith(texts["propagation"].rstrip())
+    (methods,) = read_homework(texts["NeuralNetwork"], "homework.py")
+    assert methods.inside == ("NeuralNetwork.forward", "NeuralNetwork.compute_loss")
+    assert methods.text.startswith(texts["NeuralNetwork"].rstrip())
+
+
 def test_keys_that_are_made_at_run_time() -> None:
     text = """
 def f(params, x):

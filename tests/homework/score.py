@@ -11,6 +11,8 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import Pipe, Process
+from multiprocessing.connection import Connection
 from typing import Any
 
 from tests.homework.hostile import HOSTILE, Hostile
@@ -19,6 +21,8 @@ from tests.homework.mistakes import MISTAKES, Mistake
 from tests.homework.pairs import PAIRS, Pair
 from tests.homework.runs import RUNS, original
 from tests.homework.variants import VARIANTS
+
+PATIENCE = 60  # seconds that the judge may take for a hostile homework
 
 
 def judge_correct(file: str) -> list[str]:
@@ -45,7 +49,21 @@ def judge_mistake(mistake: Mistake) -> Finding:
 
 
 def judge_hostile(hostile: Hostile) -> list[str]:
-    return guarded(lambda: hostile.complaints(judged(hostile.text, "hostile.py")))
+    """In a process of its own, which is killed when the judge itself hangs."""
+    receiver, sender = Pipe(duplex=False)
+    process = Process(target=send_complaints, args=(hostile, sender))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv() if receiver.poll(PATIENCE) else [f"the judge takes longer than {PATIENCE} s"]
+    except EOFError:
+        return ["the judge died"]
+    finally:
+        process.kill()
+
+
+def send_complaints(hostile: Hostile, sender: Connection) -> None:
+    sender.send(guarded(lambda: hostile.complaints(judged(hostile.text, "hostile.py"))))
 
 
 def guarded(task: Callable[[], list[str]]) -> list[str]:
