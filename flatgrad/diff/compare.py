@@ -9,13 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from flatgrad.diagnostics import Refused
+from flatgrad.diff.case import Case, Floats, Judged, groups_of
 from flatgrad.diff.closeness import relative_error
 from flatgrad.diff.derive import derive
 from flatgrad.diff.draws import Unjudgeable, draws_for
 from flatgrad.diff.explanation import Explanation
 from flatgrad.diff.homework import Homework, Style
 from flatgrad.diff.instrument import Program, instrument
-from flatgrad.diff.judge import Case, Judged, groups_of, judge
+from flatgrad.diff.judge import judge
 from flatgrad.diff.model import against_model
 from flatgrad.diff.models import read_model_forward
 from flatgrad.diff.options import CompareOptions
@@ -100,6 +101,7 @@ def _judged_report(
             f"flatgrad does not derive this forward pass{place}: {reference.reason}; it was judged by differences"
         )
     verdicts = [_verdict(case, one, explained.get(one.group.key), reference) for one in _told(case, found)]
+    verdicts.sort(key=lambda verdict: verdict.line or 0)
     for variable, spec in missing_variables(case, options.wrt).items():
         verdicts.append(_missing(case, variable, spec, reference))
     return replace(
@@ -268,8 +270,10 @@ def _worst(case: Case, one: Judged) -> float | None:
         return None
     errors = []
     for draw, rounds in enumerate(one.free):
-        truth = case.expected(one.truth, draw, len(rounds))
-        if truth is not None:
+        along = case.truths[draw].error(one.truth) if one.outcome is Outcome.MATCH else None
+        if along is not None:
+            errors.append(along)
+        elif (truth := case.expected(one.truth, draw, len(rounds))) is not None:
             errors += [relative_error(a, b) for a, b in zip(rounds, truth, strict=True) if a is not None]
     return max(errors, default=None)
 
@@ -286,5 +290,5 @@ def _example(case: Case, one: Judged) -> tuple[str, str]:
     return "", ""
 
 
-def _text(value: np.ndarray) -> str:  # type: ignore[type-arg]
+def _text(value: Floats) -> str:
     return np.array2string(value.ravel()[:_SHOWN], precision=4, suppress_small=True, separator=", ")

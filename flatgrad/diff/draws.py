@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from flatgrad.checking.drawing import every
-from flatgrad.checking.fitting import Run
+from flatgrad.checking.fitting import Run as Accepts
 from flatgrad.checking.inputs import Fitted, NoArguments, Parameter, Role, describe, drawn, fit
 from flatgrad.compiler import Options
 from flatgrad.diff.homework import Homework, Style
-from flatgrad.diff.runner import Draw, Runner
+from flatgrad.diff.runner import Draw, Run, Runner, Tampered
+from flatgrad.sandbox.process import SandboxFailure
 
 # Sizes of the draws that a verdict rests on: the strides, pads and dims differ between them.
 SIZES = (0, 2, 3, 4)
@@ -26,13 +29,39 @@ MOST_TRIES = 6
 NEXT_TRY = 17
 
 
+# Seconds that the search for arguments may take, in timeouts of one run.
+MOST_TIMEOUTS = 2
+# What no other arguments would change.
+_HOPELESS = ("NameError", "ImportError", "ModuleNotFoundError", "NotImplementedError", "SystemExit", "KeyboardInterrupt")
+
+
 class Unjudgeable(Exception):
-    """The homework cannot be judged; `line` is its own line that is to blame, if one is. `kind`: the name of what it raised."""
+    """The homework cannot be judged.
+
+    `line` is its own line that is to blame, if one is. `kind`: the name of what it raised.
+    """
 
     def __init__(self, reason: str, line: int | None = None, kind: str = "") -> None:
         super().__init__(reason)
         self.line = line
         self.kind = kind
+
+
+class Hopeless(Unjudgeable):
+    """Nothing is gained by trying other arguments."""
+
+
+_ENDS = (SandboxFailure, Tampered, Hopeless)
+
+
+def crashed(run: Run) -> Unjudgeable:
+    """What is said of a forward pass that raises."""
+    kind = run.crash.partition(":")[0]
+    missed = re.search(r"name '(\w+)' is not defined", run.crash)
+    causes = [f"line {line} raises {text}" for line, text in run.failed if line is not None]
+    why = f" ({causes[0]})" if missed and causes else ""
+    made = Hopeless if kind in _HOPELESS else Unjudgeable
+    return made(f"the forward pass raises {run.crash}{why}", run.line, kind)
 
 
 def draws_for(homework: Homework, runner: Runner, number: int, seed: int, inputs: Path | None) -> tuple[Draw, ...]:
@@ -48,15 +77,20 @@ def draws_for(homework: Homework, runner: Runner, number: int, seed: int, inputs
         return _script_draws(homework, runner, number, seed)
     parameters = _first_modes(describe(homework.text, homework.file, homework.forward, Options()))
 
+    until = time.monotonic() + MOST_TIMEOUTS * runner.timeout
+
     def accepted(arguments: Mapping[str, Any]) -> None:
         run = runner.run(number, Draw(arguments, seed, 0), {}, forward_only=True)
         if run.crash:
-            raise Unjudgeable(run.crash, run.line, run.crash.partition(":")[0])
+            problem = crashed(run)
+            if time.monotonic() > until:
+                raise Hopeless(str(problem), problem.line, problem.kind)
+            raise problem
         if not all(np.isfinite(one).all() and one.size for one in run.results):
             raise FloatingPointError("the result is not finite, or empty")
 
     try:
-        fitted = fit(parameters, accepted)
+        fitted = fit(parameters, accepted, ends=_ENDS)
         made = [_small(fitted, seed, SIZES[0], accepted)]
         choices = list(_integer_choices(fitted.parameters))
         for place in range(1, max(len(SIZES), min(len(choices), MOST_DRAWS))):
@@ -70,15 +104,16 @@ def draws_for(homework: Homework, runner: Runner, number: int, seed: int, inputs
     except NoArguments as failed:
         last = failed.last
         line = last.line if isinstance(last, Unjudgeable) else None
-        raise Unjudgeable(f"no arguments were found that the forward pass accepts: {last}", line) from None
+        said = str(last).removeprefix("the forward pass ")
+        raise Unjudgeable(f"no arguments were found that the forward pass accepts: it {said}", line) from None
 
 
-def _small(fitted: Fitted, seed: int, size: int, accepted: Run) -> Draw:
+def _small(fitted: Fitted, seed: int, size: int, accepted: Accepts) -> Draw:
     """A draw of few numbers: each is probed on its own. Raises NoArguments."""
     best: tuple[int, Draw] | None = None
     for attempt in range(MOST_TRIES):
         own = seed + NEXT_TRY * attempt
-        draw = Draw(drawn(fitted, own, size, accepted), own, size)
+        draw = Draw(drawn(fitted, own, size, accepted, _ENDS), own, size)
         count = sum(value.size for value in _arrays(draw.arguments) if value.dtype.kind == "f")
         if best is None or count < best[0]:
             best = (count, draw)

@@ -11,126 +11,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from flatgrad.diff.homework import Homework
-from flatgrad.diff.instrument import Program
-from flatgrad.diff.runner import Draw, Key, Record, Run, Runner
-from flatgrad.diff.truth import MOST_GUESSED, Sites, Spec, Truth
+from flatgrad.diff.case import Case, Floats, Group, Judged, Values
+from flatgrad.diff.runner import Key, Run
+from flatgrad.diff.truth import MOST_GUESSED, Spec
 from flatgrad.diff.verdicts import Outcome
-
-Floats = np.ndarray[Any, np.dtype[Any]]
 
 # So many true gradients are tried in the place of one.
 MOST_TRIED = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A gradient that the homework assigns, over all draws and rounds: the unit that gets a verdict.
-
-    Attributes:
-        key: target, lines and entry.
-        target: as the homework writes it; empty for an expression that is returned.
-        variable: what its name says that it is the gradient of.
-        returned: it is (also) what the homework returns for that variable.
-    """
-
-    key: Key
-    target: str
-    variable: str
-    returned: bool
-
-    @property
-    def lines(self) -> tuple[int, ...]:
-        return self.key[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A group and what was found of it.
-
-    Attributes:
-        truth: what it should be; None if nothing is known to hold it against.
-        meant: what its value is the gradient of, where it is right in another sense than its name's.
-        free, forced: its values in the two runs, by draw, a value for each round.
-        failed: why it has no value, empty if it has one.
-        wrong_at: the draws at which its forced value is not right.
-        reads: the lines of the statements that first read it.
-        copies: the other gradient that it is assigned from as it is, if it is.
-        of_model: it is right for the homework's own forward pass, which is not the model's.
-    """
-
-    group: Group
-    outcome: Outcome
-    truth: Spec | None
-    meant: Spec | None = None
-    free: tuple[tuple[Floats | None, ...], ...] = ()
-    forced: tuple[tuple[Floats | None, ...], ...] = ()
-    failed: str = ""
-    wrong_at: tuple[int, ...] = ()
-    reads: tuple[int, ...] = ()
-    copies: str = ""
-    of_model: bool = False
-
-
-@dataclass(slots=True)
-class Case:
-    """A homework that runs, at several draws: what the judge asks of it. The truths that are decided so far stand in `forcing`."""
-
-    homework: Homework
-    program: Program
-    runner: Runner
-    number: int
-    draws: tuple[Draw, ...]
-    frees: tuple[Run, ...]
-    truths: tuple[Truth, ...]
-    sites: Sites
-    groups: tuple[Group, ...]
-    silent: frozenset[str] = frozenset()
-    forcing: dict[Key, Spec] = field(default_factory=dict)
-
-    def values(self, runs: Sequence[Run], key: Key) -> tuple[tuple[Floats | None, ...], ...]:
-        """The values of a group, by draw, a value for each round."""
-        return tuple(tuple(one.value for one in run.records if one.key == key) for run in runs)
-
-    def expected(self, spec: Spec, draw: int, rounds: int) -> tuple[Floats, ...] | None:
-        """The truth for each of `rounds` rounds at a draw; None where the draw has none, or not as many."""
-        found = self.truths[draw].of(spec)
-        return found if found is not None and len(found) == rounds else None
-
-    def agrees(self, spec: Spec, values: tuple[tuple[Floats | None, ...], ...], whole: bool) -> bool:
-        """Whether the values are this gradient at every draw that has them, and at one at least."""
-        some = False
-        for draw, rounds in enumerate(values):
-            if rounds:
-                known = [value for value in rounds if value is not None]
-                if len(known) < len(rounds) or not self.truths[draw].agrees(spec, known, whole):
-                    return False
-                some = True
-        return some
-
-    def forced_runs(
-        self, forcing: dict[Key, Spec], number: int | None = None, draws: Sequence[int] | None = None
-    ) -> tuple[Run, ...]:
-        """The runs in which these gradients are replaced by their truths when they are first read.
-
-        `number`: another program than the homework itself, one with a repair in it. `draws`: only these, the first ones.
-        """
-        found = []
-        for index in draws if draws is not None else range(len(self.draws)):
-            draw = self.draws[index]
-            truths: dict[Key, list[Floats | None]] = {}
-            for key, spec in forcing.items():
-                rounds = sum(1 for one in self.frees[index].records if one.key == key)
-                values = self.expected(spec, index, rounds)
-                if values is not None:
-                    truths[key] = list(values)
-            found.append(self.runner.run(self.number if number is None else number, draw, truths))
-        return tuple(found)
 
 
 def _fits(value: tuple[int, ...], truth: tuple[int, ...], whole: bool) -> bool:
@@ -143,49 +33,6 @@ def _spreads(value: tuple[int, ...], truth: tuple[int, ...]) -> bool:
         return np.broadcast_shapes(value, truth) == truth
     except ValueError:
         return False
-
-
-def groups_of(
-    homework: Homework, program: Program, frees: Sequence[Run], silent: frozenset[str] = frozenset()
-) -> tuple[Group, ...]:
-    """The gradients that were read or returned, in the homework's order. `silent`: temporaries, which may be no gradients."""
-    first: dict[Key, tuple[int, int]] = {}
-    for run in frees:
-        for place, one in enumerate(run.records):
-            temporary = one.key[0] >= 0 and program.targets[one.key[0]].text in silent
-            if temporary and not one.kind.startswith("float"):
-                continue
-            if one.key not in first and not _initial(one, run):
-                first[one.key] = (min(one.key[1], default=0), place)
-    found = []
-    last: dict[int, Key] = {}
-    for key in sorted(first, key=lambda one: first[one]):
-        if key[0] >= 0:
-            last[key[0]] = key
-    returned = {_text(one.target): one.variable for one in homework.returned if one.target}
-    for key in sorted(first, key=lambda one: first[one]):
-        number, _, entry = key
-        if number < 0:
-            found.append(Group(key, "", entry or homework.returned[-1 - number].variable, True))
-            continue
-        target = program.targets[number]
-        is_returned = target.text in returned and last[number] == key
-        variable = (returned[target.text] or target.variable) if is_returned else target.variable
-        found.append(Group(key, target.text, entry or variable, is_returned))
-    return tuple(found)
-
-
-def _text(target: str) -> str:
-    from flatgrad.diff.gradients import normal
-
-    return normal(target)
-
-
-def _initial(one: Record, run: Run) -> bool:
-    """Zeros to add to, or to hand to the first round: not a gradient yet."""
-    if one.value is None or one.value.any() or one.read is None or len(one.key[1]) != 1:
-        return False
-    return one.anew == one.key[1]
 
 
 def judge(case: Case) -> tuple[Judged, ...]:
@@ -227,7 +74,7 @@ def judge(case: Case) -> tuple[Judged, ...]:
     return tuple(_judged(case, group, strict, meant, forced) for group in case.groups)
 
 
-def _options(case: Case, group: Group, values: tuple[tuple[Floats | None, ...], ...]) -> list[Spec]:
+def _options(case: Case, group: Group, values: Values) -> list[Spec]:
     """What a gradient of that name may be, one version of the variable or an unnamed step of its statement."""
     if max((len(rounds) for rounds in values), default=0) > 1:
         return list(case.sites.per_round(group.variable))
@@ -277,14 +124,14 @@ def _strict_truths(case: Case) -> dict[Key, Spec]:
     return found
 
 
-def _measurable(case: Case, spec: Spec, values: tuple[tuple[Floats | None, ...], ...]) -> bool:
+def _measurable(case: Case, spec: Spec, values: Values) -> bool:
     for draw, rounds in enumerate(values):
         if rounds and len(case.truths[draw].shapes(spec)) != len(rounds):
             return False
     return True
 
 
-def _fitting(case: Case, options: list[Spec], values: tuple[tuple[Floats | None, ...], ...]) -> list[Spec]:
+def _fitting(case: Case, options: list[Spec], values: Values) -> list[Spec]:
     """Those of the shape that the homework's gradient has."""
     return [
         spec
@@ -297,7 +144,7 @@ def _fitting(case: Case, options: list[Spec], values: tuple[tuple[Floats | None,
     ]
 
 
-def _other_meaning(case: Case, group: Group, values: tuple[tuple[Floats | None, ...], ...]) -> Spec | None:
+def _other_meaning(case: Case, group: Group, values: Values) -> Spec | None:
     """A true gradient that the value is, whatever its name."""
     for spec in _meanings(case, group, values):
         if _few_numbers(case, spec) and case.agrees(spec, values, False):
@@ -305,7 +152,7 @@ def _other_meaning(case: Case, group: Group, values: tuple[tuple[Floats | None, 
     return None
 
 
-def _meanings(case: Case, group: Group, values: tuple[tuple[Floats | None, ...], ...]) -> Iterator[Spec]:
+def _meanings(case: Case, group: Group, values: Values) -> Iterator[Spec]:
     most = max((len(rounds) for rounds in values), default=0)
     stem = group.variable or group.target.lstrip("d_").rstrip("0123456789_")
     if most > 1:
@@ -389,7 +236,7 @@ def _needed_by_readers(
     return best[1]
 
 
-def _may_replace(case: Case, group: Group, spec: Spec, values: tuple[tuple[Floats | None, ...], ...]) -> bool:
+def _may_replace(case: Case, group: Group, spec: Spec, values: Values) -> bool:
     """Of the shape that the homework has, and not what another of its gradients is by name."""
     named = {other.variable for other in case.groups if other.key != group.key}
     if not _measurable(case, spec, values) or not _few_numbers(case, spec) or (spec.whole and spec.variable in named):
@@ -404,7 +251,7 @@ def _may_replace(case: Case, group: Group, spec: Spec, values: tuple[tuple[Float
 def _needed_unnamed(
     case: Case,
     group: Group,
-    values: tuple[tuple[Floats | None, ...], ...],
+    values: Values,
     strict: dict[Key, Spec],
     forced: Sequence[Run],
 ) -> Spec | None:

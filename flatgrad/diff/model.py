@@ -9,10 +9,10 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
+from flatgrad.diff.case import Case, Judged
 from flatgrad.diff.closeness import same_gradient
 from flatgrad.diff.homework import Homework, Style
 from flatgrad.diff.instrument import find_function, instrument
-from flatgrad.diff.judge import Case, Judged
 from flatgrad.diff.options import CompareOptions
 from flatgrad.diff.runner import Draw, Run, Runner
 from flatgrad.diff.truth import Sites, Truth

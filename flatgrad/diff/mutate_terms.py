@@ -6,7 +6,7 @@ import ast
 import itertools
 from collections.abc import Iterator
 
-from flatgrad.diff.rewriting import Mutation, called, divided, inner, is_module, nothing, plus, times
+from flatgrad.diff.rewriting import Mutation, called, divided, inner, is_module, nothing, plus, target_of, times
 from flatgrad.diff.spots import Spot
 
 _CONSTANTS = (2.0, 0.5)
@@ -108,7 +108,7 @@ def _rescaled(spot: Spot, named: str) -> Iterator[Mutation]:
         made = divided(value, factor) if inverse else times(factor, value)
         word = "the division by" if inverse else "the factor"
         yield spot.swap([(value, made)], "factor", f"{word} {named.removeprefix('1 / ')} is missing", 1.2)
-    scalars = [one for one in spot.scope.scalars() if not spot.gradient(one) and "self." + one not in spot.scope.values]
+    scalars = spot.numbers()
     swaps = [(node, ast.unparse(node)) for node in spot.atoms() if ast.unparse(node) in scalars]
     for (node, text), other in itertools.product(swaps, scalars):
         if text != other:
@@ -116,14 +116,16 @@ def _rescaled(spot: Spot, named: str) -> Iterator[Mutation]:
             yield spot.swap([(node, spot.parsed(other))], "factor", said, 1.6)
     for term in spot.terms():
         where = "" if term is value else f" in {spot.text(term)}"
+        # What a statement of its own computes is more likely wrong there.
+        more = 0.5 if isinstance(term, ast.Name) and not spot.gradient(term.id) else 0.0
         for constant in _CONSTANTS:
             said = f"twice too large{where}: no factor 2 belongs here" if constant == 0.5 else ""
             said = said or f"a factor 2 is missing{where}"
-            yield spot.swap([(term, times(_number(constant), term))], "factor", said, 1.5)
+            yield spot.swap([(term, times(_number(constant), term))], "factor", said, 1.5 + more)
         for name in scalars[:8]:
             factor = spot.parsed(name)
-            yield spot.swap([(term, divided(term, factor))], "factor", f"the division by {name} is missing{where}", 1.6)
-            yield spot.swap([(term, times(factor, term))], "factor", f"the factor {name} is missing{where}", 1.7)
+            yield spot.swap([(term, divided(term, factor))], "factor", f"the division by {name} is missing{where}", 1.6 + more)
+            yield spot.swap([(term, times(factor, term))], "factor", f"the factor {name} is missing{where}", 1.7 + more)
 
 
 def scaled_first(spot: Spot) -> Iterator[Mutation]:
@@ -133,12 +135,11 @@ def scaled_first(spot: Spot) -> Iterator[Mutation]:
     if isinstance(spot.statement, ast.Assign) and not spot.gradient_read():
         return
     written = spot.code.spelling.of(spot.statement)
-    scalars = [one for one in spot.scope.scalars() if not spot.gradient(one)]
-    for name in scalars[:8]:
+    for name in spot.numbers()[:8]:
         for operator, word in (("/=", "division by"), ("*=", "factor")):
             text = f"{spot.target} {operator} {name}"
             said = f"the {word} {name} is missing before this statement"
-            yield spot.before(text, f"{text}\n{written}", "factor", said, 1.75)
+            yield spot.before(text, f"{text}\n{written}", "factor", said, 1.4)
 
 
 def _number(value: float) -> ast.Constant:
@@ -197,6 +198,8 @@ def _others(spot: Spot, text: str) -> Iterator[tuple[str, str, float]]:
         cost += 0.0 if mine == theirs else 0.5
         if len(spot.scope.shape(other) or ()) != len(shape or ()):
             cost += 0.6
+        if mine and theirs and spot.scope.shape(other) == shape:
+            cost -= 0.3
         found.append((cost, other, reason))
     for cost, other, reason in sorted(found)[:MOST_NAMES]:
         yield other, reason, cost
@@ -215,25 +218,29 @@ def terms_added(spot: Spot) -> Iterator[Mutation]:
         known = spot.scope.shape(name)
         if known is None or len(known) > len(spot.shape) + 1:
             continue
-        cost = 1.4 if not spot.code.reads(name) else 1.9
+        cost = 1.3 if not spot.gradient(name) else 0.95 if known == spot.shape else 1.6
+        cost += 0.1 if spot.code.reads(name) else 0.0
         said = f"{name} is not added: its contribution is missing"
         for term in spot.terms():
             if isinstance(term, ast.Constant):
                 continue
             yield spot.swap([(term, plus(term, spot.parsed(name)))], "missing-path", said, cost)
-    if spot.last and spot.own and spot.target and spot.variable:
+    if isinstance(spot.statement, ast.Assign | ast.AugAssign) and (spot.last or not spot.own):
         yield from _regularizers(spot)
 
 
 def _regularizers(spot: Spot) -> Iterator[Mutation]:
-    numbers = [one for one in spot.scope.scalars() if not spot.scope.integer(one) and not spot.gradient(one)]
-    matching = [one for one in spot.forwards() if spot.scope.shape(one) == spot.shape]
-    variables = [one for one in matching if one.strip("\"'])").endswith(spot.variable)]
-    for name, variable in itertools.product(numbers[:4], variables[:2]):
+    target = target_of(spot.statement)
+    if target is None or isinstance(spot.value, ast.Constant):
+        return
+    text = spot.target if spot.own and spot.target else spot.text(target)
+    numbers = [one for one in spot.numbers() if not spot.scope.integer(one)]
+    variables = [one for one in spot.forwards() if spot.scope.shape(one) == spot.shape]
+    for name, variable in itertools.product(numbers[:3], variables[:3]):
         for constant in ("", "2 * ", "0.5 * "):
-            text = f"{spot.target} += {constant}{name} * {variable}"
-            said = f"the term of {name} and {variable} in the loss has no gradient here: {constant}{name} * {variable}"
-            yield spot.after(text, "missing-term", said, 1.7)
+            term = f"{constant}{name} * {variable}"
+            said = f"the term of {name} and {variable} in the loss has no gradient here: {term}"
+            yield spot.after(f"{text} += {term}", "missing-term", said, 1.7)
 
 
 def terms_dropped(spot: Spot) -> Iterator[Mutation]:
@@ -259,10 +266,15 @@ def forward_factors(spot: Spot) -> Iterator[Mutation]:
         reason = "wrong-gradient" if reads_gradient else "upstream"
         for node in nodes:
             kept = spot.text(node)
-            said = f"the factor {name} is missing: {kept} alone is still another gradient"
-            yield spot.swap([(node, times(node, spot.parsed(name)))], reason, said, 2.4, "a factor is missing")
-            said = f"the division by {name} is missing"
-            yield spot.swap([(node, divided(node, spot.parsed(name)))], reason, said, 2.9, "a factor is missing")
+            said, why = f"the factor {name} is missing in {kept}", reason
+            if spot.gradient(ast.unparse(node)):
+                said = f"the factor {name} is missing: {kept} alone is still the gradient of another variable"
+            elif reads_gradient and not any(spot.gradient(ast.unparse(one)) for one in [node, *inner(node)]):
+                # The derivative of a term of the loss in which the variable itself stands.
+                why = "missing-term" if spot.variable and name.strip("\"'])").endswith(spot.variable) else "wrong-point"
+            yield spot.swap([(node, times(node, spot.parsed(name)))], why, said, 2.4, "a factor is missing")
+            said = f"the division by {name} is missing in {kept}"
+            yield spot.swap([(node, divided(node, spot.parsed(name)))], why, said, 2.9, "a factor is missing")
 
 
 def constants(spot: Spot) -> Iterator[Mutation]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flatgrad.diff.judge import Case
+from flatgrad.diff.case import Case
 from flatgrad.diff.sites import Role
 from flatgrad.diff.truth import Spec
 from flatgrad.diff.values import Fact, Pair
 
-MOST_SITES = 60
+MOST_SITES = 100
 MOST_RUNS = 1200
 DIRECTIONS = 3
 # Of the norms of value and direction.

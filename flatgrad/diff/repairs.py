@@ -7,18 +7,19 @@ tried in the order of how far-fetched they are. What is reported was confirmed a
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from flatgrad.diff import mutate_axes, mutate_statements, mutate_terms
+from flatgrad.diff.case import Case, Judged
 from flatgrad.diff.explanation import Explanation
-from flatgrad.diff.judge import Case, Judged
 from flatgrad.diff.paths import constant_path
 from flatgrad.diff.rewriting import Mutation, place_of
 from flatgrad.diff.spots import Spot
 from flatgrad.diff.surroundings import Code, Scope, code_of, scopes
 from flatgrad.diff.trials import Trials
 from flatgrad.diff.truth import Spec
-from flatgrad.diff.values import Fact, fact_of, other_gradient, pairs_of
+from flatgrad.diff.values import Fact, Pair, contributed, fact_of, other_gradient, pairs_of
 from flatgrad.diff.wording import from_fact, from_mutation, partly, plain
 from flatgrad.sandbox.process import SandboxFailure
 
@@ -54,7 +55,8 @@ def explain(case: Case, one: Judged, every: tuple[Judged, ...]) -> Explanation:
     fact = fact or other_gradient(case, one.truth, pairs) or constant_path(case, one.truth, pairs)
     if fact is not None:
         return from_fact(fact)
-    return (None if one.failed else partly(case, one)) or plain(case, one)
+    said = (None if one.failed else partly(case, one)) or plain(case, one)
+    return replace(said, line=suspect(case, one, one.truth, every, spots, pairs))
 
 
 def spots_of(case: Case, one: Judged, truth: Spec, code: Code) -> list[Spot]:
@@ -141,6 +143,33 @@ def _cost(mutation: Mutation, fact: Fact | None) -> float:
     return mutation.cost - (0.7 if agreeing else 0.0)
 
 
+def suspect(
+    case: Case, one: Judged, truth: Spec, every: tuple[Judged, ...], spots: list[Spot], pairs: Sequence[Pair]
+) -> int | None:
+    """The last of the lines that add something to the gradient that is no contribution, if there are several lines.
+
+    A line that adds just what one or several uses of the variable contribute is right, and so is likely one that only scales.
+    """
+    own = [spot for spot in spots if spot.own and not isinstance(spot.statement, ast.Return)]
+    if len(own) < 2:
+        return None
+    trials = Trials(case, one, truth, every)
+    right = {
+        spot.line
+        for spot in own
+        if isinstance(spot.statement, ast.AugAssign)
+        and isinstance(spot.statement.op, ast.Add | ast.Sub)
+        and contributed(case, truth, pairs, trials.without(spot.statement))
+    }
+    scaling = {
+        spot.line
+        for spot in own
+        if isinstance(spot.statement, ast.AugAssign) and isinstance(spot.statement.op, ast.Mult | ast.Div)
+    }
+    left = [spot.line for spot in own if spot.line not in right | scaling]
+    return left[0] if left and (right or scaling) else None
+
+
 _RULES = (
     mutate_statements.accumulations,
     mutate_statements.geometry,
@@ -170,8 +199,8 @@ _RULES = (
 def mutations(spots: list[Spot], fact: Fact | None) -> Iterator[Mutation]:
     named = fact.factor if fact is not None and fact.reason == "factor" else ""
     for order, spot in enumerate(spots):
-        # What is computed elsewhere is at fault less often.
-        distance = 0.02 * order + (0.0 if spot.own else 0.25)
+        # What is computed elsewhere is at fault less often, unless that is a gradient on which nothing has been said.
+        distance = 0.02 * order + (0.0 if spot.own else -0.1 if spot.unjudged_gradient() else 0.25)
         for rule in _RULES:
             try:
                 yield from (_dearer(made, distance) for made in rule(spot))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from flatgrad.diff.judge import Case
+from flatgrad.diff.case import Case
 from flatgrad.diff.sites import Role, Site
 from flatgrad.diff.truth import Spec
 

@@ -6,6 +6,7 @@ A process that dies is replaced, and what it had loaded is loaded again.
 from __future__ import annotations
 
 import ast
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,29 +66,55 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Crash:
+    """What a backward statement raised, and in which line. `statement`: its first line; `targets`: the gradients that it assigns."""
+
+    line: int
+    text: str
+    statement: int
+    targets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What one run gave.
 
     Attributes:
         crash: what forward (or backward outside any guarded statement) raised, with `line` and `stage`.
-        crashes: what single backward statements raised: line and text.
-        absent: numbers of returned gradients that are not there.
+        crashes: what single backward statements raised.
+        absent: numbers of returned gradients that are not there, and why.
         overwritten: upstream gradients that the backward pass wrote into; `changed`: arguments.
+        failed: what statements of the file's top level raised, each with its line; only where forward crashes.
     """
 
     crash: str
     line: int | None
     stage: str
     records: tuple[Record, ...]
-    crashes: tuple[tuple[int, str], ...]
-    absent: tuple[int, ...]
+    crashes: tuple[Crash, ...]
+    absent: Mapping[int, str]
     results: tuple[Floats, ...]
     upstream: tuple[Floats, ...]
     sites: tuple[Listed, ...]
     overwritten: tuple[str, ...]
     changed: tuple[str, ...]
     leaves: Mapping[str, Floats]
-    missing: tuple[str, ...]
+    failed: tuple[tuple[int | None, str], ...]
+
+
+class Tampered(Exception):
+    """The homework has changed what the judge shares with it: `names`, as in `numpy.sum`."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(", ".join(names))
+        self.names = tuple(names)
+
+
+class Overtime(SandboxFailure):
+    """All runs together have taken too long."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("timeout", f"its runs take longer than {seconds:g} seconds altogether")
 
 
 def encoded(value: Any, arrays: dict[str, Floats]) -> Any:
@@ -104,18 +131,39 @@ def encoded(value: Any, arrays: dict[str, Floats]) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _forced(forced: Truths, arrays: dict[str, Floats]) -> list[Any]:
+    """Truths as data for the service, the arrays apart."""
+    data = []
+    for (target, lines, key), truths in forced.items():
+        names: list[str | None] = []
+        for truth in truths:
+            names.append(None if truth is None else f"truth{len(arrays)}")
+            if truth is not None:
+                arrays[f"truth{len(arrays)}"] = truth
+        data.append([target, list(lines), key, names])
+    return data
+
+
 class Runner:
-    """A sandboxed homework. `timeout`: seconds for one request.
+    """A sandboxed homework. `timeout`: seconds for one request; `total`: for all of them.
 
     Raises (in its methods):
-        SandboxFailure: the process gave no answer; the next request starts another one.
+        SandboxFailure: the process gave no answer; the next request starts another one. Overtime: `total` is spent.
+        Tampered: what the homework did to the process makes its answers worthless.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, total: float = math.inf) -> None:
         self._timeout = timeout
+        self._total = total
+        self._spent = 0.0
         self._box: Sandbox | None = None
         self._programs: list[tuple[Program, dict[str, Any]]] = []
         self._numbers: dict[int, int] = {}
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for one request."""
+        return self._timeout
 
     def __enter__(self) -> Self:
         return self
@@ -133,14 +181,7 @@ class Runner:
     def run(self, number: int, draw: Draw, forced: Truths, *, listing: bool = False, forward_only: bool = False) -> Run:
         """Forward and backward once."""
         arrays: dict[str, Floats] = {}
-        data = []
-        for (target, lines, key), truths in forced.items():
-            names: list[str | None] = []
-            for truth in truths:
-                names.append(None if truth is None else f"truth{len(arrays)}")
-                if truth is not None:
-                    arrays[f"truth{len(arrays)}"] = truth
-            data.append([target, list(lines), key, names])
+        data = _forced(forced, arrays)
         request = {
             "op": "run",
             "arguments": self._arguments(draw, arrays),
@@ -149,7 +190,12 @@ class Runner:
             "listing": listing,
             "forward_only": forward_only,
         }
-        return _run_of(*self._ask(number, request, arrays))
+        reply, found = self._ask(number, request, arrays)
+        try:
+            return _run_of(reply, found)
+        except (KeyError, IndexError, TypeError, ValueError):
+            # The service gives no such answer: homework has got at it.
+            raise SandboxFailure("garbled", "its process gave an answer that makes no sense") from None
 
     def probe(
         self,
@@ -230,6 +276,32 @@ class Runner:
             first = last
         return fine, coarse
 
+    def attempts(
+        self, number: int, draw: Draw, forced: Truths, choice: Key, choices: Sequence[int], wanted: tuple[int, str]
+    ) -> list[list[tuple[tuple[int, ...], Floats | None]]]:
+        """Forced runs of a program that holds many mutations: for each choice the lines and the values of one gradient.
+
+        `wanted` is its target and entry; each run is told its choice as the truth of the key `choice`.
+        """
+        arrays: dict[str, Floats] = {}
+        request = {
+            "op": "attempts",
+            "arguments": self._arguments(draw, arrays),
+            "seed": draw.seed,
+            "forced": _forced(forced, arrays),
+            "listing": False,
+            "forward_only": False,
+            "choice": [choice[0], list(choice[1]), choice[2]],
+            "choices": list(choices),
+            "wanted": list(wanted),
+        }
+        reply, found = self._ask(number, request, arrays)
+        told = reply.get("records", [[] for _ in choices])
+        return [
+            [(tuple(lines), found.get(f"{one}.{place}")) for place, lines in enumerate(records)]
+            for one, records in zip(choices, told, strict=True)
+        ]
+
     def hold(
         self,
         number: int,
@@ -281,14 +353,33 @@ class Runner:
                     "definitions": {str(s.index): s.variable for s in program.sites if s.role in _BINDING},
                     "uses": {str(s.index): s.variable for s in program.sites if s.role not in _BINDING and s.variable},
                 }
-                reply, _ = self._box.call(load, {}, self._timeout)
+                reply, _ = self._call(self._box, load, {})
                 if "error" in reply:
-                    return {"crash": reply["error"], "line": reply["line"], "stage": "forward"}, {}
+                    return reply, {}
                 self._numbers[number] = reply["program"]
-            return self._box.call({**request, "program": self._numbers[number]}, arrays, self._timeout)
-        except SandboxFailure:
+            return self._call(self._box, {**request, "program": self._numbers[number]}, arrays)
+        except (SandboxFailure, Tampered):
             self._close()
             raise
+
+    def _call(
+        self, box: Sandbox, request: dict[str, Any], arrays: dict[str, Floats]
+    ) -> tuple[dict[str, Any], dict[str, Floats]]:
+        left = self._total - self._spent
+        began = time.monotonic()
+        try:
+            if left <= 0:
+                raise Overtime(self._total)
+            reply, found = box.call(request, arrays, min(self._timeout, left))
+        except SandboxFailure as failure:
+            if failure.kind == "timeout" and left < self._timeout:
+                raise Overtime(self._total) from None
+            raise
+        finally:
+            self._spent += time.monotonic() - began
+        if "patched" in reply:
+            raise Tampered(reply["patched"])
+        return reply, found
 
     def _close(self) -> None:
         if self._box is not None:
@@ -341,13 +432,13 @@ def _run_of(reply: dict[str, Any], arrays: dict[str, Floats]) -> Run:
     if "error" in reply:
         reply = {"crash": reply["error"], "line": reply["line"], "stage": "forward"}
     records: list[Record] = []
-    crashes: list[tuple[int, str]] = []
-    absent: list[int] = []
+    crashes: list[Crash] = []
+    absent: dict[int, str] = {}
     for one in reply.get("records", ()):
         if "crash" in one:
-            crashes.append((one["line"], one["crash"]))
+            crashes.append(Crash(one["line"], one["crash"], one["statement"], tuple(one["targets"])))
         elif "absent" in one:
-            absent.append(one["absent"])
+            absent[one["absent"]] = one["why"]
         else:
             key = (one["target"], tuple(one["lines"]), one["key"])
             value = arrays.get(f"value{len(records)}")
@@ -370,12 +461,12 @@ def _run_of(reply: dict[str, Any], arrays: dict[str, Floats]) -> Run:
         reply["stage"],
         tuple(records),
         tuple(crashes),
-        tuple(absent),
+        absent,
         tuple(arrays[f"result{index}"] for index in count),
         tuple(arrays[f"upstream{index}"] for index in count),
         sites,
         tuple(reply.get("overwritten", ())),
         tuple(reply.get("changed", ())),
         {name: arrays[f"leaf {name}"] for name in reply.get("leaves", ()) if f"leaf {name}" in arrays},
-        tuple(reply.get("missing", ())),
+        tuple((line, text) for line, text in reply.get("failed", ())),
     )

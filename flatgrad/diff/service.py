@@ -7,6 +7,8 @@ Stands alone (the standard library and NumPy), as the sandbox's interpreter sees
     probe  the derivative of the projected result at some sites           -> arrays of the sites' shape
     slopes the same along directions                                      -> numbers
     hold   the same along a direction, while another site is held constant -> numbers
+
+A reply says what the homework has changed in the modules that it shares with this one (`patched`); it is of no use then.
 """
 
 from __future__ import annotations
@@ -14,22 +16,28 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from flatgrad.sandbox import guard
+
+# How things are before homework runs.
+BEFORE = guard.snapshot()
+# What is called while homework runs, bound before: homework may rebind it, and put it back before anyone looks.
+_array, _shape, _deepcopy = np.array, np.shape, copy.deepcopy
+_number_types = (int, float, np.integer, np.floating)
 FILENAME = "<homework>"
 # Five-point differences: the error is h**4 of the fifth derivative plus eps / h of rounding.
 STEP = 1e-4
 # More rounds than that are not told apart.
 MOST_ROUNDS = 64
 MOST_NUMBERS = 4096
-
-
-class Ended(Exception):
-    """The homework ended the process, or tried to."""
+# A list within a list, so deep at most; an array of more numbers is no gradient of a small input.
+MOST_DEPTH = 8
+MOST_ELEMENTS = 1_000_000
+_MOST_NAMES = 100
 
 
 def tree_of(data: Any) -> Any:
@@ -47,26 +55,32 @@ def tree_of(data: Any) -> Any:
     return node
 
 
-def numeric(value: Any) -> bool:
+def is_a(value: Any, kinds: Any) -> bool:
+    """`isinstance`, by the type alone: an object may lie about its class."""
+    return issubclass(type(value), kinds)
+
+
+def numeric(value: Any, depth: int = MOST_DEPTH) -> bool:
     """A number or an array or list of numbers: something that may have a gradient."""
-    if isinstance(value, bool | np.bool_):
+    if is_a(value, (bool, np.bool_)):
         return False
-    if isinstance(value, int | float | np.integer | np.floating):
+    if is_a(value, _number_types):
         return True
-    if isinstance(value, np.ndarray):
+    if is_a(value, np.ndarray):
         return value.dtype.kind in "fiu"
-    if isinstance(value, list) and value:
-        return all(numeric(one) for one in value) and as_array(value) is not None
+    if is_a(value, list) and value and depth:
+        return all(numeric(one, depth - 1) for one in value) and as_array(value) is not None
     return False
 
 
 def as_array(value: Any) -> np.ndarray | None:
-    """A float64 array of what is numeric, a fresh one; None for anything else, ragged lists too."""
+    """A float64 array of what is numeric, a fresh one; None for anything else: ragged lists, complex numbers, dates."""
     try:
-        made = np.array(value, dtype=np.float64)
-    except Exception:
+        if is_a(value, np.ndarray) and (value.dtype.kind not in "fiubO" or value.size > MOST_ELEMENTS):
+            return None
+        return _array(value, dtype=np.float64)
+    except BaseException:  # what `__array__` raises, sys.exit too
         return None
-    return made
 
 
 def moved(value: Any, delta: np.ndarray) -> Any:
@@ -74,7 +88,7 @@ def moved(value: Any, delta: np.ndarray) -> Any:
     if isinstance(value, np.ndarray):
         return value + delta
     if isinstance(value, list):
-        return (np.array(value, dtype=np.float64) + delta).tolist()
+        return (_array(value, dtype=np.float64) + delta).tolist()
     return type(value)(value + float(delta)) if isinstance(value, np.floating) else value + float(delta)
 
 
@@ -136,18 +150,18 @@ class Recorder:
                 if count >= len(self.steps):
                     return value
                 delta = self.steps[count]
-            if delta is not None and numeric(value) and np.shape(value) == delta.shape:
+            if delta is not None and numeric(value) and _shape(value) == delta.shape:
                 return moved(value, delta)
         return value
 
     def _held(self, place: tuple[int, str], value: Any) -> Any:
         assert self.held is not None
         if self.keeping:
-            self.held[place].append(copy.deepcopy(value))
+            self.held[place].append(_deepcopy(value))
             return value
         count = self.counts.get((place[0], (), place[1]), 0)
         self.counts[place[0], (), place[1]] = count + 1
-        return copy.deepcopy(self.held[place][count])
+        return _deepcopy(self.held[place][count])
 
     def item(self, site: int, container: Any, index: Any) -> Any:
         value = container[index]
@@ -162,7 +176,7 @@ class Recorder:
             self.owners[self.definitions[site]] = place
         if numeric(value):
             owner = self.owners.get(key or self.uses.get(site, ""))
-            entry = {"shape": list(np.shape(value)), "owner": list(owner) if owner is not None else None}
+            entry = {"shape": list(_shape(value)), "owner": list(owner) if owner is not None else None}
             self.listing.setdefault(place, []).append(entry)
 
     def leaf(self, name: str, value: Any) -> Any:
@@ -179,14 +193,12 @@ class Recorder:
             instance.anew.append(line)
 
     def crashed(self, error: Exception, line: int, *targets: int) -> None:
-        if isinstance(error, Ended):
-            raise error
         place = line_of(error) or line
-        text = f"{type(error).__name__}: {error}"
-        self.records.append({"crash": text[:300], "line": place, "targets": list(targets), "statement": line})
+        text = said(error)
+        self.records.append({"crash": text, "line": place, "targets": list(targets), "statement": line})
         for target in targets:
             instance = self.pending.setdefault(target, Instance([], []))
-            instance.crashed = text[:300]
+            instance.crashed = text
             if line not in instance.lines:
                 instance.lines.append(line)
 
@@ -199,7 +211,7 @@ class Recorder:
             try:
                 value = thunk()
             except Exception as error:
-                failed = f"{type(error).__name__}: {error}"
+                failed = said(error)
         return self.judged(target, instance, value, failed, line)
 
     def judged(
@@ -216,17 +228,16 @@ class Recorder:
         key = (target, tuple(instance.lines), entry)
         count = self.counts.get(key, 0)
         self.counts[key] = count + 1
-        array = None if failed else as_array(value) if numeric(value) or isinstance(value, np.ndarray) else None
-        if array is None and not failed and not isinstance(value, list | tuple | np.ndarray):
-            if value is None or isinstance(value, dict | str | bool):
-                return value
+        array = None if failed else as_array(value) if numeric(value) or is_a(value, np.ndarray) else None
+        if array is None and not failed and (value is None or is_a(value, (dict, str, bool))):
+            return value
         record = {
             "target": target,
             "key": entry,
             "lines": list(instance.lines),
             "anew": list(instance.anew),
             "round": count,
-            "failed": failed if array is not None or failed else f"no numbers: {type(value).__name__}",
+            "failed": failed if array is not None or failed else f"no numbers: {kind_of(value)}",
             "read": line,
             "kind": kind_of(value),
         }
@@ -234,22 +245,36 @@ class Recorder:
         self.values.append(array)
         forced = self.forced.get(key)
         if forced and (truth := forced[min(count, len(forced) - 1)]) is not None:
-            if isinstance(value, float | int) and truth.shape == ():
+            if is_a(value, (float, int)) and truth.shape == ():
                 return float(truth)
-            return truth.tolist() if isinstance(value, list) else truth.copy()
+            return truth.tolist() if is_a(value, list) else truth.copy()
         if failed and not quiet:
             raise NameError(f"this gradient has no value: {failed}")
         return value
 
 
 def kind_of(value: Any) -> str:
-    return str(value.dtype) if isinstance(value, np.ndarray | np.generic) else type(value).__name__
+    return str(value.dtype) if is_a(value, (np.ndarray, np.generic)) else type(value).__name__
 
 
 def line_of(error: BaseException) -> int | None:
     """The last line of the homework that the error came through."""
-    found = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILENAME]
-    return found[-1] if found else None
+    found, step = None, error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == FILENAME:
+            found = step.tb_lineno
+        step = step.tb_next
+    return found
+
+
+def said(error: BaseException) -> str:
+    """Kind and text of an error; its class may be homework's, and raise in turn."""
+    kind = type(error).__name__
+    try:
+        text = "".join(str(error)[:300])
+    except BaseException:
+        return kind
+    return f"{kind}: {text}" if text else kind
 
 
 @dataclass(slots=True)
@@ -261,7 +286,8 @@ class Loaded:
     definitions: dict[int, str]
     uses: dict[int, str]
     namespace: dict[str, Any] | None = None
-    failed_imports: list[str] = field(default_factory=list)
+    failed: list[Any] = field(default_factory=list)
+    """Line and text of what statements of the file's top level raised."""
 
 
 _PROGRAMS: dict[int, Loaded] = {}
@@ -271,24 +297,15 @@ def handle(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict
     """Answer a request. What the homework raises is part of the answer."""
     try:
         with np.errstate(all="ignore"):
-            match request["op"]:
-                case "load":
-                    return load(request), {}
-                case "run":
-                    return run(request, arrays)
-                case "probe":
-                    return probe(request, arrays)
-                case "slopes":
-                    return slopes(request, arrays)
-                case "hold":
-                    return hold(request, arrays)
-                case other:
-                    raise ValueError(f"no such request: {other}")
+            reply, found = _OPERATIONS[request["op"]](request, arrays)
     except BaseException as error:
-        return {"error": f"{type(error).__name__}: {error}"[:500], "line": line_of(error)}, {}
+        reply, found = {"error": said(error), "line": line_of(error)}, {}
+    if names := guard.patched(BEFORE):
+        return {"patched": names[:_MOST_NAMES]}, {}
+    return reply, found
 
 
-def load(request: dict[str, Any]) -> dict[str, Any]:
+def load(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     tree = tree_of(request["tree"])
     plan = request["plan"]
     if plan["style"] == "script":
@@ -300,7 +317,7 @@ def load(request: dict[str, Any]) -> dict[str, Any]:
     definitions = {int(index): name for index, name in request["definitions"].items()}
     uses = {int(index): name for index, name in request["uses"].items()}
     _PROGRAMS[number] = Loaded(code, plan, definitions, uses)
-    return {"program": number}
+    return {"program": number}, {}
 
 
 def namespace_of(program: Loaded) -> dict[str, Any]:
@@ -310,8 +327,8 @@ def namespace_of(program: Loaded) -> dict[str, Any]:
         for code in program.code:
             try:
                 exec(code, names)
-            except (Exception, SystemExit) as error:
-                program.failed_imports.append(f"line {line_of(error)}: {type(error).__name__}: {error}"[:200])
+            except BaseException as error:
+                program.failed.append([line_of(error), said(error)])
         program.namespace = names
     return program.namespace
 
@@ -466,11 +483,11 @@ def run(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[st
     try:
         called = forward(program, recorder, arguments, request["seed"])
         results = results_of(program, called)
-    except (Exception, SystemExit) as error:
-        reply.update(crash=said(error), line=line_of(error), stage="forward", missing=program.failed_imports)
+    except BaseException as error:
+        reply.update(crash=said(error), line=line_of(error), stage="forward", failed=program.failed)
         return reply, found
     found |= {f"result{index}": value for index, value in enumerate(results)}
-    given = upstream_of(program, results, request["seed"])
+    given = upstream_of(program, called, results, request["seed"])
     found |= {f"upstream{index}": value for index, value in enumerate(given)}
     if not request["forward_only"]:
         upstream = [value.copy() for value in given]
@@ -478,7 +495,7 @@ def run(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[st
         gradients: Any = None
         try:
             gradients = backward(program, called, recorder, upstream)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             reply.update(crash=said(error), line=line_of(error), stage="backward")
         returned_values(program, called, recorder, gradients)
         reply["overwritten"] = [
@@ -499,18 +516,18 @@ def run(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[st
     return reply, found
 
 
-def said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
-
-
-def upstream_of(program: Loaded, results: list[np.ndarray], seed: int) -> list[np.ndarray]:
-    """An upstream gradient for each result: 1 where the backward pass takes none, else random, float64."""
+def upstream_of(program: Loaded, called: Called, results: list[np.ndarray], seed: int) -> list[np.ndarray]:
+    """An upstream gradient for each result, float64: 1 where the backward pass takes none, what a script makes up, else random."""
     random = np.random.default_rng(seed + 1)
     names = program.plan["upstream"] or [""] * len(results)
-    return [
-        random.standard_normal(result.shape) if name else np.ones(result.shape)
-        for name, result in zip(names, results, strict=True)
-    ]
+    found = []
+    for name, result in zip(names, results, strict=True):
+        drawn = random.standard_normal(result.shape)
+        if name and program.plan["style"] == "script":
+            own = as_array(called.names.get(name))
+            drawn = own if own is not None and own.shape == result.shape else np.ones(result.shape)
+        found.append(drawn if name else np.ones(result.shape))
+    return found
 
 
 def returned_values(program: Loaded, called: Called, recorder: Recorder, gradients: Any) -> None:
@@ -653,3 +670,30 @@ def hold(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[s
         except Exception:
             found.append(None)
     return {"values": found}, {}
+
+
+def attempts(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Several forced runs of a program that holds many mutations, one for each of `choices`: the values of one gradient.
+
+    `choice` is the key under which a run is told its choice, `wanted` the gradient's target and entry. The reply's `records`: for each
+    choice a list of lines, a list for each value; the values are the arrays `choice.place`.
+    """
+    told: list[Any] = []
+    found: dict[str, np.ndarray] = {}
+    target, lines, key = request["choice"]
+    for choice in request["choices"]:
+        arrays["choice"] = np.array(float(choice))
+        one = {**request, "forced": [*request["forced"], [target, lines, key, ["choice"]]]}
+        reply, values = run(one, arrays)
+        made = [record for record in reply.get("records", ()) if "round" in record]
+        mine: list[Any] = []
+        for index, record in enumerate(made):
+            if [record["target"], record["key"]] == request["wanted"]:
+                if f"value{index}" in values:
+                    found[f"{choice}.{len(mine)}"] = values[f"value{index}"]
+                mine.append(record["lines"])
+        told.append(mine)
+    return {"records": told}, found
+
+
+_OPERATIONS = {"load": load, "run": run, "probe": probe, "slopes": slopes, "hold": hold, "attempts": attempts}

@@ -174,7 +174,7 @@ def _tuple(shape: tuple[int, ...]) -> str:
 def measured(verdict: Verdict) -> str:
     """`Its largest relative error is 0.5.`; empty where there is none."""
     error = verdict.max_relative_error
-    return "" if error is None or math.isnan(error) else f"Its largest relative error is {error:.2g}."
+    return "" if error is None or not math.isfinite(error) else f"Its largest relative error is {error:.2g}."
 
 
 def hinted(report: Report) -> Report:

@@ -90,6 +90,25 @@ class Spot:
     def gradient(self, text: str) -> bool:
         return text in self.code.gradients
 
+    def unjudged_gradient(self) -> bool:
+        """The statement computes another gradient than the wrong one."""
+        target = target_of(self.statement)
+        return not self.own and target is not None and self.gradient(ast.unparse(target))
+
+    def numbers(self) -> list[str]:
+        """Sizes and settings that are the same for the whole run: what may be a constant factor. One text for each value."""
+        homework = self.code.homework
+        given = {*homework.parameters, *homework.attributes, *self.code.constants}
+        found: dict[tuple[float | None, ...], str] = {}
+        for text in sorted(self.scope.scalars(), key=lambda one: (not one.isidentifier(), len(one))):
+            name = text.rpartition(".")[2]
+            known = self.scope.integer(text) or name in given or "'" in text
+            if known and not self.gradient(text) and name not in self.code.counters:
+                values = tuple(None if one is None else float(one) for one in self.scope.values[text])
+                if set(values) not in ({1.0}, {0.0}):
+                    found.setdefault(values, text)
+        return list(found.values())
+
     def gradient_read(self) -> bool:
         """The statement reads the gradient that it assigns."""
         return self.value is not None and any(ast.unparse(one) == self.target for one in self.expressions())

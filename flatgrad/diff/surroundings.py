@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from flatgrad.diff.case import Case
 from flatgrad.diff.gradients import normal
 from flatgrad.diff.homework import Homework, Style
 from flatgrad.diff.instrument import find_function, instrument
-from flatgrad.diff.judge import Case
 from flatgrad.diff.rewriting import Place, Spelling, place_of
 from flatgrad.diff.sites import RECORDER
 
@@ -42,6 +42,28 @@ class Code:
     loops: Mapping[Place, tuple[ast.For, ...]]
     spelling: Spelling
     numpy: str
+
+    @property
+    def counters(self) -> frozenset[str]:
+        """The names that loops bind."""
+        return frozenset(
+            one.id
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.For)
+            for one in ast.walk(node.target)
+            if isinstance(one, ast.Name)
+        )
+
+    @property
+    def constants(self) -> frozenset[str]:
+        """The names that the file binds at its top."""
+        return frozenset(
+            one.id
+            for node in self.tree.body
+            if isinstance(node, ast.Assign)
+            for one in node.targets
+            if isinstance(one, ast.Name)
+        )
 
     def assigned(self) -> frozenset[str]:
         """The texts that the backward pass assigns."""
@@ -128,7 +150,7 @@ def _atoms(homework: Homework, tree: ast.Module, body: ast.Module | ast.Function
                 case ast.Attribute(value=ast.Name(id="self"), attr=attribute):
                     yield f"self.{attribute}"
                 case ast.Subscript(slice=index) if place == 0 and not any(
-                    isinstance(one, ast.Slice | ast.Call) for one in ast.walk(index)
+                    isinstance(one, ast.Slice) for one in ast.walk(index)
                 ):
                     yield ast.unparse(node)
                 case _:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from flatgrad.diff.case import Case, Group, Judged
 from flatgrad.diff.closeness import same_gradient
 from flatgrad.diff.instrument import instrument
-from flatgrad.diff.judge import Case, Group, Judged
-from flatgrad.diff.rewriting import Mutation, Place, place_of
+from flatgrad.diff.rewriting import Mutation, Place, nothing, place_of
 from flatgrad.diff.runner import Key, Run
 from flatgrad.diff.sites import RECORDER
 from flatgrad.diff.surroundings import blocks
@@ -27,8 +27,8 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 CHOICE: Key = (-1_000_000, (), "")
 CHUNK = 80
 # Mutations tried for one gradient, and the seconds that this may take.
-MOST_TRIED = 500
-MOST_SECONDS = 5.0
+MOST_TRIED = 1600
+MOST_SECONDS = 4.0
 
 
 @dataclass(slots=True)
@@ -44,21 +44,68 @@ class Trials:
     began: float = field(default_factory=time.monotonic)
 
     def first_right(self, mutations: Sequence[Mutation]) -> Mutation | None:
-        """The first mutation that makes the gradient right at every draw, and no other one wrong."""
-        for start in range(0, len(mutations), CHUNK):
-            if self._spent():
-                return None
-            chunk = mutations[start : start + CHUNK]
-            number = self._load(chunk)
-            if number is None:
-                continue
-            for index, mutation in enumerate(chunk):
+        """The first mutation that makes the gradient right at every draw, and no other one wrong.
+
+        With all other gradients forced to their truths; then, for gradients that a mutation makes be read in another round, with those
+        alone forced that are wrong themselves.
+        """
+        looped = any(len(rounds) > 1 for run in self.every for rounds in run.forced)
+        for freely in (False, True) if looped else (False,):
+            for start in range(0, len(mutations), CHUNK):
                 if self._spent():
                     return None
-                self.tried += 1
-                if self._right(number, index):
-                    return mutation
+                chunk = mutations[start : start + CHUNK]
+                number = self._load(chunk)
+                found = None if number is None else self._among(number, chunk, freely)
+                if found is not None:
+                    return found
         return None
+
+    def _among(self, number: int, chunk: Sequence[Mutation], freely: bool) -> Mutation | None:
+        """The first of those that the program `number` holds."""
+        self.tried += len(chunk)
+        draw = self.one.wrong_at[0] if self.one.wrong_at else 0
+        key = self.one.group.key
+        truths = forced_at(self.case, draw, self._forcing(freely))
+        choices = range(len(chunk))
+        try:
+            told = self.case.runner.attempts(number, self.case.draws[draw], truths, CHOICE, choices, (key[0], key[2]))
+        except SandboxFailure:
+            self.ended = True
+            return None
+        for index, records in enumerate(told):
+            values = fitting(records, self.one.group)
+            if self._is_truth(values, draw) and self._right(number, index, freely):
+                return chunk[index]
+        return None
+
+    def _forcing(self, freely: bool) -> Mapping[Key, Spec]:
+        if not freely:
+            return self.case.forcing
+        wrong = {one.group.key for one in self.every if one.outcome is Outcome.WRONG} - {self.one.group.key}
+        return {key: spec for key, spec in self.case.forcing.items() if key in wrong}
+
+    def _is_truth(self, values: Sequence[Floats | None], draw: int) -> bool:
+        truth = self.case.expected(self.truth, draw, len(values))
+        if truth is None or not values:
+            return False
+        whole = self.one.group.returned
+        return all(a is not None and same_gradient(a, b, whole) for a, b in zip(values, truth, strict=True))
+
+    def without(self, statement: ast.stmt) -> dict[int, list[Floats | None]]:
+        """The values, by draw, if a statement were not there."""
+        gone = Mutation({place_of(statement): ()}, "unexplained", "", statement.lineno, nothing, 0.0)
+        number = self._load([gone])
+        found: dict[int, list[Floats | None]] = {}
+        for draw in range(len(self.case.draws)) if number is not None else ():
+            truths = forced_at(self.case, draw, self.case.forcing)
+            truths[CHOICE] = [np.array(0.0)]
+            try:
+                run = self.case.runner.run(number or 0, self.case.draws[draw], truths)
+            except SandboxFailure:
+                return {}
+            found[draw] = recorded(run, self.one.group)
+        return found
 
     def _spent(self) -> bool:
         return self.ended or self.tried >= MOST_TRIED or time.monotonic() - self.began > MOST_SECONDS
@@ -70,10 +117,10 @@ class Trials:
             return None
         return self.case.runner.load(program, self.case.homework)
 
-    def _right(self, number: int, index: int) -> bool:
+    def _right(self, number: int, index: int, freely: bool) -> bool:
         order = sorted(range(len(self.case.draws)), key=lambda draw: draw not in self.one.wrong_at)
         for draw in order:
-            truths = forced_at(self.case, draw)
+            truths = forced_at(self.case, draw, self._forcing(freely))
             truths[CHOICE] = [np.array(float(index))]
             try:
                 run = self.case.runner.run(number, self.case.draws[draw], truths)
@@ -97,10 +144,10 @@ class Trials:
         return True
 
 
-def forced_at(case: Case, draw: int) -> dict[Key, list[Floats | None]]:
+def forced_at(case: Case, draw: int, forcing: Mapping[Key, Spec]) -> dict[Key, list[Floats | None]]:
     """The truths that a forced run of a draw is given."""
     truths: dict[Key, list[Floats | None]] = {}
-    for key, spec in case.forcing.items():
+    for key, spec in forcing.items():
         rounds = sum(1 for one in case.frees[draw].records if one.key == key)
         values = case.expected(spec, draw, rounds)
         if values is not None:
@@ -117,14 +164,20 @@ def agrees_in(case: Case, group: Group, spec: Spec, run: Run, draw: int) -> bool
 
 
 def recorded(run: Run, group: Group) -> list[Floats | None]:
+    """The values of a group in a run of a mutated homework."""
+    target, _, entry = group.key
+    mine = [(one.key[1], one.value) for one in run.records if one.key[0] == target and one.key[2] == entry]
+    return fitting(mine, group)
+
+
+def fitting(records: Sequence[tuple[tuple[int, ...], Floats | None]], group: Group) -> list[Floats | None]:
     """The values of a group; where a mutation has changed which lines make it, of the one that has most of its lines."""
-    exact = [one.value for one in run.records if one.key == group.key]
+    lines = group.key[1]
+    exact = [value for made, value in records if made == lines]
     if exact:
         return exact
-    target, lines, entry = group.key
-    found = [one for one in run.records if one.key[0] == target and one.key[2] == entry and {*one.key[1]} & {*lines}]
-    best = max((len({*one.key[1]} & {*lines}) for one in found), default=0)
-    return [one.value for one in found if len({*one.key[1]} & {*lines}) == best]
+    best = max((len({*made} & {*lines}) for made, _ in records), default=0)
+    return [value for made, value in records if best and len({*made} & {*lines}) == best]
 
 
 def with_choices(tree: ast.Module, mutations: Sequence[Mutation]) -> ast.Module:

@@ -59,6 +59,7 @@ class Truth:
     known: dict[tuple[tuple[tuple[int, str], ...], bool], tuple[Floats, ...] | None] = field(default_factory=dict)
     confirmed: dict[tuple[tuple[tuple[int, str], ...], bool], tuple[Floats, ...]] = field(default_factory=dict)
     along: dict[tuple[tuple[tuple[int, str], ...], bool], Floats | None] = field(default_factory=dict)
+    errors: dict[tuple[tuple[tuple[int, str], ...], bool], float] = field(default_factory=dict)
     kink: float = 0.0
 
     def __post_init__(self) -> None:
@@ -120,13 +121,20 @@ class Truth:
         slopes = self.slopes(spec)
         if slopes is None:
             return False
+        worst = 0.0
         norm = float(np.sqrt(sum(float(np.sum(one * one)) for one in arrays)))
         for direction, slope in zip(self._directions(spec), slopes, strict=True):
             expected = sum(float(np.sum(one * step)) for one, step in zip(arrays, direction, strict=True))
             if not abs(expected - slope) <= 3 * TOLERANCE * max(norm, abs(slope)) + FLOOR * len(arrays):
                 return False
+            worst = max(worst, abs(expected - slope) / max(1e-8, abs(expected) + abs(slope)))
+        self.errors[key] = worst
         self.confirmed[key] = tuple(arrays)
         return True
+
+    def error(self, spec: Spec) -> float | None:
+        """The largest relative error along the directions, of what was confirmed along them."""
+        return self.errors.get((spec.sites, spec.each))
 
     def slopes(self, spec: Spec) -> Floats | None:
         """The derivative along a few directions, the same ones for all sites of a shape."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from flatgrad.diff.case import Case, Judged
 from flatgrad.diff.closeness import close, same_gradient
-from flatgrad.diff.judge import Case, Judged
 from flatgrad.diff.surroundings import Scope
 from flatgrad.diff.truth import Spec
 from flatgrad.diff.vocabulary import joined
@@ -354,7 +354,7 @@ def _contributions(case: Case, one: Judged, truth: Spec, pairs: Sequence[Pair]) 
         for kept in itertools.combinations(uses, count):
             if not _is_sum(first, [measured[line] for line in kept]):
                 continue
-            rest = [pair for pair in pairs if pair not in first]
+            rest = [pair for pair in pairs if all(pair is not one for one in first)]
             further = [_summed(case, uses[line], rest) for line in kept]
             if any(values is None for values in further) or (
                 rest and not _is_sum(rest, [values for values in further if values is not None])
@@ -415,6 +415,30 @@ def regularizing(case: Case, variable: str, line: int) -> bool:
     )
 
 
+def contributed(
+    case: Case, truth: Spec, pairs: Sequence[Pair], without: Mapping[int, Sequence[Floats | None]]
+) -> bool:
+    """Whether what a statement adds, the value less what it would be `without` it, is what some uses of the variable contribute."""
+    added: list[Pair] = []
+    for draw in dict.fromkeys(pair.draw for pair in pairs):
+        mine = [pair for pair in pairs if pair.draw == draw]
+        rest = without.get(draw, ())
+        if len(rest) != len(mine):
+            return False
+        for pair, value in zip(mine, rest, strict=True):
+            if value is None or value.shape != pair.value.shape or pair.value.size > MOST_PROBED:
+                return False
+            added.append(Pair(draw, pair.value - value, pair.truth))
+    if not added or not truth.variable:
+        return False
+    uses = contributions_by_line(case, truth, truth.variable, added[0].truth.shape)
+    for specs in uses.values():
+        values = _summed(case, specs, added)
+        if values is not None and _is_sum(added, [values]):
+            return True
+    return False
+
+
 def other_gradient(case: Case, truth: Spec, pairs: Sequence[Pair]) -> Fact | None:
     """The value is the gradient of another variable, one behind this one: a step between the two is left out."""
     variables = sorted(case.sites.variables())
@@ -426,6 +450,8 @@ def other_gradient(case: Case, truth: Spec, pairs: Sequence[Pair]) -> Fact | Non
         for spec in specs[:3]:
             if case.truths[0].shape(spec) != shape:
                 continue
+            if (factor := _upstream(case, spec, pairs)) is not None:
+                return factor
             draws = dict.fromkeys(pair.draw for pair in pairs)
             values = {draw: [pair.value for pair in pairs if pair.draw == draw] for draw in draws}
             if all(case.truths[draw].agrees(spec, values[draw], True) for draw in draws):
@@ -436,6 +462,19 @@ def other_gradient(case: Case, truth: Spec, pairs: Sequence[Pair]) -> Fact | Non
                 said = f"this is the gradient of `{variable}`, not of `{truth.variable}`"
                 return Fact("wrong-gradient", said, lines=(line,))
     return None
+
+
+def _upstream(case: Case, spec: Spec, pairs: Sequence[Pair]) -> Fact | None:
+    """The value times the gradient of another variable is right."""
+    first = [pair for pair in pairs if pair.draw == pairs[0].draw]
+    for some in (first, pairs):
+        values = _summed(case, [spec], some)
+        if values is None or not all(
+            close(pair.value * value, pair.truth) for pair, value in zip(some, values, strict=True)
+        ):
+            return None
+    said = f"the upstream gradient, that of `{spec.variable}`, is not multiplied in"
+    return Fact("upstream", said, lines=spec.lines[:1])
 
 
 _MASKS = ("maximum", "minimum", "where", "clip", "abs")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from flatgrad.diff.case import Case, Judged
 from flatgrad.diff.explanation import Explanation
-from flatgrad.diff.judge import Case, Judged
 from flatgrad.diff.rewriting import Mutation
 from flatgrad.diff.values import Fact, inputs_of
 from flatgrad.diff.vocabulary import REASONS, joined
