@@ -26,7 +26,8 @@ sys.path.insert(0, str(ROOT))
 import black  # noqa: E402
 
 import flatgrad  # noqa: E402
-from flatgrad.compiler import Options, compile_source  # noqa: E402
+from flatgrad.compiler import compile_source  # noqa: E402
+from flatgrad.options import Options  # noqa: E402
 
 SIZES = (10, 100, 1_000, 5_000)
 PAGE = ROOT / "docs" / "benchmarks.md"

@@ -21,8 +21,9 @@ from flatgrad import __version__
 
 # Everything that is slow to import is imported where it is used: `flatgrad --help` and completion load Click alone.
 if TYPE_CHECKING:
-    from flatgrad.compiler import Compiled, Options
+    from flatgrad.compiler import Compiled
     from flatgrad.config import Config, Settings
+    from flatgrad.options import Options
     from flatgrad.reading import Source
 
 COMPLETE_VARIABLE = "_FLATGRAD_COMPLETE"

@@ -28,9 +28,9 @@ from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.ir.core import Span
 
 if TYPE_CHECKING:
-    from flatgrad.compiler import Options
     from flatgrad.gates.declared import Declaration
     from flatgrad.gates.entry import Gate
+    from flatgrad.options import Options
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "gates": ("grouped", "primitive"),
@@ -61,7 +61,7 @@ class Settings:
 
     def options(self) -> Options:
         """What the compiler takes."""
-        from flatgrad.compiler import Options
+        from flatgrad.options import Options
 
         return Options(**{f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None})
 

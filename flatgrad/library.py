@@ -16,7 +16,8 @@ from flatgrad.capture import Captured, capture
 from flatgrad.diagnostics import Cell, Diagnostic, Refused
 
 if TYPE_CHECKING:
-    from flatgrad.compiler import Compiled, Options
+    from flatgrad.compiler import Compiled
+    from flatgrad.options import Options
     from flatgrad.reading import Source
 
 P = ParamSpec("P")
@@ -281,7 +282,7 @@ def _options(
             raise ValueError(f"{key} must be {' or '.join(map(repr, CHOICES[key]))}, not {value!r}")
 
     def options(functions: tuple[str, ...]) -> Options:
-        from flatgrad.compiler import Options
+        from flatgrad.options import Options
 
         return Options(
             functions=functions,

@@ -74,8 +74,15 @@ LOOPS = (
             {"x": n(N, 4), "params": {"W1": n(4, 3), "b1": n(3), "W2": n(3, 2)}, "reg": 0.3} for N in (1, 5)
         ),
     ),
+    Construct(
+        "sum_over",
+        lambda n: tuple(
+            {"x": n(N, 4), "params": {"W1": n(4, 3), "b1": n(3), "W2": n(3, 2)}, "reg": 0.3} for N in (1, 5)
+        ),
+    ),
     Construct("for_nested", lambda n: tuple({"x": n(N, N), "w": n(K, K)} for N, K in ((5, 2), (2, 2), (3, 1)))),
     Construct("while_test", lambda n: tuple({"x": x, "a": 0.3} for x in (2.7, 1.0, -2.0))),
+    Construct("loop_return", lambda n: tuple({"x": n(3), "tol": tol} for tol in (1e-3, 0.5, 100.0, 0.0))),
     Construct(
         "loop_break",
         lambda n: tuple(
@@ -147,6 +154,7 @@ CONTAINERS = (
     Construct("list_through", lambda n: tuple({"x": n(t, 3), "h": n(3), "W": n(3, 3)} for t in (0, 1, 4))),
     Construct("list_sum", lambda n: tuple({"x": n(t, 3), "y": n(t, 3), "w": n(3)} for t in (0, 1, 4))),
     Construct("comprehension", lambda n: ({"x": n(3, 4), "W1": n(4, 2), "W2": n(4, 2)},)),
+    Construct("comprehension_loop", lambda n: tuple({"x": n(t, 3), "w": n(3)} for t in (1, 4))),
     Construct(
         "dict_parameter",
         lambda n: tuple({"x": n(N, 4), "params": {"W1": n(4, 3), "b1": n(3), "W2": n(3, 2)}} for N in (5, 1)),
@@ -192,6 +200,13 @@ FUNCTIONS = (
         lambda n: ({"x": n(2, 3), "W1": n(3, 4), "W2": n(4, 2)},),
         options={"functions": ("net",)},
     ),
+    Construct("function_table", lambda n: ({"x": n(2, 3), "W": n(3, 4)},)),
+    Construct(
+        "function_loop",
+        lambda n: tuple({"x": n(t, 3), "w": n(3)} for t in (0, 1, 4)),
+        options={"functions": ("f",)},
+    ),
+    Construct("class_functions", lambda n: tuple({"x": n(N, 3), "W": n(3, 4)} for N in (1, 2))),
     Construct("recursion", lambda n: tuple({"A": n(3, 3), "n": k} for k in (0, 1, 6))),
 )
 CLASSES = (
@@ -201,6 +216,7 @@ CLASSES = (
     Construct("class_named_layers", None),
     Construct("class_layers", None),
     Construct("class_dict_layers", None, options={"functions": ("Net.loss",)}),
+    Construct("class_layer_names", None, options={"functions": ("Net.loss",)}),
     Construct("class_cell", None, options={"functions": ("Step",)}),
     Construct("class_loss_layer", None, options={"functions": ("Net.loss",)}),
     Construct("class_static", None),

@@ -7,8 +7,9 @@ import re
 import textwrap
 from pathlib import Path
 
-from flatgrad.compiler import Options, compile_source
+from flatgrad.compiler import compile_source
 from flatgrad.diagnostics import CATALOGUE, Diagnostic, Refused
+from flatgrad.options import Options
 from tests.construct_cases import SECTIONS, Construct
 from tests.support import ROOT
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flatgrad.capture import capture
-from flatgrad.compiler import Options, compile_source
+from flatgrad.compiler import compile_source
 from flatgrad.config import parse
 from flatgrad.diagnostics import CATALOGUE, Refused, render
 from flatgrad.diff.reading import read_homework
 from flatgrad.gate_page import as_markdown
 from flatgrad.gates.declared import declare, read_gate_file
+from flatgrad.options import Options
 from flatgrad.reading import decode_source, read_source
 from tests.language_page import language_page
 

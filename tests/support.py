@@ -25,7 +25,8 @@ from typing import Any
 import black
 import numpy as np
 
-from flatgrad.compiler import Compiled, Options, compile_source
+from flatgrad.compiler import Compiled, compile_source
+from flatgrad.options import Options
 from tests import oracles
 from tests.oracles import Floats, leaf, leaves, results_of
 
@@ -549,7 +550,7 @@ def imported_packages(text: str) -> set[str]:
 def compile_in_fresh_process(source: str, filename: str, options: Mapping[str, Any]) -> str:
     """The text that another process, with another hash seed, writes."""
     script = (
-        "import json, sys; from flatgrad.compiler import Options, compile_source\n"
+        "import json, sys; from flatgrad.compiler import compile_source; from flatgrad.options import Options\n"
         "source, filename, options = json.load(sys.stdin)\n"
         "options = {k: tuple(map(tuple, v)) if k == 'shapes' else tuple(v) if isinstance(v, list) else v"
         " for k, v in options.items()}\n"

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import flatgrad
-from flatgrad.compiler import Compiled, Options, compile_source
+from flatgrad.compiler import Compiled, compile_source
 from flatgrad.diagnostics import Diagnostic, Refused, render
 from flatgrad.gates.declared import declare, read_gate_file
+from flatgrad.options import Options
 
 LAYERS = """\
 import numpy as np

@@ -349,3 +349,7 @@ def test_bound_of_clip_that_is_a_parameter() -> None:
 )
 def test_bound_of_clip_that_carries_a_gradient_or_is_an_array(body: str) -> None:
     assert outcome(model(body, BOTH), GIVEN) == "refused"
+
+
+def test_a_power_of_constants_that_no_memory_holds_is_not_reckoned_out() -> None:
+    assert "out = x * 9**9**9" in compiled("def f(x):\n    return x * 9**9**9\n").text

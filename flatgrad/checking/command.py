@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from flatgrad.checking.check import Outcome
     from flatgrad.checking.rows import Settings, Tick
     from flatgrad.checking.run import Module
-    from flatgrad.compiler import Compiled, Options
+    from flatgrad.compiler import Compiled
     from flatgrad.config import Settings as Given
+    from flatgrad.options import Options
     from flatgrad.reading import Source
 
 CLEAN, FINDINGS, FAILED = 0, 1, 2

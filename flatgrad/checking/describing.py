@@ -17,9 +17,9 @@ from flatgrad.ir.core import Kind, Literal, Relation, Type, Value, every_step
 from flatgrad.ir.dims import Dim
 
 if TYPE_CHECKING:
-    from flatgrad.compiler import Options
     from flatgrad.frontend.claims import Claim
     from flatgrad.frontend.source import Module
+    from flatgrad.options import Options
 
 _FORWARD = ("forward", "__call__")
 
@@ -82,7 +82,7 @@ def _linked(module: Module, function: str) -> tuple[ast.FunctionDef, None] | Non
 
 
 def _compiled(module: Module, function: str, options: Options) -> _Known:
-    from flatgrad.compiler import _Compilation
+    from flatgrad.compiler import Compilation
     from flatgrad.frontend.classes import with_methods
     from flatgrad.gates.declared import installed
 
@@ -96,7 +96,7 @@ def _compiled(module: Module, function: str, options: Options) -> _Known:
             name = next(iter(names | keys | ({function} & made.functions.keys())), None)
             if name is None:
                 return nothing
-            compilation = _Compilation(made, replace(options, functions=wanted))
+            compilation = Compilation(made, replace(options, functions=wanted))
             lowered = compilation.function(name)
     except Refused:
         return nothing
@@ -153,6 +153,7 @@ def _described(
     document = documents(node) + "\n" + around
     if numeric is None:
         numeric = not receiver and not node.name.endswith("_forward") and _is_scalar_code(node, module)
+    keyed = any(use.prefixes for use in uses.values())
     for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
         name = argument.arg
         if name == receiver:
@@ -161,7 +162,11 @@ def _described(
         reader = ParameterReader(
             name, use, claims, known.types.get(name), known.entries.get(name, {}), document, numeric
         )
-        yield reader.parameter(defaults.get(name, ABSENT))
+        default = defaults.get(name, ABSENT)
+        made = reader.parameter(default)
+        if made.role is Role.INTEGER and isinstance(default, int) and keyed:
+            made = replace(made, choices=(default,))  # the dict holds that many layers
+        yield made
 
 
 def defaults_of(node: ast.FunctionDef) -> dict[str, Constant | Absent | ast.expr]:
@@ -203,6 +208,9 @@ def _is_scalar_code(node: ast.FunctionDef, module: Module) -> bool:
             return False
         if isinstance(part, ast.Attribute) and part.attr in ("shape", "T", "dot", "sum", "mean", "reshape", "size"):
             return False
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute):
+            if not (isinstance(part.func.value, ast.Name) and part.func.value.id == "math"):
+                return False  # `Linear.forward(x, w, b)`: nobody knows
         if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in module.functions:
             if module.functions[part.func.id] is not node and not _is_scalar_code(
                 module.functions[part.func.id], module
@@ -223,14 +231,16 @@ def _method(
     methods: dict[str, ast.FunctionDef] = {}
     for one in reversed(lineage):
         methods |= {part.name: part for part in one.body if isinstance(part, ast.FunctionDef)}
-    receiver = node.args.args[0].arg if node.args.args else ""
+    static = any(isinstance(one, ast.Name) and one.id == "staticmethod" for one in node.decorator_list)
+    receiver = node.args.args[0].arg if node.args.args and not static else ""
     uses = read_uses(node, module.functions, receiver, methods)
     constructor = methods.get("__init__")
     document = documents(owner, constructor)
-    claims = _claims(own, node, options)
+    said = _said_by_class(own, owner, constructor, methods, uses)
+    claims = said | _claims(own, node, options)
     yield from _described(own, node, uses, claims, known, receiver, around=document)
     if constructor is not None:
-        yield from _constructor(module, own, constructor, methods, uses, options, document)
+        yield from _constructor(module, own, constructor, methods, uses, options, document, said)
     set_by_constructor = _stored(constructor) if constructor is not None else set()
     written = _stored(node)
     for name, use in uses.items():
@@ -243,8 +253,24 @@ def _method(
             continue  # what the constructor makes of it is right
         if bare in written and bare not in set_by_constructor and not sure:
             continue
-        reader = ParameterReader(name, use, {}, type_, known.entries.get(f"self{MARK}{bare}", {}), document)
+        claimed = {name: said[bare]} if bare in said else {}
+        reader = ParameterReader(name, use, claimed, type_, known.entries.get(f"self{MARK}{bare}", {}), document)
         yield replace(reader.parameter(ABSENT), where=Where.ATTRIBUTE)
+
+
+def _said_by_class(
+    own: Module,
+    owner: ast.ClassDef,
+    constructor: ast.FunctionDef | None,
+    methods: Mapping[str, ast.FunctionDef],
+    uses: Mapping[str, Use],
+) -> dict[str, list[Claim]]:
+    """What the docstring of a class and the comments in its constructor say, by attribute and parameter."""
+    from flatgrad.frontend.class_claims import class_claims
+
+    names = {name.removeprefix("self.") for name in uses}
+    names |= {argument.arg for method in methods.values() for argument in method.args.args}
+    return {claim.name: [claim] for claim in class_claims(own, owner, constructor, frozenset(names))}
 
 
 def _constructor(
@@ -255,6 +281,7 @@ def _constructor(
     forward_uses: Mapping[str, Use],
     options: Options,
     document: str,
+    said: Mapping[str, list[Claim]],
 ) -> Iterator[Parameter]:
     receiver = constructor.args.args[0].arg if constructor.args.args else ""
     uses = read_uses(constructor, module.functions, receiver, methods)
@@ -264,7 +291,7 @@ def _constructor(
             case ast.Attribute(value=ast.Name(id=name), attr=attribute), ast.Name(id=parameter) if name == receiver:
                 if parameter in uses and f"self.{attribute}" in forward_uses:
                     uses[parameter].absorb(forward_uses[f"self.{attribute}"])
-    claims = _claims(own, constructor, options)
+    claims = {**said, **_claims(own, constructor, options)}
     for made in _described(own, constructor, uses, claims, _Known({}, {}), receiver, False, document):
         number = None
         if made.role is Role.INTEGER and numbers_for(made.name) == (2, 1, 3) and not WINDOW.fullmatch(made.name):

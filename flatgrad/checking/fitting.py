@@ -328,6 +328,9 @@ def _moves(
     value = value or "math domain" in text or "finite" in text
     for price, changed in _changes(state, text, value):
         yield price, partial(replace, state, parameters=changed)
+    if kind == "AssertionError":  # of one output unit, mostly, which is the last thing that is read
+        for place, gone in enumerate(reversed(symbols(state.parameters))):
+            yield 0.9 + 0.05 * place, partial(_renamed, state, gone, Dim.of(1))
     if value or isinstance(error, TypeError) or not _ABOUT_SIZES.search(text):
         return
     present = symbols(state.parameters)

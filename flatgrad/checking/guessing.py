@@ -188,6 +188,8 @@ class ParameterReader:
             known = next((claim.shape for claim in self._claimed() if claim.shape is not None), known)
         rank, certain = self._rank(known)
         if known is not None and known.least_rank:
+            if self.use.rank is None and any(one.shape is not None and one.shape.middle for one in self._claimed()):
+                rank = max(rank, known.least_rank + 2)  # what may have any number of dims has several
             # Some dims in the middle are not known: as many as make up the rank.
             return _filled(known, max(rank - known.least_rank, 0), self.name), False
         dims = [Dim.symbol(self.use.dims.get(k) or f"{self.name}.{k}") for k in range(rank)]

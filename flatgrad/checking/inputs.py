@@ -32,7 +32,7 @@ from flatgrad.checking.fitting import Fitted, NoArguments, Run, drawn, fit
 from flatgrad.checking.parameters import Domain, Parameter, Role, Where
 
 if TYPE_CHECKING:
-    from flatgrad.compiler import Options
+    from flatgrad.options import Options
 
 __all__ = [
     "Domain",

@@ -21,7 +21,7 @@ from flatgrad.checking.subject import Model, State, find_model, quiet, run_model
 from flatgrad.diagnostics import Refused
 
 if TYPE_CHECKING:
-    from flatgrad.compiler import Options
+    from flatgrad.options import Options
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from flatgrad.checking.contract import returned_names
 
 if TYPE_CHECKING:
-    from flatgrad.compiler import Compiled, Options
+    from flatgrad.compiler import Compiled
+    from flatgrad.options import Options
 
 GRADIENT = "_gradients"
 

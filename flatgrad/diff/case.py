@@ -32,16 +32,24 @@ class Group:
         target: as the homework writes it; empty for an expression that is returned.
         variable: what its name says that it is the gradient of.
         returned: it is (also) what the homework returns for that variable.
+        lost: earlier lines that assigned it, and whose values were bound away before anything read them.
     """
 
     key: Key
     target: str
     variable: str
     returned: bool
+    lost: tuple[int, ...] = ()
 
     @property
     def lines(self) -> tuple[int, ...]:
-        return self.key[1]
+        """The lines that have to do with it: those whose values were lost first."""
+        return (*self.lost, *self.key[1])
+
+    @property
+    def last(self) -> int:
+        """The line after which it is judged."""
+        return max(self.key[1], default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +161,9 @@ def groups_of(
             continue
         target = program.targets[number]
         is_returned = target.text in returned and last[number] == key
+        lost = {line for run in frees for one in run.records if one.key == key for line in one.lost}
         variable = (returned[target.text] or target.variable) if is_returned else target.variable
-        found.append(Group(key, target.text, entry or variable, is_returned))
+        found.append(Group(key, target.text, entry or variable, is_returned, tuple(sorted(lost - {*key[1]}))))
     return tuple(found)
 
 

@@ -14,6 +14,7 @@ import click
 from flatgrad.diagnostics import Refused, wants_color
 from flatgrad.diff.options import CompareOptions
 from flatgrad.diff.shown import hinted, worst
+from flatgrad.diff.unread import unread
 from flatgrad.diff.verdicts import Report
 
 STDIN = "<stdin>"
@@ -56,12 +57,12 @@ def run(
     _check_files(given, output.target)
     reports: list[Report] = []
     files: list[File] = []
-    unread: dict[str, Report] = {}
+    unreadable: dict[str, Report] = {}
     for path in paths:
         try:
             files.append(_read(path))
         except Refused as refused:
-            unread[path] = _unreadable(path, refused)
+            unreadable[path] = unread(STDIN if path == "-" else path, refused)
     reference = _model(model)
     if reference is None and len(paths) > 1 and files and files[0].path == paths[0]:
         if has_gradients(files[0]):
@@ -71,10 +72,10 @@ def run(
         else:
             reference, files = files[0], files[1:]
     named = {file.path: file for file in files}
-    judged = [path for path in dict.fromkeys(paths) if path in named or path in unread]
+    judged = [path for path in dict.fromkeys(paths) if path in named or path in unreadable]
     with _progress(judged) as waiting:
         for path in waiting:
-            reports += [unread[path]] if path in unread else _judged(named[path], reference, options, failed)
+            reports += [unreadable[path]] if path in unreadable else _judged(named[path], reference, options, failed)
     _write(reports, output)
     return worst(reports)
 
@@ -95,12 +96,9 @@ def judge(homework: File, model: File | None, options: CompareOptions) -> tuple[
     """The reports of one file. What it cannot be judged for is in its report; nothing is raised for a bad homework."""
     from flatgrad.diff.compare import compare
 
-    try:
-        found = compare(homework.text, homework.name, None if model is None else (model.text, model.name), options)
-    except Refused as refused:
-        return (_unreadable(homework.name, refused, homework.text),)
+    found = compare(homework.text, homework.name, None if model is None else (model.text, model.name), options)
     if found:
-        return tuple(found)
+        return found
     return (Report(homework.name, "", (), (), homework.text, "no gradient that is computed by hand was found in it"),)
 
 
@@ -162,15 +160,6 @@ def _read(path: str) -> File:
     if Path(path).suffix.lower() == NOTEBOOK:
         data = data.removeprefix(b"\xef\xbb\xbf")
     return File(path, decode_source(data), STDIN if path == "-" else path)
-
-
-def _unreadable(name: str, refused: Refused, text: str | None = None) -> Report:
-    first = refused.diagnostics[0]
-    shown = text if text is not None else refused.source or ""
-    line = first.span.line if first.span is not None and first.file is None else None
-    problem = f"{first.message}: {first.label}" if first.label else first.message
-    said = f"{problem}\n{first.help}" if first.help else problem
-    return Report(STDIN if name == "-" else name, "", (), (), shown, said, line)
 
 
 @contextmanager

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 
 from flatgrad.diagnostics import Refused
+from flatgrad.diff.alone import Alone, look_alone
+from flatgrad.diff.broken import Broken, broken_statements, following
 from flatgrad.diff.case import Case, Floats, Judged, groups_of
 from flatgrad.diff.closeness import relative_error
 from flatgrad.diff.derive import derive
-from flatgrad.diff.draws import Unjudgeable, draws_for
+from flatgrad.diff.draws import Unjudgeable, crashed, draws_for
 from flatgrad.diff.explanation import Explanation
 from flatgrad.diff.homework import Homework, Style
 from flatgrad.diff.instrument import Program, instrument
@@ -22,13 +25,16 @@ from flatgrad.diff.models import read_model_forward
 from flatgrad.diff.options import CompareOptions
 from flatgrad.diff.reading import read_homework
 from flatgrad.diff.reference import Reference, reference_for
-from flatgrad.diff.repairs import explain
+from flatgrad.diff.repairs import explain_all
 from flatgrad.diff.required import missing_variables
-from flatgrad.diff.runner import Run, Runner
+from flatgrad.diff.runner import Overtime, Run, Runner, Tampered
+from flatgrad.diff.shown import place_of
 from flatgrad.diff.sites import Role
 from flatgrad.diff.temporaries import with_temporaries
 from flatgrad.diff.truth import Sites, Spec, Truth, union_of
+from flatgrad.diff.unread import unread
 from flatgrad.diff.verdicts import Outcome, Report, Verdict
+from flatgrad.diff.vocabulary import joined
 from flatgrad.sandbox.process import SandboxFailure
 
 # Above this, a kink of the forward pass lies within reach of the differences: the inputs are drawn again.
@@ -36,6 +42,17 @@ MOST_KINK = 1e-6
 MOST_ATTEMPTS = 4
 NEXT_SEED = 1000
 _SHOWN = 6
+# Seconds that all runs of one function may take, and at least so many.
+MOST_TIMEOUTS = 4
+LEAST_TOTAL = 40.0
+_CHANGED = (
+    "the value that is returned is not the one that was judged: "
+    "it is changed after it is first read, or depends on who runs it"
+)
+_DECEIVED = (
+    "its gradients are right by what was measured inside of it, "
+    "and are not the derivative of its forward pass when that is only run"
+)
 
 
 def compare(homework: str, name: str, model: tuple[str, str] | None, options: CompareOptions) -> tuple[Report, ...]:
@@ -45,19 +62,24 @@ def compare(homework: str, name: str, model: tuple[str, str] | None, options: Co
         homework: its text, Python or a notebook's JSON.
         name: its file name, for reports.
         model: text and file name of the forward pass that it is held against; None: its own.
-    Raises:
-        Refused: it cannot be read, or holds no gradient computed by hand.
     """
+    try:
+        return _compared(homework, name, model, options)
+    except Refused as refused:
+        return (unread(name, refused, homework),)
+
+
+def _compared(homework: str, name: str, model: tuple[str, str] | None, options: CompareOptions) -> tuple[Report, ...]:
     names = dict(options.names)
-    joined = () if model is None else read_model_forward(model[0], homework, name, options.functions, names, model[1])
+    others = () if model is None else read_model_forward(model[0], homework, name, options.functions, names, model[1])
     try:
         read = read_homework(homework, name, options.functions, names)
     except Refused:
-        if not joined:
+        if not others:
             raise
         read = ()
     own = tuple(report_on(one, model, options) for one in read)
-    return own + tuple(report_on(one, None, options) for one in joined)
+    return own + tuple(report_on(one, None, options) for one in others)
 
 
 def report_on(homework: Homework, model: tuple[str, str] | None, options: CompareOptions) -> Report:
@@ -65,16 +87,34 @@ def report_on(homework: Homework, model: tuple[str, str] | None, options: Compar
     blank = Report(homework.file, homework.function, (), (), homework.text, places=homework.places)
     with ThreadPoolExecutor(1) as pool:
         deriving = pool.submit(reference_for, homework, derive)
-        with Runner(options.timeout) as runner:
+        with Runner(options.timeout, _total(options)) as runner:
             try:
                 return _judged_report(blank, homework, model, runner, options, deriving)
             except Unjudgeable as problem:
                 return replace(blank, problem=str(problem), problem_line=problem.line)
+            except Tampered as tampered:
+                return replace(blank, problem=_tampered(tampered))
             except SandboxFailure as failure:
                 return replace(blank, problem=_ended(failure, options.timeout))
+            except RecursionError:
+                return replace(blank, problem="an expression of it is nested too deeply to be judged")
+
+
+def _total(options: CompareOptions) -> float:
+    return max(LEAST_TOTAL, MOST_TIMEOUTS * options.timeout)
+
+
+def _tampered(tampered: Tampered) -> str:
+    shown = list(tampered.names[:_SHOWN])
+    more = len(tampered.names) - len(shown)
+    words = joined([*shown, f"{more} more"] if more else shown)
+    as_before = "it is" if len(tampered.names) == 1 else "they are"
+    return f"the homework changes {words}, which the judge needs as {as_before}"
 
 
 def _ended(failure: SandboxFailure, timeout: float) -> str:
+    if isinstance(failure, Overtime):
+        return failure.detail
     if failure.kind == "timeout":
         return f"a run of it takes longer than {timeout:g} seconds: an endless loop?"
     return f"running it failed: {failure.detail}"
@@ -93,7 +133,9 @@ def _judged_report(
     if model is not None:
         found, said = against_model(case, found, model, options)
         warnings += said
-    explained = {one.group.key: explain(case, one, found) for one in found if one.outcome is Outcome.WRONG}
+    broken = broken_statements(case)
+    found = tuple(following(one, broken) for one in found)
+    explained = explain_all(case, found)
     reference = deriving.result()
     if reference.reason:
         place = f" (line {reference.line})" if reference.line else ""
@@ -101,9 +143,15 @@ def _judged_report(
             f"flatgrad does not derive this forward pass{place}: {reference.reason}; it was judged by differences"
         )
     verdicts = [_verdict(case, one, explained.get(one.group.key), reference) for one in _told(case, found)]
+    verdicts += [_of_broken(case, one) for one in broken]
     verdicts.sort(key=lambda verdict: verdict.line or 0)
     for variable, spec in missing_variables(case, options.wrt).items():
-        verdicts.append(_missing(case, variable, spec, reference))
+        verdicts.append(_missing(case, variable, spec, reference, _why_missing(case, blank, variable, broken)))
+    if all(one.outcome in (Outcome.MATCH, Outcome.UNKNOWN) for one in verdicts):
+        alone = look_alone(case, found, options.timeout, _total(options))
+        if alone.deceived:
+            return replace(blank, problem=_DECEIVED)
+        verdicts = [_looked_at(case, one, alone) for one in verdicts]
     return replace(
         blank,
         verdicts=tuple(verdicts),
@@ -139,7 +187,7 @@ def make_case(homework: Homework, runner: Runner, options: CompareOptions) -> Ca
     for draw in draws:
         run = runner.run(number, draw, {}, listing=True)
         if run.crash and run.stage == "forward":
-            raise Unjudgeable(f"the forward pass raises {run.crash}", run.line)
+            raise crashed(run)
         frees.append(_with_own_upstream(homework, program, run))
     truths = tuple(Truth(runner, number, draw, run) for draw, run in zip(draws, frees, strict=True))
     sites = Sites(program.sites, union_of(run.sites for run in frees))
@@ -197,7 +245,7 @@ def _told(case: Case, found: tuple[Judged, ...]) -> list[Judged]:
 def _verdict(case: Case, one: Judged, why: Explanation | None, reference: Reference) -> Verdict:
     group = one.group
     variable = group.variable or (one.meant.variable if one.meant is not None else "")
-    line = why.line if why is not None and why.line else max(group.lines, default=0)
+    line = why.line if why is not None and why.line else group.last
     expected, actual = _example(case, one)
     return Verdict(
         f"d{group.variable}" if group.variable else group.target,
@@ -221,7 +269,44 @@ def _verdict(case: Case, one: Judged, why: Explanation | None, reference: Refere
     )
 
 
-def _missing(case: Case, variable: str, spec: Spec | None, reference: Reference) -> Verdict:
+def _looked_at(case: Case, verdict: Verdict, alone: Alone) -> Verdict:
+    """The verdict, wrong where the homework returns something else than what was judged."""
+    targets = {case.program.targets[key[0]].text if key[0] >= 0 else "" for key in alone.other}
+    variables = {one.variable for one in case.groups if one.key in alone.other}
+    if not verdict.required or verdict.variable not in variables or verdict.target not in targets:
+        return verdict
+    changed = replace(verdict, outcome=Outcome.WRONG, reason="unexplained", detail=_CHANGED, hint=_CHANGED)
+    return replace(changed, max_relative_error=None)
+
+
+def _of_broken(case: Case, one: Broken) -> Verdict:
+    function = case.homework.backward or case.homework.function
+    return Verdict(
+        function,
+        "",
+        "",
+        one.line or None,
+        Outcome.WRONG,
+        reason="shape",
+        detail=f"the statement raises {one.text}{', and nothing after it is run' if one.ends else ''}",
+        hint="the statement raises",
+        source=source_of(case.homework.text, one.line),
+    )
+
+
+def _why_missing(case: Case, blank: Report, variable: str, broken: Sequence[Broken]) -> str:
+    """Why a gradient that is returned has no value; empty if it is just not there."""
+    ending = next((one for one in broken if one.ends), None)
+    if ending is not None:
+        return f": {place_of(blank, ending.line)} raises {ending.text}"
+    for index, one in enumerate(case.homework.returned):
+        kinds = {run.absent[index] for run in case.frees if index in run.absent}
+        if one.variable == variable and len(kinds) == 1 and (kind := kinds.pop()).isidentifier():
+            return f": what is returned for it is {kind}"
+    return ""
+
+
+def _missing(case: Case, variable: str, spec: Spec | None, reference: Reference, why: str = "") -> Verdict:
     shape = case.truths[0].shape(spec) if spec is not None else None
     return Verdict(
         f"d{variable}",
@@ -229,7 +314,7 @@ def _missing(case: Case, variable: str, spec: Spec | None, reference: Reference)
         "",
         None,
         Outcome.MISSING,
-        detail=f"the gradient of {variable} is never computed",
+        detail=f"the gradient of {variable} is never computed{why}",
         hint=f"the gradient of {variable} is never computed",
         expected_shape=shape,
         reference=reference.of(variable),
@@ -261,7 +346,9 @@ def _expected_shape(case: Case, one: Judged) -> tuple[int, ...] | None:
 
 
 def _actual_shape(one: Judged) -> tuple[int, ...] | None:
-    return next((value.shape for rounds in one.free for value in rounds if value is not None), None)
+    draws = [one.free[draw] for draw in one.wrong_at] or one.free
+    values = [value for rounds in draws for value in rounds]
+    return values[0].shape if values and values[0] is not None else None
 
 
 def _worst(case: Case, one: Judged) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
 import time
@@ -14,10 +15,15 @@ import numpy as np
 
 from flatgrad.checking.drawing import every
 from flatgrad.checking.fitting import Run as Accepts
-from flatgrad.checking.inputs import Fitted, NoArguments, Parameter, Role, describe, drawn, fit
-from flatgrad.compiler import Options
+from flatgrad.checking.inputs import Fitted, NoArguments, Parameter, Role, Where, describe, drawn, fit
+from flatgrad.diff.gradients import normal, targets_of
 from flatgrad.diff.homework import Homework, Style
+from flatgrad.diff.instrument import find_function
+from flatgrad.diff.meaning import MISFIT, meant
 from flatgrad.diff.runner import Draw, Run, Runner, Tampered
+from flatgrad.diff.sites import bound_targets
+from flatgrad.ir.dims import Dim, Shape
+from flatgrad.options import Options
 from flatgrad.sandbox.process import SandboxFailure
 
 # Sizes of the draws that a verdict rests on: the strides, pads and dims differ between them.
@@ -32,7 +38,14 @@ NEXT_TRY = 17
 # Seconds that the search for arguments may take, in timeouts of one run.
 MOST_TIMEOUTS = 2
 # What no other arguments would change.
-_HOPELESS = ("NameError", "ImportError", "ModuleNotFoundError", "NotImplementedError", "SystemExit", "KeyboardInterrupt")
+_HOPELESS = (
+    "NameError",
+    "ImportError",
+    "ModuleNotFoundError",
+    "NotImplementedError",
+    "SystemExit",
+    "KeyboardInterrupt",
+)
 
 
 class Unjudgeable(Exception):
@@ -82,15 +95,23 @@ def draws_for(homework: Homework, runner: Runner, number: int, seed: int, inputs
     def accepted(arguments: Mapping[str, Any]) -> None:
         run = runner.run(number, Draw(arguments, seed, 0), {}, forward_only=True)
         if run.crash:
-            problem = crashed(run)
-            if time.monotonic() > until:
-                raise Hopeless(str(problem), problem.line, problem.kind)
-            raise problem
+            if (problem := crashed(run)).kind in _HOPELESS:
+                raise problem
+            # The text alone: what NumPy says of shapes is read.
+            raise Unjudgeable(run.crash, run.line, problem.kind)
         if not all(np.isfinite(one).all() and one.size for one in run.results):
             raise FloatingPointError("the result is not finite, or empty")
 
+    def tried(arguments: Mapping[str, Any]) -> None:
+        try:
+            accepted(arguments)
+        except Unjudgeable as problem:
+            if time.monotonic() > until:
+                raise Hopeless(_nothing(problem), problem.line) from None
+            raise
+
     try:
-        fitted = fit(parameters, accepted, ends=_ENDS)
+        fitted = _meant(homework, runner, number, parameters, tried)
         made = [_small(fitted, seed, SIZES[0], accepted)]
         choices = list(_integer_choices(fitted.parameters))
         for place in range(1, max(len(SIZES), min(len(choices), MOST_DRAWS))):
@@ -104,8 +125,127 @@ def draws_for(homework: Homework, runner: Runner, number: int, seed: int, inputs
     except NoArguments as failed:
         last = failed.last
         line = last.line if isinstance(last, Unjudgeable) else None
-        said = str(last).removeprefix("the forward pass ")
-        raise Unjudgeable(f"no arguments were found that the forward pass accepts: it {said}", line) from None
+        raise Unjudgeable(_nothing(last), line) from None
+
+
+def _meant(
+    homework: Homework, runner: Runner, number: int, parameters: tuple[Parameter, ...], tried: Accepts
+) -> Fitted:
+    """What the forward pass accepts, of the shapes that the homework means. Raises NoArguments."""
+
+    def fitting(described: tuple[Parameter, ...]) -> Fitted:
+        return fit(described, tried, ends=_ENDS)
+
+    def complaints(fitted: Fitted) -> int:
+        arguments = drawn(fitted, 0, 0, tried, _ENDS)
+        return _unfitting(homework, runner.run(number, Draw(arguments, 0, 0), {}), arguments)
+
+    function = find_function(ast.parse(homework.text), homework.forward)
+    first: NoArguments | None = None
+    for described in _starts(function, homework, parameters):
+        try:
+            return meant(described, fitting, complaints, not any(homework.upstream), ast.unparse(function))
+        except NoArguments as failed:
+            first = failed
+    assert first is not None
+    raise first
+
+
+def _starts(
+    function: ast.FunctionDef, homework: Homework, parameters: tuple[Parameter, ...]
+) -> Iterator[tuple[Parameter, ...]]:
+    """Where the search for shapes begins: what is the likeliest first, the parameters as they are last."""
+    made = _made_by_constructor(homework)
+    own = tuple(
+        one for one in parameters if one.name.removeprefix("self.") not in made or one.where is not Where.ATTRIBUTE
+    )
+    text = ast.get_docstring(function) or ""
+    for described in dict.fromkeys((tuple(_of_any_rank(one, text) for one in own), own, parameters)):
+        gates = _gates(function)
+        if gates is not None:
+            yield tuple(_with_gates(one, *gates) for one in described)
+        yield described
+
+
+def _of_any_rank(parameter: Parameter, text: str) -> Parameter:
+    """`x: of shape (N, d_1, ..., d_k)`: three dims, so that a gradient that is not put in shape again shows."""
+    said = rf"^[ \t\-*]*{re.escape(parameter.name)}\b[^\n(]*(\n[^\n(:]*)?\([^()]*(\.\.\.|d_k)"
+    if parameter.role is not Role.REAL or len(parameter.shape.front) != 2 or not re.search(said, text, re.M):
+        return parameter
+    dims = (parameter.shape.front[0], *(Dim.symbol(f"{parameter.name}.any{place}") for place in (0, 1)))
+    return replace(parameter, shape=Shape(dims))
+
+
+def _made_by_constructor(homework: Homework) -> frozenset[str]:
+    """The attributes that a constructor makes by a call: they have the shapes that it means."""
+    if "." not in homework.forward:
+        return frozenset()
+    try:
+        constructor = find_function(ast.parse(homework.text), f"{homework.forward.partition('.')[0]}.__init__")
+    except LookupError:
+        return frozenset()
+    return frozenset(
+        target.attr
+        for node in ast.walk(constructor)
+        if isinstance(node, ast.Assign) and any(isinstance(part, ast.Call) for part in ast.walk(node.value))
+        for target in bound_targets(node.targets)
+        if isinstance(target, ast.Attribute)
+    )
+
+
+def _gates(function: ast.FunctionDef) -> tuple[str, int] | None:
+    """`H` and 4, where a pre-activation is cut in parts `[:, :H]`, `[:, H:2 * H]` … `[:, 3 * H:]`."""
+    found: dict[str, int] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Slice):
+            for bound, more in ((node.lower, 1), (node.upper, 0)):
+                match bound:
+                    case ast.BinOp(ast.Constant(value=int(times)), ast.Mult(), ast.Name(id=name)) | ast.BinOp(
+                        ast.Name(id=name), ast.Mult(), ast.Constant(value=int(times))
+                    ):
+                        found[name] = max(found.get(name, 0), times + more)
+    return max(found.items(), key=lambda one: one[1], default=None)
+
+
+def _with_gates(parameter: Parameter, size: str, count: int) -> Parameter:
+    """A weight or a bias of all gates together: its last dim is that of a gate, so many times."""
+    parameter = replace(parameter, entries=tuple(_with_gates(one, size, count) for one in parameter.entries))
+    if parameter.role is not Role.REAL or parameter.certain or not parameter.shape.front:
+        return parameter
+    if not re.fullmatch(r"[WUb]\w?|[Ww]_\w+|b_\w+|\w*(weights?|bias)", parameter.name.rpartition(".")[2]):
+        return parameter
+    return replace(parameter, shape=Shape((*parameter.shape.front[:-1], Dim.symbol(size) * count)))
+
+
+def _unfitting(homework: Homework, run: Run, arguments: Mapping[str, Any]) -> int:
+    """How many returned gradients have not their variable's shape, times `MISFIT`, and how many statements raise."""
+    numbers = {target.text: target.index for target in targets_of(homework.gradients)}
+    last = {record.key[0]: record for record in run.records}
+    count = len(run.crashes) + bool(run.crash)
+    for place, one in enumerate(homework.returned):
+        record = last.get(numbers.get(normal(one.target), -1 - place) if one.target else -1 - place)
+        shape = _shape_of(arguments, one.variable)
+        if shape is not None and (record is None or record.value is None or not _alike(record.value.shape, shape)):
+            count += MISFIT
+    return count
+
+
+def _shape_of(arguments: Mapping[str, Any], variable: str) -> tuple[int, ...] | None:
+    for name in (variable, f"self.{variable}"):
+        if isinstance(value := arguments.get(name), np.ndarray | float):
+            return np.shape(value)
+    for value in arguments.values():
+        if isinstance(value, Mapping) and (found := _shape_of(value, variable)) is not None:
+            return found
+    return None
+
+
+def _alike(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    return [n for n in one if n != 1] == [n for n in other if n != 1]
+
+
+def _nothing(last: BaseException | None) -> str:
+    return f"no arguments were found that the forward pass accepts; at the best try: {last}"
 
 
 def _small(fitted: Fitted, seed: int, size: int, accepted: Accepts) -> Draw:
@@ -142,7 +282,8 @@ def _first_modes(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
 
 
 def _integer_choices(parameters: Sequence[Parameter]) -> Iterator[dict[str, int]]:
-    """The combinations of what integers may be: a stride of 2 with and without padding, the most different ones first."""
+    """The combinations of what integers may be: a stride of 2 with and without padding, the most different ones
+    first."""
     integers = [one for one in every(parameters) if one.role is Role.INTEGER and one.number is None and one.choices]
     options = [[choice for choice in one.choices if isinstance(choice, int)] for one in integers]
     combinations = list(itertools.product(*options))
@@ -190,7 +331,7 @@ def _script_draws(homework: Homework, runner: Runner, number: int, seed: int) ->
     first = Draw({}, seed, 0)
     run = runner.run(number, first, {})
     if run.crash and run.stage == "forward":
-        raise Unjudgeable(f"the script raises {run.crash}", run.line)
+        raise Unjudgeable(str(crashed(run)).replace("forward pass", "script", 1), run.line)
     claimed = set(homework.gradients.values())
     made = [first]
     for place in (1, 2):

@@ -19,11 +19,15 @@ from flatgrad.diff.sites import RECORDER, ForwardSites, Site, call
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """An instrumented homework: the tree as data (see `as_data`), and what its numbers stand for."""
+    """An instrumented homework: the tree as data (see `as_data`), and what its numbers stand for.
+
+    One that is not `recorded` is the homework as it stands.
+    """
 
     tree: Any
     sites: tuple[Site, ...]
     targets: tuple[Target, ...]
+    recorded: bool = True
 
 
 def instrument(homework: Homework, edit: Callable[[ast.Module], ast.Module] | None = None) -> Program:
@@ -35,6 +39,7 @@ def instrument(homework: Homework, edit: Callable[[ast.Module], ast.Module] | No
     tree = ast.parse(homework.text)
     if edit is not None:
         tree = edit(tree)
+    tree = _Doubled().visit(tree)
     targets = targets_of(homework.gradients)
     sites = ForwardSites(_known(tree))
     mixed = homework.style in (Style.FLAT, Style.SCRIPT)
@@ -48,12 +53,60 @@ def instrument(homework: Homework, edit: Callable[[ast.Module], ast.Module] | No
         forward.decorator_list = _plain(forward.decorator_list)
         heads = sites.parameters(forward)
         forward.body = [*heads, *_forward_block(forward.body, homework, sites, backward)]
+        for name in homework.inside:
+            part = find_function(tree, name)
+            part.body = [*sites.parameters(part), *_forward_block(part.body, homework, sites, backward)]
         if not mixed:
             function = find_function(tree, homework.backward)
             function.decorator_list = _plain(function.decorator_list)
             function.body = backward.block(function.body)
     ast.fix_missing_locations(tree)
     return Program(as_data(tree), tuple(sites.sites), targets)
+
+
+def uninstrumented(homework: Homework, targets: tuple[Target, ...]) -> Program:
+    """A homework as it stands; not for a script. `targets`: the numbers that its gradients have."""
+    tree = ast.parse(homework.text)
+    tree.body = [one for one in tree.body if _defines(one)]
+    for name in (homework.forward, homework.backward):
+        function = find_function(tree, name)
+        function.decorator_list = _plain(function.decorator_list)
+    return Program(as_data(tree), (), targets, recorded=False)
+
+
+_SINGLES = frozenset({"float32", "single", "float16", "half"})
+
+
+class _Doubled(ast.NodeTransformer):
+    """Numbers of single precision as double ones: differences are lost in their rounding, and the gradients are the
+    same."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        self.generic_visit(node)
+        if node.attr in _SINGLES and isinstance(node.value, ast.Name) and node.value.id in ("np", "numpy"):
+            node.attr = "float64"
+        return node
+
+    def visit_keyword(self, node: ast.keyword) -> ast.keyword:
+        self.generic_visit(node)
+        if node.arg == "dtype" and _is_single(node.value):
+            node.value = ast.copy_location(ast.Constant("float64"), node.value)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        if (
+            isinstance(node.func, ast.Attribute)
+            and node.func.attr == "astype"
+            and node.args
+            and _is_single(node.args[0])
+        ):
+            node.args[0] = ast.copy_location(ast.Constant("float64"), node.args[0])
+        return node
+
+
+def _is_single(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value in ("f", "f4", "f2", "<f4", "e", *_SINGLES)
 
 
 def _defines(node: ast.stmt) -> bool:
@@ -156,10 +209,14 @@ def _mixed_return(node: ast.Return, homework: Homework, sites: ForwardSites, bac
     """A return of loss and gradients: a run that probes returns the loss alone, as nothing has bound the gradients."""
     judged = backward.block([copy.deepcopy(node)])
     probed = ast.Return(node.value)
+    kept = {place[0] for place in homework.loss if place}
     if isinstance(node.value, ast.Tuple):
-        kept = {place[0] for place in homework.loss if place}
         parts = [part if index in kept else ast.Constant(None) for index, part in enumerate(node.value.elts)]
         probed = ast.Return(ast.Tuple(parts, ast.Load()))
+    elif isinstance(node.value, ast.Dict):
+        keys = [key.value if isinstance(key, ast.Constant) else None for key in node.value.keys]
+        parts = [part if key in kept else ast.Constant(None) for key, part in zip(keys, node.value.values, strict=True)]
+        probed = ast.Return(ast.Dict(node.value.keys, parts))
     ast.copy_location(probed, node)
     live = ast.Attribute(ast.Name(RECORDER, ast.Load()), "live", ast.Load())
     return [ast.If(live, judged, list(sites.statement(probed)))]

@@ -119,8 +119,17 @@ def _strict_truths(case: Case) -> dict[Key, Spec]:
         if group.returned:
             found[group.key] = options[0]
             continue
+        fitting = _fitting(case, options, values)
         agreeing = [spec for spec in options if case.agrees(spec, values, False)]
-        found[group.key] = (agreeing or _fitting(case, options, values) or options)[0]
+        # One use of several is not what the name says, though it may turn out to be what is meant.
+        choices = (
+            [spec for spec in agreeing if spec.whole],
+            [spec for spec in fitting if spec.whole],
+            agreeing,
+            fitting,
+            options,
+        )
+        found[group.key] = next(chosen for chosen in choices if chosen)[0]
     return found
 
 
@@ -137,11 +146,16 @@ def _fitting(case: Case, options: list[Spec], values: Values) -> list[Spec]:
         spec
         for spec in options
         if all(
-            value is None or value.shape == case.truths[draw].shape(spec)
+            value is None or value.shape == shape
             for draw, rounds in enumerate(values)
-            for value in rounds
+            for value, shape in zip(rounds, _by_round(case, spec, draw, len(rounds)), strict=True)
         )
     ]
+
+
+def _by_round(case: Case, spec: Spec, draw: int, rounds: int) -> tuple[tuple[int, ...] | None, ...]:
+    shapes = case.truths[draw].shapes(spec)
+    return shapes if len(shapes) == rounds else (None,) * rounds
 
 
 def _other_meaning(case: Case, group: Group, values: Values) -> Spec | None:
@@ -309,10 +323,10 @@ def _right(case: Case, spec: Spec, draw: int, rounds: tuple[Floats | None, ...],
 
 def _copied(text: str, group: Group) -> str:
     """The gradient that one is assigned from as it is: `grads["W1"] = dW1`."""
-    if len(group.lines) != 1:
+    if len(group.key[1]) != 1:
         return ""
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Assign) and node.lineno == group.lines[0]:
+        if isinstance(node, ast.Assign) and node.lineno == group.last:
             if isinstance(node.value, ast.Name | ast.Attribute | ast.Subscript):
                 return ast.unparse(node.value)
             if isinstance(node.value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple):

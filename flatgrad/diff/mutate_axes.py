@@ -213,7 +213,7 @@ def shapes(spot: Spot) -> Iterator[Mutation]:
     for node in spot.atoms():
         if spot.scope.mask(ast.unparse(node)):
             made = method(node, "astype", ast.Name("float", ast.Load()))
-            said = f"{spot.text(node)} is an array of truth values, which can hold no gradient: .astype(float) makes it numbers"
+            said = f"{spot.text(node)} is an array of truth values and holds no gradient: .astype(float) makes numbers"
             yield spot.swap([(node, made)], "shape", said, 1.3, "an array of truth values cannot hold a gradient")
 
 

@@ -57,7 +57,7 @@ def geometry(spot: Spot) -> Iterator[Mutation]:
     fixed = [one for one in sizes if one not in loops]
     nodes = [node for node in ast.walk(spot.statement) if isinstance(node, ast.Subscript)]
     for node in nodes:
-        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        parts: list[ast.expr] = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         yield from _uncropped(spot, node, parts, fixed)
         yield from _strided(spot, parts, loops, fixed)
     value = spot.value
@@ -95,13 +95,13 @@ def _uncropped(spot: Spot, node: ast.Subscript, parts: Sequence[ast.expr], sizes
         for part in parts
         if isinstance(part, ast.Slice) and part.upper is not None and _zero(part.lower) and part.step is None
     ]
-    for margin in sizes if corner else ():
-        swaps = [
-            (part, ast.Slice(spot.parsed(margin), plus(spot.parsed(margin), part.upper), None))
+    for pad in sizes if corner else ():
+        swaps: list[Swap] = [
+            (part, ast.Slice(spot.parsed(pad), plus(spot.parsed(pad), part.upper), None))
             for part in corner
             if part.upper is not None
         ]
-        said = f"the padding of {margin} lies before it: the slice has to begin at {margin}"
+        said = f"the padding of {pad} lies before it: the slice has to begin at {pad}"
         yield spot.swap(swaps, "geometry", said, 1.2)
 
 
@@ -113,9 +113,7 @@ def _cropped(spot: Spot, value: ast.expr, sizes: Sequence[str]) -> Iterator[Muta
     """The padding that the forward pass put round an array is cut off."""
     rank = len(spot.shape)
     for margin, first in itertools.product(sizes, range(max(0, rank - 2), rank)):
-        cut = [
-            ":" if axis < first else f"{margin}:{spot.text(value)}.shape[{axis}] - {margin}" for axis in range(rank)
-        ]
+        cut = [":" if axis < first else f"{margin}:{spot.text(value)}.shape[{axis}] - {margin}" for axis in range(rank)]
         made = spot.parsed(f"{spot.text(value)}[{', '.join(cut)}]")
         said = f"the padding of {margin} is not cut off"
         yield spot.swap([(value, made)], "geometry", said, 1.0)
@@ -191,7 +189,9 @@ def _other_index(spot: Spot, loops: Sequence[str], numbers: Sequence[str]) -> It
                 if name != text:
                     said = f"{spot.text(subscript)} is taken at {text}: the index {name} belongs here"
                     if reason == "overwritten":
-                        said = f"all rounds of the loop over {name} write to {spot.text(subscript)}: only the last one counts"
+                        said = (
+                            f"all rounds of the loop over {name} write to {spot.text(subscript)}: only the last counts"
+                        )
                     yield spot.swap([(part, ast.Name(name, ast.Load()))], reason, said, 1.4)
 
 
@@ -247,7 +247,7 @@ def returned(spot: Spot) -> Iterator[Mutation]:
     for other in spot.scope.arrays():
         if other != name and other in spot.code.assigned() and spot.scope.shape(other) == spot.shape:
             said = f"{other} is not added: its contribution is missing"
-            cost = 1.9 if spot.code.reads(other) else 1.2
+            cost = 1.9 if spot.code.reads(other) else 0.9
             text = f"{name} = {name} + {other}"
             yield spot.before(text, f"return {name} + {other}", "missing-path", said, cost)
 
@@ -282,10 +282,10 @@ def picked(spot: Spot) -> Iterator[Mutation]:
             case _:
                 continue
     for text, line in itertools.islice(indices.items(), MOST_INDICES):
-        index = text.removeprefix("(").removesuffix(")") if text.startswith("(") else text
-        said = f"the entries [{index}] that the forward pass picks in line {line} have a gradient of their own"
+        entries = text.removeprefix("(").removesuffix(")") if text.startswith("(") else text
+        said = f"the entries [{entries}] that the forward pass picks in line {line} have a gradient of their own"
         for operator in ("-=", "+="):
-            yield spot.after(f"{spot.target}[{index}] {operator} 1", "missing-term", said, 1.7)
+            yield spot.after(f"{spot.target}[{entries}] {operator} 1", "missing-term", said, 1.7)
 
 
 def _label(spot: Spot, node: ast.expr) -> bool:

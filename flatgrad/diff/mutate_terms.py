@@ -124,7 +124,9 @@ def _rescaled(spot: Spot, named: str) -> Iterator[Mutation]:
             yield spot.swap([(term, times(_number(constant), term))], "factor", said, 1.5 + more)
         for name in scalars[:8]:
             factor = spot.parsed(name)
-            yield spot.swap([(term, divided(term, factor))], "factor", f"the division by {name} is missing{where}", 1.6 + more)
+            yield spot.swap(
+                [(term, divided(term, factor))], "factor", f"the division by {name} is missing{where}", 1.6 + more
+            )
             yield spot.swap([(term, times(factor, term))], "factor", f"the factor {name} is missing{where}", 1.7 + more)
 
 
@@ -150,9 +152,11 @@ def upstream(spot: Spot) -> Iterator[Mutation]:
     """A gradient in scope that is not read is multiplied in."""
     read = spot.read()
     reading = any(spot.gradient(one) for one in read)
-    for name in [one for one in spot.gradients() if one not in read][:8]:
+    for name in spot.gradients()[:10]:
         said = f"the upstream gradient {name} is not multiplied in"
         for term in spot.terms():
+            if any(ast.unparse(one) == name for one in [term, *inner(term)]):
+                continue
             made = times(spot.parsed(name), term)
             yield spot.swap([(term, made)], "upstream", said, 1.9 if reading else 0.9)
 
@@ -161,6 +165,8 @@ def names(spot: Spot) -> Iterator[Mutation]:
     """One name for another: everywhere in the statement, then in one place."""
     atoms = spot.atoms()
     texts = list(dict.fromkeys(ast.unparse(node) for node in atoms))
+    comparisons = [one for one in ast.walk(spot.statement) if isinstance(one, ast.Compare)]
+    compared = [node for one in comparisons for node in (one.left, *one.comparators)]
     for text in texts:
         places = [node for node in atoms if ast.unparse(node) == text]
         if not spot.holds_values(text):
@@ -170,6 +176,9 @@ def names(spot: Spot) -> Iterator[Mutation]:
             choices: list[list[ast.expr]] = [places] if len(places) > 1 else []
             for chosen in [*choices, *([one] for one in places)]:
                 more = 0.0 if len(chosen) == len(places) else 0.1
+                if spot.gradient(text) and not spot.gradient(other) and all(one in compared for one in chosen):
+                    # No mask is made from a gradient.
+                    more -= 0.7
                 yield spot.swap([(node, spot.parsed(other)) for node in chosen], reason, said, cost + more)
 
 
@@ -188,12 +197,13 @@ def _others(spot: Spot, text: str) -> Iterator[tuple[str, str, float]]:
     shape = spot.scope.shape(text)
     found: list[tuple[float, str, str]] = []
     mine = spot.gradient(text)
+    near = spot.code.neighbours(text)
     for other in [*spot.gradients(), *spot.forwards()]:
         if other == text or spot.scope.shape(other) is None:
             continue
         theirs = spot.gradient(other)
         reason = "wrong-gradient" if mine and theirs else "upstream" if theirs else "wrong-point"
-        cost = 1.6 - 0.4 * spot.alike(text, other)
+        cost = 1.6 - 0.4 * spot.alike(text, other) - (0.15 if other in near else 0.0)
         cost += 0.0 if spot.scope.shape(other) == shape else 0.3
         cost += 0.0 if mine == theirs else 0.5
         if len(spot.scope.shape(other) or ()) != len(shape or ()):
@@ -210,6 +220,7 @@ def terms_added(spot: Spot) -> Iterator[Mutation]:
     if isinstance(spot.statement, ast.AugAssign) and isinstance(spot.statement.op, ast.Mult | ast.Div):
         return
     read = spot.read()
+    shapes = {spot.shape, *(spot.scope.shape(one) for one in read if spot.gradient(one))}
     computed = spot.code.assigned()
     unused = [one for one in spot.forwards() if one in computed and not spot.code.reads(one)]
     for name in [*unused, *spot.gradients()]:
@@ -218,8 +229,10 @@ def terms_added(spot: Spot) -> Iterator[Mutation]:
         known = spot.scope.shape(name)
         if known is None or len(known) > len(spot.shape) + 1:
             continue
-        cost = 1.3 if not spot.gradient(name) else 0.95 if known == spot.shape else 1.6
+        cost = 1.3 if not spot.gradient(name) else 0.6 if known in shapes else 1.6
         cost += 0.1 if spot.code.reads(name) else 0.0
+        # A sum of which one term is left: `dx = dx1`. Elsewhere a term is missing less often.
+        cost += -0.15 if isinstance(spot.value, ast.Name) else 0.0 if spot.own else 0.2
         said = f"{name} is not added: its contribution is missing"
         for term in spot.terms():
             if isinstance(term, ast.Constant):
@@ -292,7 +305,8 @@ def exponents(spot: Spot) -> Iterator[Mutation]:
             case ast.BinOp(left=ast.BinOp(left=base, op=ast.Pow(), right=exponent), op=ast.Div(), right=divisor):
                 if (number := _constant(exponent)) is not None and (by := _constant(divisor)) is not None:
                     made = ast.BinOp(base, ast.Pow(), ast.Constant(number / by))
-                    said = f"** binds more tightly than /: the exponent has to be ({ast.unparse(exponent)} / {ast.unparse(divisor)})"
+                    meant = f"({ast.unparse(exponent)} / {ast.unparse(divisor)})"
+                    said = f"** binds more tightly than /: the exponent has to be {meant}"
                     yield spot.swap(
                         [(node, made)], "wrong-point", said, 1.4, "the order of the operators is not what was meant"
                     )
@@ -328,87 +342,3 @@ def unwrapped(spot: Spot) -> Iterator[Mutation]:
                 yield spot.swap([(node, argument)], "wrong-point", said, 2.1)
             case _:
                 continue
-
-
-def masks(spot: Spot) -> Iterator[Mutation]:
-    """A mask is multiplied in, turned round, or put in the place of the value that it is made from."""
-    yield from _turned(spot)
-    read = spot.read()
-    values = [term for term in spot.terms() if not isinstance(term, ast.Constant)]
-    atoms = [node for node in spot.atoms() if spot.gradient(ast.unparse(node)) and node not in values]
-    for text, cost in _mask_texts(spot):
-        if text in read:
-            continue
-        said = f"the mask {text} of the forward pass is not multiplied in"
-        for node in [*values, *atoms]:
-            yield spot.swap([(node, times(node, spot.parsed(text)))], "mask", said, cost)
-        if spot.own and spot.last and spot.target:
-            yield spot.after(f"{spot.target} *= {text}", "mask", said, cost + 0.1)
-    for node in spot.expressions():
-        match node:
-            case ast.BinOp(left=left, op=ast.Mult(), right=right):
-                for factor in (left, right):
-                    base = _rectified(factor)
-                    if base is None or spot.gradient(ast.unparse(base)) or ast.unparse(base) not in spot.scope.values:
-                        continue
-                    made = ast.Compare(base, [ast.Gt()], [ast.Constant(0)])
-                    said = f"the mask ({ast.unparse(made)}) belongs here, not the value {spot.text(factor)}"
-                    yield spot.swap([(factor, made)], "mask", said, 2.0)
-            case _:
-                continue
-
-
-def _rectified(node: ast.expr) -> ast.expr | None:
-    """What a rectifier is applied to; of anything else, itself."""
-    if isinstance(node, ast.Call) and called(node) == "maximum" and len(node.args) == 2:
-        return next((one for one in node.args if not isinstance(one, ast.Constant)), None)
-    return node if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) else None
-
-
-def _mask_texts(spot: Spot) -> Iterator[tuple[str, float]]:
-    gradient = len(spot.shape)
-
-    def broadcast(text: str, shape: tuple[int, ...]) -> str:
-        missing = gradient - len(shape)
-        if missing <= 0 or shape == spot.shape[missing:]:
-            return text
-        inside = text if text.isidentifier() else f"({text})"
-        return f"{inside}[{', '.join([':'] * len(shape) + ['None'] * missing)}]"
-
-    masks = [one for one in spot.scope.values if spot.scope.mask(one) and not spot.gradient(one)]
-    for one in masks:
-        yield broadcast(one, spot.scope.shape(one) or ()), 1.2
-    for text in _conditions(spot):
-        yield f"({text})", 1.3
-    for one in [one for one in spot.forwards() if spot.scope.shape(one) == spot.shape and one not in masks][:6]:
-        yield f"({one} > 0)", 1.4
-
-
-def _conditions(spot: Spot) -> Iterator[str]:
-    """The comparisons of arrays that the code makes."""
-    seen: set[str] = set()
-    for node in [*ast.walk(spot.code.forward), *ast.walk(spot.code.body)]:
-        if isinstance(node, ast.Compare) and (text := ast.unparse(node)) not in seen:
-            seen.add(text)
-            parts = [ast.unparse(one) for one in (node.left, *node.comparators) if not isinstance(one, ast.Constant)]
-            if all(one in spot.scope.values for one in parts) and any(spot.scope.shape(one) for one in parts):
-                yield text
-
-
-_TURNED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
-    ast.Gt: (ast.LtE, ast.Lt),
-    ast.GtE: (ast.Lt, ast.LtE),
-    ast.Lt: (ast.GtE, ast.Gt),
-    ast.LtE: (ast.Gt, ast.GtE),
-    ast.Eq: (ast.NotEq,),
-    ast.NotEq: (ast.Eq,),
-}
-
-
-def _turned(spot: Spot) -> Iterator[Mutation]:
-    for node in ast.walk(spot.statement):
-        if isinstance(node, ast.Compare) and len(node.ops) == 1:
-            for other in _TURNED.get(type(node.ops[0]), ()):
-                made = ast.Compare(node.left, [other()], node.comparators)
-                said = f"the mask is the wrong way round: {ast.unparse(made)} belongs here"
-                yield spot.swap([(node, made)], "mask", said, 1.0)

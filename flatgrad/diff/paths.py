@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 
 import numpy as np
 
 from flatgrad.diff.case import Case
+from flatgrad.diff.rewriting import called, expression
 from flatgrad.diff.sites import Role
 from flatgrad.diff.truth import Spec
 from flatgrad.diff.values import Fact, Pair
@@ -18,6 +20,9 @@ DIRECTIONS = 3
 SAME = 2e-6
 
 
+Held = tuple[tuple[int, str], ...]
+
+
 def constant_path(case: Case, truth: Spec, pairs: Sequence[Pair]) -> Fact | None:
     """The expression of the forward pass that the value takes as a constant, if there is one, at every draw.
 
@@ -27,15 +32,30 @@ def constant_path(case: Case, truth: Spec, pairs: Sequence[Pair]) -> Fact | None
     if not pairs or any(pair.value.shape != pair.truth.shape for pair in pairs):
         return None
     draws = list(dict.fromkeys(pair.draw for pair in pairs))
-    rounds = case.truths[draws[0]].rounds(truth) if draws else 0
+    rounds = case.truths[draws[0]].rounds(truth)
     candidates = _candidates(case, truth)[: max(4, min(MOST_SITES, MOST_RUNS // max(1, 4 * rounds)))]
-    for place, draw in enumerate(draws):
-        if candidates:
-            candidates = _agreeing(case, truth, [p for p in pairs if p.draw == draw], draw, candidates, place > 0)
-    if not candidates:
-        return None
+    # Subtracting the largest value changes nothing, but where it is derived it goes both ways: it is held too.
+    shifts = tuple(place for place in candidates if _is_maximum(case.program.sites[place[0]].text))[:2]
+    for together in [(), shifts] if shifts else [()]:
+        held: list[Held] = [(place, *together) for place in candidates if place not in together]
+        for place, draw in enumerate(draws):
+            held = _agreeing(case, truth, [p for p in pairs if p.draw == draw], draw, held, place > 0) if held else []
+        if held:
+            return _path_fact(case, [one[0] for one in held])
+    return None
+
+
+def _is_maximum(text: str) -> bool:
+    try:
+        node = expression(text)
+    except SyntaxError:
+        return False
+    return isinstance(node, ast.Call) and called(node) in ("max", "amax")
+
+
+def _path_fact(case: Case, places: Sequence[tuple[int, str]]) -> Fact:
     # The last variable that is read so says most: `correct_scores`, not the `scores` that they are taken from.
-    sites = [case.program.sites[place[0]] for place in candidates]
+    sites = [case.program.sites[place[0]] for place in places]
     site = next((one for one in reversed(sites) if one.role is Role.USE), sites[0])
     said = f"the path through `{site.text}` in line {site.line} is missing: it counts as a constant here"
     return Fact("missing-path", said, lines=(site.line,))
@@ -53,17 +73,14 @@ def _candidates(case: Case, truth: Spec) -> list[tuple[int, str]]:
 
 
 def _agreeing(
-    case: Case,
-    truth: Spec,
-    pairs: Sequence[Pair],
-    draw: int,
-    candidates: list[tuple[int, str]],
-    thorough: bool,
-) -> list[tuple[int, str]]:
+    case: Case, truth: Spec, pairs: Sequence[Pair], draw: int, candidates: Sequence[Held], thorough: bool
+) -> list[Held]:
     """The candidates with which the value is the derivative, along some directions."""
     random = np.random.default_rng(draw)
     shape = pairs[0].truth.shape
-    directions = [random.standard_normal(shape) for _ in range(DIRECTIONS if thorough else 1)]
+    if any(pair.truth.shape != shape for pair in pairs):
+        return []
+    directions = [np.asarray(random.standard_normal(shape)) for _ in range(DIRECTIONS if thorough else 1)]
     rounds: list[int | None] = list(range(len(pairs))) if truth.each else [None]
     values = case.runner.hold(
         case.number, case.draws[draw], case.frees[draw].upstream, truth.sites, candidates, directions, rounds

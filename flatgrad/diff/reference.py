@@ -99,8 +99,9 @@ def reference_lines(source: str, filename: str, function: str, wrt: tuple[str, .
 
 def _compiled(source: str, filename: str, function: str, wrt: tuple[str, ...], gates: str) -> str | Reference:
     """The module's text, or why there is none."""
-    from flatgrad.compiler import Options, compile_source
+    from flatgrad.compiler import compile_source
     from flatgrad.diagnostics import Refused
+    from flatgrad.options import Options
 
     try:
         return compile_source(source, filename, Options(functions=(function,), wrt=wrt, gates=gates)).text

@@ -1,25 +1,29 @@
 """The search for what would make a wrong gradient right.
 
-First what the value says (`values`), then mutations of the statements that make it, and of those that compute what they read,
-tried in the order of how far-fetched they are. What is reported was confirmed at every draw, with all other gradients forced.
+First what the value says (`values`), then mutations of the statements that make it, and of those that compute what they
+read, tried in the order of how far-fetched they are. What is reported was confirmed at every draw, with all other
+gradients forced to their truths.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from flatgrad.diff import mutate_axes, mutate_statements, mutate_terms
+from flatgrad.diff import mutate_axes, mutate_masks, mutate_statements, mutate_terms
 from flatgrad.diff.case import Case, Judged
+from flatgrad.diff.contributions import contributed, other_gradient, some_contributions
 from flatgrad.diff.explanation import Explanation
 from flatgrad.diff.paths import constant_path
-from flatgrad.diff.rewriting import Mutation, place_of
+from flatgrad.diff.rewriting import Mutation, Place, place_of, target_of
+from flatgrad.diff.runner import Key
 from flatgrad.diff.spots import Spot
 from flatgrad.diff.surroundings import Code, Scope, code_of, scopes
 from flatgrad.diff.trials import Trials
 from flatgrad.diff.truth import Spec
-from flatgrad.diff.values import Fact, Pair, contributed, fact_of, other_gradient, pairs_of
+from flatgrad.diff.values import Fact, Pair, inputs_of, masked, numbers_in, pairs_of, plainest
+from flatgrad.diff.verdicts import Outcome
 from flatgrad.diff.wording import from_fact, from_mutation, partly, plain
 from flatgrad.sandbox.process import SandboxFailure
 
@@ -33,24 +37,47 @@ _COMPATIBLE = {
     "shape": ("shape", "transposed"),
     "geometry": ("geometry",),
 }
-MOST_HELPERS = 6
+MOST_HELPERS = 8
 
 
-def explain(case: Case, one: Judged, every: tuple[Judged, ...]) -> Explanation:
-    """Why a gradient is wrong, and in which line.
+def explain_all(case: Case, every: tuple[Judged, ...]) -> dict[Key, Explanation]:
+    """Why each of the wrong gradients is wrong, and in which line. One statement may be to blame for several.
 
     Raises:
         SandboxFailure: the homework ended its process.
     """
+    code = code_of(case.homework, case.silent)
+    found: dict[Key, Explanation] = {}
+    known: list[Mutation] = []
+    for one in every:
+        if one.outcome is Outcome.WRONG:
+            found[one.group.key] = _explained(case, one, every, code, known)
+    return found
+
+
+def explain(case: Case, one: Judged, every: tuple[Judged, ...]) -> Explanation:
+    """Why one gradient is wrong.
+
+    Raises:
+        SandboxFailure: the homework ended its process.
+    """
+    return _explained(case, one, every, code_of(case.homework, case.silent), [])
+
+
+def _explained(case: Case, one: Judged, every: tuple[Judged, ...], code: Code, known: list[Mutation]) -> Explanation:
+    """`known`: mutations of statements before it that have made other gradients right; what is found is added."""
     if one.truth is None or one.of_model:
         return plain(case, one)
-    code = code_of(case.homework)
     spots = spots_of(case, one, one.truth, code)
     pairs = pairs_of(case, one, one.truth)
     scope = next((spot.scope for spot in reversed(spots) if spot.own), Scope({}))
-    fact = fact_of(case, one, one.truth, pairs, scope)
-    found = search(case, one, one.truth, every, spots, fact)
+    own = {place_of(spot.statement) for spot in spots if spot.own}
+    shared = [mutation for mutation in known if not own & set(mutation.changes)]
+    found = Trials(case, one, one.truth, every).first_right(shared)
+    fact = fact_of(case, one, one.truth, pairs, scope) if found is None else None
+    found = found or search(case, one, one.truth, every, spots, fact)
     if found is not None:
+        known.append(found)
         return from_mutation(found, fact, _COMPATIBLE)
     fact = fact or other_gradient(case, one.truth, pairs) or constant_path(case, one.truth, pairs)
     if fact is not None:
@@ -60,10 +87,10 @@ def explain(case: Case, one: Judged, every: tuple[Judged, ...]) -> Explanation:
 
 
 def spots_of(case: Case, one: Judged, truth: Spec, code: Code) -> list[Spot]:
-    """The statements that may be at fault: those that make the gradient, the last first; then those whose values they read."""
+    """The statements that may be at fault: those that make the gradient, the last first; then what these read."""
     lines = set(one.group.lines)
     own = [node for node in code.backward if node.lineno in lines and not hasattr(node, "body")]
-    forced = {case.program.targets[key[0]].text for key in case.forcing if key[0] >= 0}
+    forced = {(case.program.targets[key[0]].text, line) for key in case.forcing if key[0] >= 0 for line in key[1]}
     helpers = _helpers(code, own, forced)
     if one.group.returned and one.group.target:
         own += [node for node in code.backward if _returns(node, one.group.target) and node not in own]
@@ -84,32 +111,51 @@ def spots_of(case: Case, one: Judged, truth: Spec, code: Code) -> list[Spot]:
             one.group.variable,
             node in own,
             node is last,
-            shape,
+            shape if node in own else _shape_of(node, found) or shape,
             crashed,
         )
         for node in [*reversed(own), *helpers]
     ]
 
 
+def fact_of(case: Case, one: Judged, truth: Spec, pairs: Sequence[Pair], scope: Scope) -> Fact | None:
+    """What the value says by itself."""
+    name = one.group.variable or one.group.target
+    return (
+        plainest(name, pairs, numbers_in(scope, inputs_of(case)))
+        or some_contributions(case, one, truth, pairs)
+        or masked(pairs)
+    )
+
+
+def _shape_of(node: ast.stmt, scopes: Mapping[Place, Scope]) -> tuple[int, ...] | None:
+    """The shape of what a statement computes, as a later one finds it."""
+    target = target_of(node)
+    text = ast.unparse(target) if target is not None else ""
+    found = [scope.shape(text) for place, scope in scopes.items() if place > place_of(node)]
+    return next((one for one in found if one is not None), None)
+
+
 def _returns(node: ast.stmt, target: str) -> bool:
     return isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) == target
 
 
-def _helpers(code: Code, own: list[ast.stmt], forced: set[str]) -> list[ast.stmt]:
-    """The statements of the backward pass that compute what these read and that is not judged itself, the nearest first."""
-    wanted: set[str] = set()
-    found: list[ast.stmt] = []
-    for node in own:
-        wanted |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-    own_lines = [node.lineno for node in own]
-    for node in reversed(code.backward):
-        if node in own or hasattr(node, "body") or node.lineno > max(own_lines, default=0):
+def _helpers(code: Code, own: list[ast.stmt], forced: set[tuple[str, int]]) -> list[ast.stmt]:
+    """The statements that compute what these read and that is not judged itself, the nearest first."""
+    wanted = {one.id for node in own for one in ast.walk(node) if isinstance(one, ast.Name)}
+    last = max((node.lineno for node in own), default=0)
+    loops = {loop for node in own for loop in code.loops.get(place_of(node), ())}
+    found: dict[Place, ast.stmt] = {}
+    # Twice: a loop's statement may be read by an earlier one in the next round.
+    for node in [*reversed(code.backward), *reversed(code.backward)]:
+        later = node.lineno > last and not loops & set(code.loops.get(place_of(node), ()))
+        if node in own or hasattr(node, "body") or later or place_of(node) in found:
             continue
         bound = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and _stored(node, one)}
-        if bound & wanted and not bound & forced:
-            found.append(node)
+        if bound & wanted and not any((name, node.lineno) in forced for name in bound):
+            found[place_of(node)] = node
             wanted |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-    return found[:MOST_HELPERS]
+    return sorted(found.values(), key=place_of, reverse=True)[:MOST_HELPERS]
 
 
 def _stored(statement: ast.stmt, name: ast.Name) -> bool:
@@ -148,7 +194,7 @@ def suspect(
 ) -> int | None:
     """The last of the lines that add something to the gradient that is no contribution, if there are several lines.
 
-    A line that adds just what one or several uses of the variable contribute is right, and so is likely one that only scales.
+    A line that adds just what the uses of the variable in one line contribute is right; one that only scales may be.
     """
     own = [spot for spot in spots if spot.own and not isinstance(spot.statement, ast.Return)]
     if len(own) < 2:
@@ -188,7 +234,7 @@ _RULES = (
     mutate_terms.scaled_first,
     mutate_terms.exponents,
     mutate_terms.unwrapped,
-    mutate_terms.masks,
+    mutate_masks.masks,
     mutate_axes.transposes,
     mutate_axes.sums,
     mutate_axes.shapes,
@@ -200,7 +246,7 @@ def mutations(spots: list[Spot], fact: Fact | None) -> Iterator[Mutation]:
     named = fact.factor if fact is not None and fact.reason == "factor" else ""
     for order, spot in enumerate(spots):
         # What is computed elsewhere is at fault less often, unless that is a gradient on which nothing has been said.
-        distance = 0.02 * order + (0.0 if spot.own else -0.1 if spot.unjudged_gradient() else 0.25)
+        distance = 0.02 * order + (0.0 if spot.own else 0.05 if spot.unjudged_gradient() else 0.25)
         for rule in _RULES:
             try:
                 yield from (_dearer(made, distance) for made in rule(spot))

@@ -15,7 +15,7 @@ from flatgrad.diff.truth import Spec
 def missing_variables(case: Case, wrt: Iterable[str]) -> dict[str, Spec | None]:
     """The variables whose gradients are required and are never computed, each with its true gradient if that is known.
 
-    Required is what the homework returns, else what `wrt` names. Of a dict of parameters of which some get a gradient, all
+    Required is what the homework returns and what `wrt` names. Of a dict of parameters of which some get a gradient, all
     that the result depends on need one.
     """
     computed = {group.variable for group in case.groups if group.returned and _has_value(case, group.key)}
@@ -23,9 +23,8 @@ def missing_variables(case: Case, wrt: Iterable[str]) -> dict[str, Spec | None]:
     for one in case.homework.returned:
         if one.variable and one.variable not in computed and not any(g.variable == one.variable for g in case.groups):
             found[one.variable] = _whole(case, one.variable)
-    if not case.homework.returned:
-        assigned = {group.variable for group in case.groups}
-        found |= {name: _whole(case, name) for name in wrt if name not in assigned}
+    assigned = {group.variable for group in case.groups}
+    found |= {name: _whole(case, name) for name in wrt if name not in assigned}
     containers = {_container(site) for site in case.program.sites if site.variable in computed} - {""}
     for variable in sorted(_entries(case, containers) - computed - set(found)):
         spec = _whole(case, variable)

@@ -72,7 +72,8 @@ class Spelling:
             self._starts.append(self._starts[-1] + len(line))
 
     def _span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
-        assert node.end_lineno is not None and node.end_col_offset is not None
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
         return self._starts[node.lineno - 1] + node.col_offset, self._starts[node.end_lineno - 1] + node.end_col_offset
 
     def of(self, node: ast.expr | ast.stmt) -> str:

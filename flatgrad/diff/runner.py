@@ -28,7 +28,8 @@ _FIRST_PART = 4
 SERVICE = Path(__file__).with_name("service.py")
 
 Floats = np.ndarray[Any, np.dtype[Any]]
-# A gradient that is judged: which target (negative: an expression that is returned), the lines that made it, the key of an entry.
+# A gradient that is judged: which target (negative: an expression that is returned), the lines that made it, the key
+# of an entry.
 Key = tuple[int, tuple[int, ...], str]
 Truths = Mapping[Key, Sequence[Floats | None]]
 
@@ -44,13 +45,17 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A gradient when it was first read or returned. `value` is None where it has none: `failed` says why."""
+    """A gradient when it was first read or returned. `value` is None where it has none: `failed` says why.
+
+    `anew`: the line that bound it; `lost`: lines whose values were bound away unread.
+    """
 
     key: Key
     round: int
     value: Floats | None
     failed: str
     anew: tuple[int, ...]
+    lost: tuple[int, ...]
     read: int | None
     kind: str
 
@@ -67,7 +72,8 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """What a backward statement raised, and in which line. `statement`: its first line; `targets`: the gradients that it assigns."""
+    """What a backward statement raised, and in which line. `statement`: its first line; `targets`: the gradients that
+    it assigns."""
 
     line: int
     text: str
@@ -206,7 +212,8 @@ class Runner:
         shapes: Sequence[tuple[int, ...]],
         rounds: Sequence[int | None],
     ) -> tuple[tuple[Floats, ...], float]:
-        """The derivative at sites that move together, one array for each round asked for, and how much a kink disturbs it.
+        """The derivative at sites that move together, one array for each round asked for, and how much a kink
+        disturbs it.
 
         Raises:
             ArithmeticError: the forward pass raises where it is probed.
@@ -308,11 +315,11 @@ class Runner:
         draw: Draw,
         upstream: Sequence[Floats],
         sites: Sequence[tuple[int, str]],
-        held: Sequence[tuple[int, str]],
+        held: Sequence[Sequence[tuple[int, str]]],
         directions: Sequence[Floats],
         rounds: Sequence[int | None],
     ) -> list[list[list[float]] | None]:
-        """The derivative at sites that move together, along directions, while another site counts as constant.
+        """The derivative at sites that move together, along directions, while some other sites count as constant.
 
         For each of `held`, for each round: one number for each direction; None where the forward pass does not run so.
         """
@@ -324,7 +331,7 @@ class Runner:
             "seed": draw.seed,
             "results": len(upstream),
             "sites": [list(one) for one in sites],
-            "held": [list(one) for one in held],
+            "held": [[list(one) for one in together] for together in held],
             "directions": len(directions),
             "rounds": list(rounds),
         }
@@ -350,6 +357,7 @@ class Runner:
                     "op": "load",
                     "tree": program.tree,
                     "plan": plan,
+                    "recorded": program.recorded,
                     "definitions": {str(s.index): s.variable for s in program.sites if s.role in _BINDING},
                     "uses": {str(s.index): s.variable for s in program.sites if s.role not in _BINDING and s.variable},
                 }
@@ -443,7 +451,16 @@ def _run_of(reply: dict[str, Any], arrays: dict[str, Floats]) -> Run:
             key = (one["target"], tuple(one["lines"]), one["key"])
             value = arrays.get(f"value{len(records)}")
             records.append(
-                Record(key, one["round"], value, one["failed"], tuple(one["anew"]), one["read"], one["kind"])
+                Record(
+                    key,
+                    one["round"],
+                    value,
+                    one["failed"],
+                    tuple(one["anew"]),
+                    tuple(one["lost"]),
+                    one["read"],
+                    one["kind"],
+                )
             )
     sites = tuple(
         Listed(

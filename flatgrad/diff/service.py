@@ -3,12 +3,12 @@
 Stands alone (the standard library and NumPy), as the sandbox's interpreter sees nothing of the rest. Requests:
 
     load   a program (a syntax tree as data) and how to call it            -> its number
-    run    at given arguments, forward and backward, free or forced        -> results, gradients as they were first read, what it touched
+    run    at given arguments, forward and backward, free or forced        -> results, gradients when first read
     probe  the derivative of the projected result at some sites           -> arrays of the sites' shape
     slopes the same along directions                                      -> numbers
     hold   the same along a direction, while another site is held constant -> numbers
 
-A reply says what the homework has changed in the modules that it shares with this one (`patched`); it is of no use then.
+A reply says what the homework has changed in the modules that it shares with this one (`patched`), and nothing else.
 """
 
 from __future__ import annotations
@@ -94,11 +94,13 @@ def moved(value: Any, delta: np.ndarray) -> Any:
 
 @dataclass(slots=True)
 class Instance:
-    """A gradient that has been assigned and not been read yet."""
+    """A gradient that has been assigned and not been read yet: by which lines, and which lines' values it has lost
+    again."""
 
     lines: list[int]
     anew: list[int]
     crashed: str = ""
+    lost: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -187,10 +189,11 @@ class Recorder:
 
     def assigned(self, target: int, line: int, anew: bool) -> None:
         instance = self.pending.setdefault(target, Instance([], []))
+        if anew:
+            lost = [one for one in (*instance.lost, *instance.lines) if one != line]
+            instance = self.pending[target] = Instance([], [line], lost=list(dict.fromkeys(lost)))
         if line not in instance.lines:
             instance.lines.append(line)
-        if anew and line not in instance.anew:
-            instance.anew.append(line)
 
     def crashed(self, error: Exception, line: int, *targets: int) -> None:
         place = line_of(error) or line
@@ -236,6 +239,7 @@ class Recorder:
             "key": entry,
             "lines": list(instance.lines),
             "anew": list(instance.anew),
+            "lost": list(instance.lost),
             "round": count,
             "failed": failed if array is not None or failed else f"no numbers: {kind_of(value)}",
             "read": line,
@@ -285,6 +289,7 @@ class Loaded:
     plan: dict[str, Any]
     definitions: dict[int, str]
     uses: dict[int, str]
+    recorded: bool
     namespace: dict[str, Any] | None = None
     failed: list[Any] = field(default_factory=list)
     """Line and text of what statements of the file's top level raised."""
@@ -316,7 +321,7 @@ def load(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[s
     number = len(_PROGRAMS)
     definitions = {int(index): name for index, name in request["definitions"].items()}
     uses = {int(index): name for index, name in request["uses"].items()}
-    _PROGRAMS[number] = Loaded(code, plan, definitions, uses)
+    _PROGRAMS[number] = Loaded(code, plan, definitions, uses, request["recorded"])
     return {"program": number}, {}
 
 
@@ -334,7 +339,8 @@ def namespace_of(program: Loaded) -> dict[str, Any]:
 
 
 def decoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """An argument from data: `{"array": name}`, `{"dict": [[key, value], …]}`, `{"list": […]}`, `{"tuple": […]}`, or itself."""
+    """An argument from data: `{"array": name}`, `{"dict": [[key, value], …]}`, `{"list": […]}`, `{"tuple": […]}`, or
+    itself."""
     if not isinstance(value, dict):
         return value
     ((kind, inside),) = value.items()
@@ -381,7 +387,8 @@ def forward(program: Loaded, recorder: Recorder, arguments: dict[str, Any], seed
         exec(program.code, names)
         return Called(names.get(plan["script_result"]), names=names, arguments=arguments)
     names = namespace_of(program)
-    names["__recorder__"] = recorder
+    if program.recorded:
+        names["__recorder__"] = recorder
     given = {name: value for name, value in arguments.items() if "." not in name}
     owner = None
     if "." in plan["forward"]:
@@ -396,7 +403,8 @@ def forward(program: Loaded, recorder: Recorder, arguments: dict[str, Any], seed
 def made_object(made: Any, arguments: dict[str, Any], read: list[str], seed: int) -> Any:
     """An object of a class of the homework: constructed with drawn arguments, then given the drawn attributes.
 
-    An array that the constructor fills with one number, and that forward reads, gets others about it: zeros hide mistakes.
+    An array that the constructor fills with one number, and that forward reads, gets others about it: zeros hide
+    mistakes.
     """
     constructor = {
         name.removeprefix("__init__."): value for name, value in arguments.items() if name.startswith("__init__.")
@@ -411,7 +419,7 @@ def made_object(made: Any, arguments: dict[str, Any], read: list[str], seed: int
         value = getattr(owner, name, None)
         if name not in attributes and isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size:
             if np.ptp(value) == 0:
-                setattr(owner, name, value + 0.3 * random.standard_normal(value.shape).clip(-2, 2))
+                setattr(owner, name, value + 0.3 * np.clip(random.standard_normal(value.shape), -2, 2))
     for name, value in attributes.items():
         setattr(owner, name, value)
     return owner
@@ -464,14 +472,15 @@ def backward(program: Loaded, called: Called, recorder: Recorder, upstream: list
 def run(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Forward and backward at given arguments.
 
-    `forced`: `[target, lines, key, [array name or None for each round]]` for each gradient whose truth takes the place of its value.
+    `forced`: `[target, lines, key, [array name or None for each round]]` for each gradient whose truth takes the
+    place of its value.
     """
     program = _PROGRAMS[request["program"]]
     forced = {
         (target, tuple(lines), key): [None if name is None else arrays[name] for name in names]
         for target, lines, key, names in request["forced"]
     }
-    recorder = Recorder(forced=forced)
+    recorder = Recorder(forced=forced, live=not request["forward_only"])
     if request["listing"]:
         recorder.listing = {}
         recorder.definitions, recorder.uses = program.definitions, program.uses
@@ -517,7 +526,8 @@ def run(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[st
 
 
 def upstream_of(program: Loaded, called: Called, results: list[np.ndarray], seed: int) -> list[np.ndarray]:
-    """An upstream gradient for each result, float64: 1 where the backward pass takes none, what a script makes up, else random."""
+    """An upstream gradient for each result, float64: 1 where the backward pass takes none, what a script makes up,
+    else random."""
     random = np.random.default_rng(seed + 1)
     names = program.plan["upstream"] or [""] * len(results)
     found = []
@@ -550,8 +560,8 @@ def returned_values(program: Loaded, called: Called, recorder: Recorder, gradien
         except Exception as error:
             recorder.records.append({"absent": index, "why": said(error)})
             continue
-        if value is None:
-            recorder.records.append({"absent": index, "why": "None"})
+        if value is None or is_a(value, (str, bool)):
+            recorder.records.append({"absent": index, "why": "None" if value is None else kind_of(value)})
         entries = value.items() if isinstance(value, dict) else [("", value)]
         for key, entry in entries:
             recorder.judged(number, instance, entry, "", None, str(key), quiet=True)
@@ -577,7 +587,8 @@ def same(one: Any, other: Any) -> bool:
 def probe(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The derivative of `sum_k <result_k, upstream_k>` at sites that move together, by five-point differences.
 
-    `rounds`: each alone (an index), or all together (None). `elements`: first and last plus one of those that are measured, in C
+    `rounds`: each alone (an index), or all together (None). `elements`: first and last plus one of those that are
+    measured, in C
     order. The reply has, for each round, the five-point estimates and the three-point ones: near a kink they differ.
     """
     program = _PROGRAMS[request["program"]]
@@ -606,7 +617,8 @@ def probe(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[
 
 
 def slopes(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The derivative along directions: `direction0.1` is an array of the sites' shape, for round 1 if `each` has its own."""
+    """The derivative along directions: `direction0.1` is an array of the sites' shape, for round 1 if `each` has its
+    own."""
     program = _PROGRAMS[request["program"]]
     places = frozenset((site, key) for site, key in request["sites"])
     numbers = frozenset(site for site, _ in places)
@@ -614,9 +626,7 @@ def slopes(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict
     for number in range(request["directions"]):
         values = []
         for factor in (-2.0, -1.0, 1.0, 2.0):
-            steps = tuple(
-                arrays[f"direction{number}.{round}"] * (factor * STEP) for round in range(request["rounds"])
-            )
+            steps = tuple(arrays[f"direction{number}.{round}"] * (factor * STEP) for round in range(request["rounds"]))
             recorder = Recorder(live=False, probed=places, numbers=numbers)
             if request["each"]:
                 recorder.steps = steps
@@ -636,9 +646,11 @@ def projection(program: Loaded, recorder: Recorder, request: dict[str, Any], arr
 
 
 def hold(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The derivative at sites along given directions, while the value of one other site is held, for each of `held` in turn.
+    """The derivative at sites along given directions, while the values of other sites are held, for each of `held` in
+    turn.
 
-    The reply's `values`: for each of `held` a list, for each round of the sites (as in `probe`) one with a number for each
+    The reply's `values`: for each of `held` a list, for each round of the sites (as in `probe`) one with a number for
+    each
     direction; None where the forward pass cannot be run so.
     """
     program = _PROGRAMS[request["program"]]
@@ -656,16 +668,15 @@ def hold(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[s
         return Recorder(live=False, probed=places, numbers=numbers, round=round, delta=delta, held=held)
 
     def along(direction: np.ndarray, round: int | None, held: dict[tuple[int, str], list[Any]]) -> float:
-        values = [
-            projected(moving(factor * STEP * direction, round, held)) for factor in (-2.0, -1.0, 1.0, 2.0)
-        ]
+        values = [projected(moving(factor * STEP * direction, round, held)) for factor in (-2.0, -1.0, 1.0, 2.0)]
         return (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * STEP)
 
     found: list[Any] = []
-    for site, key in request["held"]:
-        held: dict[tuple[int, str], list[Any]] = {(site, key): []}
+    for together in request["held"]:
+        held: dict[tuple[int, str], list[Any]] = {(site, key): [] for site, key in together}
         try:
-            projected(Recorder(live=False, numbers=frozenset([site]), held=held, keeping=True))
+            numbers = frozenset(site for site, _ in held)
+            projected(Recorder(live=False, numbers=numbers, held=held, keeping=True))
             found.append([[along(one, round, held) for one in directions] for round in request["rounds"]])
         except Exception:
             found.append(None)
@@ -673,9 +684,11 @@ def hold(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[s
 
 
 def attempts(request: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Several forced runs of a program that holds many mutations, one for each of `choices`: the values of one gradient.
+    """Several forced runs of a program that holds many mutations, one for each of `choices`: the values of one
+    gradient.
 
-    `choice` is the key under which a run is told its choice, `wanted` the gradient's target and entry. The reply's `records`: for each
+    `choice` is the key under which a run is told its choice, `wanted` the gradient's target and entry. The reply's
+    `records`: for each
     choice a list of lines, a list for each value; the values are the arrays `choice.place`.
     """
     told: list[Any] = []

@@ -124,6 +124,8 @@ def _reads(verdict: Verdict) -> set[str]:
 def said(report: Report, verdict: Verdict) -> str:
     """What a report says beside the verdict's word: the kind of the mistake, or where it follows from."""
     if verdict.outcome is Outcome.WRONG:
+        if verdict.reason == "shape" and verdict.hint:
+            return verdict.hint  # or that the statement raises
         return REASONS.get(verdict.reason, verdict.reason) or OUTCOMES[verdict.outcome]
     if verdict.outcome is Outcome.FOLLOWS:
         if verdict.detail:

@@ -30,7 +30,7 @@ class Spot:
         target: the gradient that is wrong, as text; empty for one that is returned as an expression.
         own: the statement makes the gradient itself, or returns it; else a value that the gradient is computed from.
         last: it is the last statement that makes the gradient.
-        shape: of the right gradient, at the first inputs.
+        shape: of the right gradient at the first inputs; of another value, the shape that it has.
         crashed: it raises, or its value has another shape.
     """
 
@@ -96,7 +96,7 @@ class Spot:
         return not self.own and target is not None and self.gradient(ast.unparse(target))
 
     def numbers(self) -> list[str]:
-        """Sizes and settings that are the same for the whole run: what may be a constant factor. One text for each value."""
+        """Sizes and settings, the same for the whole run: what may be a constant factor. One text for each value."""
         homework = self.code.homework
         given = {*homework.parameters, *homework.attributes, *self.code.constants}
         found: dict[tuple[float | None, ...], str] = {}

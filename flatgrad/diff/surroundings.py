@@ -13,7 +13,7 @@ from flatgrad.diff.case import Case
 from flatgrad.diff.gradients import normal
 from flatgrad.diff.homework import Homework, Style
 from flatgrad.diff.instrument import find_function, instrument
-from flatgrad.diff.rewriting import Place, Spelling, place_of
+from flatgrad.diff.rewriting import Place, Spelling, called, place_of
 from flatgrad.diff.sites import RECORDER
 
 Floats = np.ndarray[Any, np.dtype[Any]]
@@ -65,6 +65,26 @@ class Code:
             if isinstance(one, ast.Name)
         )
 
+    def neighbours(self, text: str) -> frozenset[str]:
+        """The names that forward statements compute from this one, and those that it is computed from."""
+        found: set[str] = set()
+        for node in ast.walk(self.forward):
+            if isinstance(node, ast.Assign):
+                bound = {ast.unparse(one) for one in node.targets}
+                read = {ast.unparse(one) for one in ast.walk(node.value) if isinstance(one, ast.expr)}
+                found |= (bound if text in read else set()) | (read if text in bound else set())
+        return frozenset(found)
+
+    def selected(self) -> frozenset[str]:
+        """What the forward pass takes only some entries of: the arguments of `maximum`, `where`, of comparisons."""
+        found: set[str] = set()
+        for node in ast.walk(self.forward):
+            if isinstance(node, ast.Call) and called(node) in ("maximum", "minimum", "where", "abs", "clip"):
+                found |= {ast.unparse(one) for one in node.args}
+            elif isinstance(node, ast.Compare):
+                found |= {ast.unparse(one) for one in (node.left, *node.comparators)}
+        return frozenset(found)
+
     def assigned(self) -> frozenset[str]:
         """The texts that the backward pass assigns."""
         found: set[str] = set()
@@ -84,7 +104,8 @@ class Code:
         )
 
 
-def code_of(homework: Homework) -> Code:
+def code_of(homework: Homework, silent: frozenset[str] = frozenset()) -> Code:
+    """The tree of a homework. `silent`: temporaries of the backward pass that may be no gradients, by text."""
     tree = ast.parse(homework.text)
     body: ast.Module | ast.FunctionDef = tree
     forward: ast.Module | ast.FunctionDef = tree
@@ -93,7 +114,7 @@ def code_of(homework: Homework) -> Code:
     mixed = homework.style in (Style.FLAT, Style.SCRIPT)
     loops: dict[Place, tuple[ast.For, ...]] = {}
     backward = tuple(_statements(body.body, homework.backward_lines if mixed else None, (), loops))
-    gradients = {normal(one) for one in homework.gradients} | {one for one in homework.upstream if one}
+    gradients = ({normal(one) for one in homework.gradients} - silent) | {one for one in homework.upstream if one}
     aliases = [
         one.asname or one.name
         for node in ast.walk(tree)
@@ -143,23 +164,23 @@ def _atoms(homework: Homework, tree: ast.Module, body: ast.Module | ast.Function
         name = homework.backward.partition(".")[0]
         scope += [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
     for place, outer in enumerate(scope):
-        for node in ast.walk(outer):
-            match node:
+        for one in ast.walk(outer):
+            match one:
                 case ast.Name(id=text) if place == 0 and text != "self":
                     yield text
                 case ast.Attribute(value=ast.Name(id="self"), attr=attribute):
                     yield f"self.{attribute}"
                 case ast.Subscript(slice=index) if place == 0 and not any(
-                    isinstance(one, ast.Slice) for one in ast.walk(index)
+                    isinstance(part, ast.Slice) for part in ast.walk(index)
                 ):
-                    yield ast.unparse(node)
+                    yield ast.unparse(one)
                 case _:
                     continue
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What has a value where a statement begins: for each text, its value at each draw (None where it has none there)."""
+    """What has a value where a statement begins: for each text, its value at each draw, None where it has none."""
 
     values: Mapping[str, tuple[Floats | None, ...]]
 
@@ -177,9 +198,10 @@ class Scope:
         return [text for text in self.values if self.shape(text) not in ((), None)]
 
     def mask(self, text: str) -> bool:
-        """An array of zeros and ones."""
+        """An array of truth values, or of the numbers zero and one."""
         found = [one for one in self.values.get(text, ()) if one is not None]
-        return bool(found) and all(one.dtype.kind in "biu" and one.ndim and np.isin(one, (0, 1)).all() for one in found)
+        kinds = all(one.dtype == np.int8 or one.dtype.kind == "f" for one in found)
+        return bool(found) and kinds and all(one.ndim and np.isin(one, (0, 1)).all() for one in found)
 
     def index(self, text: str) -> bool:
         """An array of integers that may be indices."""
@@ -187,7 +209,7 @@ class Scope:
 
 
 def scopes(case: Case, code: Code, places: Sequence[Place]) -> dict[Place, Scope]:
-    """What is in scope at some statements of the backward pass, in the forced run, the last time that each is reached."""
+    """What is in scope at some statements of the backward pass: in the forced run, the last time each is reached."""
     listed = {place: number for number, place in enumerate(places)}
 
     def edit(tree: ast.Module) -> ast.Module:
@@ -215,9 +237,17 @@ def scopes(case: Case, code: Code, places: Sequence[Place]) -> dict[Place, Scope
 
 
 def _noted(text: str, name: str, like: ast.stmt) -> ast.stmt:
-    """Notes the value that an expression has, where it has one. Added to zero, an array is a copy, and truth values are numbers."""
-    note = f"try:\n    {RECORDER}.found_leaves[{name!r}] = {text} + 0\nexcept Exception:\n    pass"
-    made = ast.parse(note).body[0]
+    """Notes the value that an expression has, where it has one: a copy, as it may be written into later.
+
+    Truth values become numbers of a byte, by which they are known again.
+    """
+    made = ast.parse(
+        f"try:\n"
+        f"    {RECORDER}.found_leaves[{name!r}] = "
+        f"({text}).astype('int8') if getattr({text}, 'dtype', None) == bool else {text} + 0\n"
+        f"except Exception:\n"
+        f"    pass"
+    ).body[0]
     for node in ast.walk(made):
         if hasattr(node, "lineno"):
             ast.copy_location(node, like)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from flatgrad.diff.case import Case, Group, Judged
 from flatgrad.diff.closeness import same_gradient
 from flatgrad.diff.instrument import instrument
 from flatgrad.diff.rewriting import Mutation, Place, nothing, place_of
-from flatgrad.diff.runner import Key, Run
+from flatgrad.diff.runner import Draw, Key, Run
 from flatgrad.diff.sites import RECORDER
 from flatgrad.diff.surroundings import blocks
 from flatgrad.diff.truth import Spec
@@ -25,10 +26,10 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 
 # Which mutation a run chooses travels with the gradients that are forced, under a key that is none.
 CHOICE: Key = (-1_000_000, (), "")
-CHUNK = 80
+CHUNK = 60
 # Mutations tried for one gradient, and the seconds that this may take.
-MOST_TRIED = 1600
-MOST_SECONDS = 4.0
+MOST_TRIED = 800
+MOST_SECONDS = 12.0
 
 
 @dataclass(slots=True)
@@ -46,8 +47,8 @@ class Trials:
     def first_right(self, mutations: Sequence[Mutation]) -> Mutation | None:
         """The first mutation that makes the gradient right at every draw, and no other one wrong.
 
-        With all other gradients forced to their truths; then, for gradients that a mutation makes be read in another round, with those
-        alone forced that are wrong themselves.
+        With all other gradients forced to their truths; then with those alone forced that are wrong themselves, as a
+        mutation may make a gradient be read in another round of a loop.
         """
         looped = any(len(rounds) > 1 for run in self.every for rounds in run.forced)
         for freely in (False, True) if looped else (False,):
@@ -64,7 +65,7 @@ class Trials:
     def _among(self, number: int, chunk: Sequence[Mutation], freely: bool) -> Mutation | None:
         """The first of those that the program `number` holds."""
         self.tried += len(chunk)
-        draw = self.one.wrong_at[0] if self.one.wrong_at else 0
+        draw = min(self.one.wrong_at, key=lambda one: _size(self.case.draws[one]), default=0)
         key = self.one.group.key
         truths = forced_at(self.case, draw, self._forcing(freely))
         choices = range(len(chunk))
@@ -144,6 +145,10 @@ class Trials:
         return True
 
 
+def _size(draw: Draw) -> int:
+    return sum(np.size(value) for value in draw.arguments.values() if isinstance(value, np.ndarray))
+
+
 def forced_at(case: Case, draw: int, forcing: Mapping[Key, Spec]) -> dict[Key, list[Floats | None]]:
     """The truths that a forced run of a draw is given."""
     truths: dict[Key, list[Floats | None]] = {}
@@ -171,7 +176,7 @@ def recorded(run: Run, group: Group) -> list[Floats | None]:
 
 
 def fitting(records: Sequence[tuple[tuple[int, ...], Floats | None]], group: Group) -> list[Floats | None]:
-    """The values of a group; where a mutation has changed which lines make it, of the one that has most of its lines."""
+    """The values of a group; where a mutation has changed which lines make it, those that have most of its lines."""
     lines = group.key[1]
     exact = [value for made, value in records if made == lines]
     if exact:
@@ -203,7 +208,7 @@ def _chosen(node: ast.stmt, choices: list[tuple[int, Sequence[ast.stmt]]]) -> as
 
 def _among(choices: list[tuple[int, Sequence[ast.stmt]]], like: ast.stmt) -> list[ast.stmt]:
     if len(choices) == 1:
-        made = [_placed(one, like) for one in choices[0][1]]
+        made = [_placed(copy.deepcopy(one) if hasattr(one, "body") else one, like) for one in choices[0][1]]
         return made or [ast.copy_location(ast.Pass(), like)]
     middle = len(choices) // 2
     test = ast.Compare(_choice(), [ast.Lt()], [ast.Constant(choices[middle][0])])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +13,6 @@ from flatgrad.diff.case import Case, Judged
 from flatgrad.diff.closeness import close, same_gradient
 from flatgrad.diff.surroundings import Scope
 from flatgrad.diff.truth import Spec
-from flatgrad.diff.vocabulary import joined
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 Change = Callable[[Floats], Floats]
@@ -24,9 +21,6 @@ NICE = (2.0, 0.5, 4.0, 0.25, 3.0, 1 / 3)
 _NICE_TEXT = {2.0: "2", 0.5: "0.5", 4.0: "4", 0.25: "0.25", 3.0: "3", 1 / 3: "1/3"}
 # Relative, for factors read off values that agree to about 1e-9.
 SAME = 1e-6
-MOST_PROBED = 150
-MOST_LINES = 7
-MOST_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +34,12 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """How the value differs. `factor`: the text of what it is to be multiplied by; `lines`: forward statements it speaks of."""
+    """How the value differs.
+
+    Attributes:
+        factor: the text of what it is to be multiplied by, if it is a constant factor with a name.
+        lines: the forward statements that it speaks of.
+    """
 
     reason: str
     detail: str
@@ -69,11 +68,10 @@ def holds(pairs: Sequence[Pair], change: Change) -> bool:
         return False
 
 
-def fact_of(case: Case, one: Judged, truth: Spec, pairs: Sequence[Pair], scope: Scope) -> Fact | None:
-    """The plainest thing that is true of the value at every draw."""
+def plainest(name: str, pairs: Sequence[Pair], numbers: Mapping[str, tuple[float | None, ...]]) -> Fact | None:
+    """The plainest thing that is true of the value at every draw; `numbers`: what may be a factor, see `numbers_in`."""
     if not pairs:
         return None
-    name = one.group.variable or one.group.target
     if not any(pair.value.any() for pair in pairs):
         return Fact("missing-path", f"it stays zero: nothing of what `{name}` contributes arrives here")
     return (
@@ -82,9 +80,7 @@ def fact_of(case: Case, one: Judged, truth: Spec, pairs: Sequence[Pair], scope: 
         or _transposed(pairs)
         or _sums(pairs)
         or _shape(pairs)
-        or _named_factor(pairs, inputs_of(case), scope)
-        or _contributions(case, one, truth, pairs)
-        or _masked(pairs)
+        or _named_factor(pairs, numbers)
     )
 
 
@@ -169,12 +165,11 @@ _POWERS = (("{}", 1.0), ("{} ** 2", 2.0), ("np.sqrt({})", 0.5))
 _CONSTANTS = ((1.0, ""), (2.0, "2 * "), (0.5, "0.5 * "))
 
 
-def _named_factor(pairs: Sequence[Pair], inputs: Mapping[str, tuple[float | None, ...]], scope: Scope) -> Fact | None:
+def _named_factor(pairs: Sequence[Pair], numbers: Mapping[str, tuple[float | None, ...]]) -> Fact | None:
     wanted = factors(pairs)
     if wanted is None:
         return None
     single = all(pair.value.size == 1 for pair in pairs)
-    numbers = numbers_in(scope, inputs)
     if single:
         # One number is a multiple of any other: only what is the same for all of a kind counts.
         numbers = {text: values for text, values in numbers.items() if all(v is None or v == int(v) for v in values)}
@@ -301,7 +296,8 @@ def _inside(value: Floats, truth: Floats) -> bool:
     return close(value[cut], truth)
 
 
-def _masked(pairs: Sequence[Pair]) -> Fact | None:
+def masked(pairs: Sequence[Pair]) -> Fact | None:
+    """The value is right but for entries that have to be zero."""
     missing = False
     for pair in pairs:
         if pair.value.shape != pair.truth.shape or pair.value.size < 2:
@@ -314,177 +310,3 @@ def _masked(pairs: Sequence[Pair]) -> Fact | None:
     if not missing or all(not pair.truth.any() for pair in pairs):
         return None
     return Fact("mask", "it is right but for entries that have to be zero: a mask of the forward pass is not applied")
-
-
-def contributions_by_line(case: Case, truth: Spec, variable: str, shape: tuple[int, ...]) -> dict[int, list[Spec]]:
-    """The uses of a variable whose contributions can be measured, by the line of their statement."""
-    found: dict[int, list[Spec]] = {}
-    for spec in case.sites.contributions(variable):
-        (site,) = spec.sites
-        if site in truth.sites and len(truth.sites) == 1:
-            continue
-        if truth.each:
-            spec = Spec(spec.sites, True, truth.backwards, False, variable, spec.lines, spec.text)
-        if case.truths[0].shape(spec) != shape or case.truths[0].rounds(spec) != case.truths[0].rounds(truth):
-            continue
-        if truth.whole and len(truth.sites) > 1 and site not in truth.sites:
-            continue
-        found.setdefault(spec.lines[0], []).append(spec)
-    return found
-
-
-def _contributions(case: Case, one: Judged, truth: Spec, pairs: Sequence[Pair]) -> Fact | None:
-    """The value is the sum of the contributions of some of the uses only."""
-    variable = truth.variable or one.group.variable
-    shape = pairs[0].truth.shape
-    if not variable or pairs[0].truth.size > MOST_PROBED or any(p.value.shape != p.truth.shape for p in pairs):
-        return None
-    uses = contributions_by_line(case, truth, variable, shape)
-    if not 2 <= len(uses) <= MOST_LINES:
-        return None
-    began = time.monotonic()
-    first = [pair for pair in pairs if pair.draw == 0] or list(pairs)
-    measured: dict[int, list[Floats]] = {}
-    for line, specs in uses.items():
-        found = _summed(case, specs, first)
-        if found is None or time.monotonic() - began > MOST_SECONDS:
-            return None
-        measured[line] = found
-    for count in range(len(uses) - 1, 0, -1):
-        for kept in itertools.combinations(uses, count):
-            if not _is_sum(first, [measured[line] for line in kept]):
-                continue
-            rest = [pair for pair in pairs if all(pair is not one for one in first)]
-            further = [_summed(case, uses[line], rest) for line in kept]
-            if any(values is None for values in further) or (
-                rest and not _is_sum(rest, [values for values in further if values is not None])
-            ):
-                continue
-            missing = tuple(line for line in uses if line not in kept)
-            return _path_fact(case, variable, tuple(uses), missing)
-    return None
-
-
-def _is_sum(pairs: Sequence[Pair], parts: Sequence[Sequence[Floats]]) -> bool:
-    return all(close(pair.value, sum(part[place] for part in parts)) for place, pair in enumerate(pairs))  # type: ignore[arg-type]
-
-
-def _summed(case: Case, specs: Sequence[Spec], pairs: Sequence[Pair]) -> list[Floats] | None:
-    """The contributions of some uses together, for each of the pairs."""
-    totals: list[Floats] | None = None
-    for spec in specs:
-        values: list[Floats] = []
-        for draw in dict.fromkeys(pair.draw for pair in pairs):
-            found = case.truths[draw].of(spec)
-            if found is None or len(found) != sum(pair.draw == draw for pair in pairs):
-                return None
-            values += found
-        if any(value.shape != pair.truth.shape for value, pair in zip(values, pairs, strict=True)):
-            return None
-        totals = values if totals is None else [a + b for a, b in zip(totals, values, strict=True)]
-    return totals
-
-
-def _path_fact(case: Case, variable: str, uses: tuple[int, ...], missing: tuple[int, ...]) -> Fact:
-    def said(lines: Sequence[int]) -> str:
-        return f"line{'s' if len(lines) > 1 else ''} {joined([str(line) for line in lines])}"
-
-    paths = "path" if len(missing) == 1 else "paths"
-    are = "is" if len(missing) == 1 else "are"
-    if all(regularizing(case, variable, line) for line in missing):
-        detail = f"the term in `{variable}` of the loss in {said(missing)} has no gradient here"
-        return Fact("missing-term", detail, lines=missing)
-    detail = f"`{variable}` is used in {said(uses)}; the {paths} through {said(missing)} {are} missing"
-    return Fact("missing-path", detail, lines=missing)
-
-
-def regularizing(case: Case, variable: str, line: int) -> bool:
-    """Whether a forward statement adds a term to the loss in which the variable and numbers alone occur."""
-    shapes = {
-        case.program.sites[one.site].variable or one.key: one.shapes
-        for one in case.frees[0].sites
-        if case.program.sites[one.site].line == line
-    }
-    others = [found for name, found in shapes.items() if name and name != variable]
-    if any(shape for found in others for shape in found):
-        return False
-    return any(
-        isinstance(node, ast.Assign | ast.AugAssign | ast.Return)
-        for node in ast.walk(ast.parse(case.homework.text))
-        if getattr(node, "lineno", 0) == line
-    )
-
-
-def contributed(
-    case: Case, truth: Spec, pairs: Sequence[Pair], without: Mapping[int, Sequence[Floats | None]]
-) -> bool:
-    """Whether what a statement adds, the value less what it would be `without` it, is what some uses of the variable contribute."""
-    added: list[Pair] = []
-    for draw in dict.fromkeys(pair.draw for pair in pairs):
-        mine = [pair for pair in pairs if pair.draw == draw]
-        rest = without.get(draw, ())
-        if len(rest) != len(mine):
-            return False
-        for pair, value in zip(mine, rest, strict=True):
-            if value is None or value.shape != pair.value.shape or pair.value.size > MOST_PROBED:
-                return False
-            added.append(Pair(draw, pair.value - value, pair.truth))
-    if not added or not truth.variable:
-        return False
-    uses = contributions_by_line(case, truth, truth.variable, added[0].truth.shape)
-    for specs in uses.values():
-        values = _summed(case, specs, added)
-        if values is not None and _is_sum(added, [values]):
-            return True
-    return False
-
-
-def other_gradient(case: Case, truth: Spec, pairs: Sequence[Pair]) -> Fact | None:
-    """The value is the gradient of another variable, one behind this one: a step between the two is left out."""
-    variables = sorted(case.sites.variables())
-    shape = pairs[0].value.shape if pairs else ()
-    for variable in variables:
-        if not variable or variable == truth.variable or not pairs or pairs[0].value.size > MOST_PROBED:
-            continue
-        specs = list(case.sites.per_round(variable)) if truth.each else case.sites.wholes(variable, False)
-        for spec in specs[:3]:
-            if case.truths[0].shape(spec) != shape:
-                continue
-            if (factor := _upstream(case, spec, pairs)) is not None:
-                return factor
-            draws = dict.fromkeys(pair.draw for pair in pairs)
-            values = {draw: [pair.value for pair in pairs if pair.draw == draw] for draw in draws}
-            if all(case.truths[draw].agrees(spec, values[draw], True) for draw in draws):
-                line = spec.lines[0]
-                if _masking(case, line):
-                    said = f"this is still the gradient of `{variable}`: the mask of line {line} is not applied"
-                    return Fact("mask", said, lines=(line,))
-                said = f"this is the gradient of `{variable}`, not of `{truth.variable}`"
-                return Fact("wrong-gradient", said, lines=(line,))
-    return None
-
-
-def _upstream(case: Case, spec: Spec, pairs: Sequence[Pair]) -> Fact | None:
-    """The value times the gradient of another variable is right."""
-    first = [pair for pair in pairs if pair.draw == pairs[0].draw]
-    for some in (first, pairs):
-        values = _summed(case, [spec], some)
-        if values is None or not all(
-            close(pair.value * value, pair.truth) for pair, value in zip(some, values, strict=True)
-        ):
-            return None
-    said = f"the upstream gradient, that of `{spec.variable}`, is not multiplied in"
-    return Fact("upstream", said, lines=spec.lines[:1])
-
-
-_MASKS = ("maximum", "minimum", "where", "clip", "abs")
-
-
-def _masking(case: Case, line: int) -> bool:
-    """Whether a forward statement passes on some of its entries only."""
-    return any(
-        isinstance(one, ast.Compare) or (isinstance(one, ast.Attribute) and one.attr in _MASKS)
-        for node in ast.walk(ast.parse(case.homework.text))
-        if isinstance(node, ast.stmt) and node.lineno == line and not hasattr(node, "body")
-        for one in ast.walk(node)
-    )

@@ -22,7 +22,7 @@ def from_mutation(mutation: Mutation, fact: Fact | None, compatible: Mapping[str
     if fact is not None:
         lines = fact.lines
         weak = reason == "unexplained" or (fact.reason in compatible and reason not in compatible[fact.reason])
-        same_path = fact.reason in ("missing-path", "missing-term") and reason in ("missing-path", "missing-term")
+        same_path = fact.reason in ("missing-path", "missing-term") and reason in (fact.reason, "missing-path")
         if weak or same_path:
             reason, detail, hint = fact.reason, fact.detail, fact.hint
     return Explanation(reason, detail, hint or REASONS[reason], mutation.line, mutation.repair(), lines)

@@ -8,11 +8,10 @@ from flatgrad.differentiate.rules import refusal
 from flatgrad.differentiate.unbroadcast import summed_to
 from flatgrad.facts.indexing import Style, index_style, tells_apart
 from flatgrad.gates.entry import TABLE
-from flatgrad.ir.core import Attribute, DType, Kind, Literal, Loop, Operand, Relation, Slice, Type, Value
+from flatgrad.ir.core import ZERO, Attribute, DType, Kind, Literal, Loop, Operand, Relation, Slice, Type, Value
 
 # Augmented writes whose reverse is a write of the same kind, or none.
 CHANGES = frozenset({"add", "subtract", "multiply", "divide"})
-_ZERO = Literal(0, "0")
 
 
 class AccessWalk(Contributions):
@@ -82,7 +81,7 @@ class AccessWalk(Contributions):
             if not self._written_once(step, base):
                 name = gradient_name(base)
                 cleared = self.build.value(
-                    "write", self._writable(gradient, base), _ZERO, attrs={"index": index}, name=name
+                    "write", self._writable(gradient, base), ZERO, attrs={"index": index}, name=name
                 )
             if self.scope.provided(base) is not None:
                 self.contribute(base, cleared)
@@ -262,7 +261,7 @@ class AccessWalk(Contributions):
             if mode == "diagonal":
                 attrs: dict[str, Attribute] = {"index": (), "mode": mode}
                 name = gradient_name(base)
-                gradient = self.build.value("write", self._writable(gradient, base), _ZERO, attrs=attrs, name=name)
+                gradient = self.build.value("write", self._writable(gradient, base), ZERO, attrs=attrs, name=name)
             if self.scope.provided(base) is not None:
                 self.contribute(base, gradient)
             else:

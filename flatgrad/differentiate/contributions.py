@@ -22,6 +22,7 @@ from flatgrad.ir.core import (
     bound_values,
     every_step,
     inner_blocks,
+    is_constant_entry,
 )
 
 
@@ -133,8 +134,7 @@ class Contributions:
 
     def _is_entry(self, source: Value, name: Value) -> bool:
         producer = self.producers.get(source)
-        entry = isinstance(producer, Relation) and producer.gate == "entry" and len(producer.args) == 1
-        return entry and source.name == name.name and name not in self.lowered.overwritten
+        return is_constant_entry(producer) and source.name == name.name and name not in self.lowered.overwritten
 
     @property
     def adjoints(self) -> dict[Value, Operand]:

@@ -9,6 +9,8 @@ from flatgrad.differentiate.access import AccessWalk
 from flatgrad.differentiate.contributions import Scope, gradient_name, gradient_type
 from flatgrad.differentiate.rules import refusal_at
 from flatgrad.ir.core import (
+    ONE,
+    ZERO,
     Block,
     Branch,
     Kind,
@@ -22,10 +24,9 @@ from flatgrad.ir.core import (
     Value,
     bound_values,
     every_step,
+    is_literal,
 )
 from flatgrad.ir.rewrite import mapped_block
-
-ZERO, ONE = Literal(0, "0"), Literal(1, "1")
 
 
 @dataclass(slots=True, eq=False)
@@ -34,10 +35,6 @@ class _Arm:
 
     body: list[Step]
     scope: Scope
-
-
-def _is(operand: Operand, number: int) -> bool:
-    return isinstance(operand, Literal) and operand.value == number
 
 
 def _array_type(one: Type) -> Type:
@@ -145,16 +142,16 @@ class RegionWalk(AccessWalk):
             return (ZERO, count, ONE), True
         start, stop, step = loop.bounds
         if loop.backwards:
-            if not _is(step, 1):
+            if not is_literal(step, 1):
                 help = "run over the numbers as they come: `range(last, first - 1, -step)`"
                 raise refusal_at("a break in the rounds of a reversed range with a step", loop.span, help)
             return (self.build.value("subtract", stop, count), stop, step), False
-        if _is(step, 1):
-            return (start, count if _is(start, 0) else self.build.value("add", count, start), step), True
-        if _is(step, -1):
+        if is_literal(step, 1):
+            return (start, count if is_literal(start, 0) else self.build.value("add", count, start), step), True
+        if is_literal(step, -1):
             return (start, self.build.value("subtract", start, count), step), True
         length = self.build.value("multiply", count, step)
-        return (start, length if _is(start, 0) else self.build.value("add", start, length), step), True
+        return (start, length if is_literal(start, 0) else self.build.value("add", start, length), step), True
 
     def _unread(self, loop: Loop, position: int, entering: Value) -> Value:
         """The gradient of what a round does not read: zeros of the shape that it hands on, where that is the same."""

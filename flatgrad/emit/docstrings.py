@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from flatgrad import __version__
-from flatgrad.emit.backward import BackwardText
-from flatgrad.emit.forward import ForwardText
+from flatgrad.emit.backward_text import BackwardText
+from flatgrad.emit.forward_plan import ForwardText
 from flatgrad.emit.plan import FunctionPlan, FunctionText, ModulePlan
 from flatgrad.frontend.borrowed import Pair
 from flatgrad.frontend.claims import Claim

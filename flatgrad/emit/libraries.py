@@ -12,6 +12,8 @@ from flatgrad.gates.entry import OWN
 
 # Spelt by the names of the modules themselves: see `spell.Names`.
 _BY_ROOT = ("numpy.", "math.", "scipy.special.")
+# What stands between a module and a function without being a module: it cannot be imported as one.
+_OBJECTS = frozenset({"scipy.stats.norm"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,13 @@ def _imported(module: Module, path: str, bound: frozenset[str]) -> str:
             return found
         if found := local.get(relative + package):
             return f"{found}.{function}"
+    holder, _, one = package.rpartition(".") if package in _OBJECTS else (package, "", "")
+    if one and (found := local.get(holder)):
+        return f"{found}.{one}.{function}"
     root = package.partition(".")[0]
     for statement in module.import_texts:
         for alias in statement.node.names:
-            if isinstance(statement.node, ast.Import) and not alias.asname and alias.name == package:
+            if isinstance(statement.node, ast.Import) and not alias.asname and alias.name == holder:
                 return path if module.imports.get(root) == root and root not in bound else ""
     return ""
 
@@ -62,6 +67,15 @@ def _new(module: Module, path: str, scope: Scope, imports: dict[str, str]) -> st
             name = scope.take(function)
             imports[name] = f"from {relative}{package} import {function}{'' if name == function else f' as {name}'}"
             return name
+    if package in _OBJECTS:
+        holder, _, one = package.rpartition(".")
+        statement = f"from {holder} import {one}"
+        for name, known in imports.items():
+            if known in (statement, f"{statement} as {name}"):
+                return f"{name}.{function}"
+        name = scope.take(one)
+        imports[name] = statement if name == one else f"{statement} as {name}"
+        return f"{name}.{function}"
     statement = f"import {package}"
     for name, known in imports.items():
         if known in (statement, f"{statement} as {name}"):

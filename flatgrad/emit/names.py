@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from flatgrad.ir.core import Literal, Relation, Value
 
@@ -16,16 +16,20 @@ class Scope:
         self.taken = set(taken)
 
     def take(self, wanted: str) -> str:
-        name = wanted
-        number = 2
-        while name in self.taken or keyword.iskeyword(name) or hasattr(builtins, name):
-            name = f"{wanted}{number}" if not wanted[-1].isdigit() else f"{wanted}_{number}"
-            number += 1
+        name = numbered_name(
+            wanted, lambda name: name not in self.taken and not keyword.iskeyword(name) and not hasattr(builtins, name)
+        )
         self.taken.add(name)
         return name
 
-    def release(self, name: str) -> None:
-        self.taken.discard(name)
+
+def numbered_name(wanted: str, is_free: Callable[[str], bool]) -> str:
+    """The wanted name if it is free, else the first free one of `x2`, `x3`, ... (`x1_2`, `x1_3`, ... for `x1`)."""
+    name, number = wanted, 2
+    while not is_free(name):
+        name = f"{wanted}{number}" if not wanted[-1].isdigit() else f"{wanted}_{number}"
+        number += 1
+    return name
 
 
 # How the value of a gate is called after its operand.

@@ -10,7 +10,8 @@ import ast
 from collections.abc import Collection
 
 from flatgrad.diagnostics import Diagnostic, Refused
-from flatgrad.emit.residuals import Hoist, Residuals
+from flatgrad.emit.residual_state import Hoist
+from flatgrad.emit.residuals import Residuals
 from flatgrad.frontend.source import Module, span_of
 from flatgrad.gates.entry import has_effect
 from flatgrad.ir.core import Call, Span, Stage, Step, bound_values, every_step

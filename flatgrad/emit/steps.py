@@ -15,13 +15,12 @@ from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.emit.names import Scope
 from flatgrad.facts.unbound import maybe_unbound
 from flatgrad.frontend.environment import Lowered
-from flatgrad.frontend.regions import leaves_block
+from flatgrad.frontend.leaving import leaves_block
 from flatgrad.ir.core import (
     Block,
     Branch,
     Call,
     Kind,
-    Literal,
     Loop,
     Span,
     Stage,
@@ -31,6 +30,7 @@ from flatgrad.ir.core import (
     bound_values,
     every_step,
     inner_blocks,
+    is_literal,
 )
 
 
@@ -261,7 +261,7 @@ class Steps:
         else:
             keys = ", ".join(self._key(loop) for loop in loops)
             text = f"{name}[{keys}] = {held}"
-            indices = [ast.Name(self.index_name(loop.index), ast.Load()) for loop in loops]
+            indices = [self._position(loop) for loop in loops]
         if value in self._params or self._stages.get(value) is loops[-1].stage:
             # What a loop binds to its targets is kept as a round begins, too.
             self.lines.append(Line(text, None, loops[-1]))
@@ -281,11 +281,11 @@ class Steps:
         """Whether the rounds of a loop count from 0 by 1."""
         if loop.backwards:
             return False
-        return not loop.bounds or (_is(loop.bounds[0], 0) and _is(loop.bounds[2], 1))
+        return not loop.bounds or (is_literal(loop.bounds[0], 0) and is_literal(loop.bounds[2], 1))
 
     def _position(self, loop: Loop) -> ast.expr:
-        index = ast.Name(self.index_name(loop.index), ast.Load())
-        return index
+        """The index of a round, as backward reads it."""
+        return ast.Name(self.index_name(loop.index), ast.Load())
 
     def _key(self, loop: Loop) -> str:
         """What forward calls the index of a round."""
@@ -302,10 +302,6 @@ def no_name(span: Span | None) -> Refused:
     """What is refused where forward has no name for what a loop carries."""
     help = "carry it in a variable of its own: `h = ...`, and `hs.append(h)`"
     return Refused((Diagnostic("FG025", "backward needs what was stored last, which has no name", span, "", help),))
-
-
-def _is(operand: object, number: int) -> bool:
-    return isinstance(operand, Literal) and operand.value == number
 
 
 def _plural(name: str) -> str:

@@ -22,6 +22,7 @@ from flatgrad.frontend.contracts import (
     own_contract,
 )
 from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.in_place import changed_argument
 from flatgrad.frontend.methods import FORWARD, MARK
 from flatgrad.frontend.source import Module
 from flatgrad.gates.entry import TABLE
@@ -51,6 +52,12 @@ def class_contract(
     called = method_of("__call__", family)
     if called is not None and forward[1].name != "__call__" and not _delegates(called[1]):
         return Unclear(f"{name} has both forward and __call__", "let __call__ be `return self.forward(x)`"), ""
+    changed = changed_argument(forward[1])
+    if changed:
+        return Unclear(
+            f"{name}.{forward[1].name} changes {changed} in place, which others may have kept",
+            f"let it compute a new array: `out = {changed} * ...`",
+        ), ""
     backward = method_of("backward", family)
     key = f"{forward[0].name}.{forward[1].name}"
     comes_later = backward is not None and family.index(backward[0]) > family.index(forward[0])

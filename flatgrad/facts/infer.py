@@ -30,6 +30,7 @@ from flatgrad.ir.core import (
     Type,
     Value,
     every_step,
+    is_constant_entry,
 )
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 from flatgrad.ir.rewrite import mapped_block
@@ -81,7 +82,7 @@ def given_values(lowered: Lowered) -> dict[Value, str]:
     """What the caller gives, and how the text calls it: the parameters, and entries of those that are dicts."""
     found = {value: value.name for value in lowered.function.block.params}
     for step in lowered.function.block.body:
-        if isinstance(step, Relation) and step.gate == "entry" and len(step.args) == 1 and step.args[0] in found:
+        if is_constant_entry(step) and step.args[0] in found:
             assert isinstance(step.args[0], Value)
             found[step.out] = f"{found[step.args[0]]}[{step.attrs['key']!r}]"
     return found

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.gates.entry import TABLE, Gate
-from flatgrad.ir.core import Attribute, DType, Kind, Literal, Operand, Relation, Slice, Type, Value
+from flatgrad.ir.core import Attribute, DType, Kind, Literal, Operand, Relation, Type, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 from flatgrad.ir.solver import Solver, broadcast
 
@@ -180,8 +180,3 @@ def promoted(types: list[Type]) -> DType:
     if all(one is DType.BOOL for one in dtypes) and dtypes:
         return DType.BOOL
     return DType.INT
-
-
-def index_values(index: tuple[Attribute, ...]) -> list[Attribute]:
-    """The items of an index that are not slices, ellipses or new axes."""
-    return [item for item in index if not isinstance(item, Slice) and item is not Ellipsis and item is not None]

@@ -108,7 +108,9 @@ def _read(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Ty
     if base.kind is Kind.SHAPE:
         return INTEGER
     if base.kind is Kind.OTHER and base.dtype is DType.NONE:
-        return Type(Kind.OTHER, DType.NONE, SCALAR)  # a key of a dict
+        if base.shape.rank == 1:
+            return Type(Kind.OTHER, DType.NONE, SCALAR)  # a key of a dict
+        return Type(Kind.OPEN, DType.NONE, Shape.unknown(label))  # `pair: tuple` may well hold arrays
     shape = solver.resolve(index_shape(solver.resolve(base.shape), index, type_of, solver, label))
     length = relation.attrs.get("length")
     whole = solver.resolve(base.shape)

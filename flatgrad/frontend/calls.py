@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from flatgrad.analysis import useful
 from flatgrad.frontend.closures import Argument, ClosureLowering, altering_decorator
 from flatgrad.frontend.closures import defaults_of as defaults_of
+from flatgrad.frontend.comprehending import is_scalar
 from flatgrad.frontend.constants import CONSTANTS, FOLDED, folded_call
 from flatgrad.frontend.environment import Binding, Closure, Dictionary, Lowered, Poison, Static, Structure, values_of
 from flatgrad.frontend.helpers import is_unbroadcast
 from flatgrad.frontend.source import dotted_path
+from flatgrad.frontend.standardised import standardised
 from flatgrad.frontend.strings import method_result
 from flatgrad.gates.binding import Bound, Unbindable, bind
 from flatgrad.gates.entry import BY_PATH, OWN
@@ -202,9 +204,13 @@ class CallLowering(ClosureLowering):
             return self._size_along(node, node.args[0], node.args[1])
         if path == "numpy.result_type" and not node.keywords:
             return self._with_arguments(node, lambda given, named: self._result_type(node, given))
-        through = self.through(path, node)
+        through = self.through("builtins.sum" if self._adds_numbers(path, node) else path, node)
         if through is not None:
             return through
+        standard = standardised(path, node, self.module.imports)
+        if standard is not None:
+            closure = Closure(standard, {}, self.frames)
+            return self._with_arguments(node, lambda given, named: self.written_out(closure, given, named, node))
         known = path in BY_PATH or path in FOLDED or path == "builtins.str"
         found = self._with_arguments(
             node, lambda given, named: self._bound_call(node, path, (), node.func, given, named)
@@ -214,6 +220,13 @@ class CallLowering(ClosureLowering):
             # Not looked at, as an argument is refused already: it would be refused next.
             return self._no_gate(node.func)
         return found
+
+    def _adds_numbers(self, path: str, node: ast.Call) -> bool:
+        """`np.sum([np.sum(W * W) for W in weights])` is `sum` of them."""
+        match node:
+            case ast.Call(args=[ast.ListComp(elt=element)], keywords=[]) if path == "numpy.sum":
+                return is_scalar(self.module, element)
+        return False
 
     def _size_along(self, node: ast.Call, array: ast.expr, along: ast.expr) -> Binding:
         """`np.size(x, 0)`"""

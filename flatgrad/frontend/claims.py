@@ -68,6 +68,7 @@ def parameter_claims(
     defaults = _defaults(function)
     parameters = _parameters(function)
     documented = _documented(module, function)
+    noted = _head_comments(module, function)
     for parameter in parameters:
         found: list[Claim] = []
         if parameter.annotation is not None:
@@ -77,6 +78,7 @@ def parameter_claims(
                 malformed.append(_malformed(error, parameter.annotation, module))
         found += _settled([claim for claim in documented if claim.name == parameter.arg])
         found += _beside(module, parameter, parameters)
+        found += _settled([claim for claim in noted if claim.name == parameter.arg])
         if parameter.arg not in defaults:
             entries = [claim for claim in documented if claim.name.startswith(f"{parameter.arg}[")]
             for name in dict.fromkeys(claim.name for claim in entries):
@@ -125,7 +127,7 @@ def statement_claims(module: Module, function: ast.FunctionDef) -> tuple[Claim, 
                 claims.append(replace(claim, statement=statement))
     if malformed:
         raise Refused(malformed)
-    claims += [_claim(mention) for mention in _mentions(module, function) if mention.is_result]
+    claims += [claim_of(mention) for mention in _mentions(module, function) if mention.is_result]
     return tuple(claims)
 
 
@@ -205,8 +207,9 @@ def _beside(module: Module, parameter: ast.arg, parameters: tuple[ast.arg, ...])
 # Docstrings
 
 
-def _mentions(module: Module, function: ast.FunctionDef) -> tuple[Mention, ...]:
-    match function.body:
+def docstring_lines(module: Module, node: ast.FunctionDef | ast.ClassDef) -> tuple[Text, ...]:
+    """The lines between the quotes of a docstring, each with its place in the file; none where there is none."""
+    match node.body:
         case [ast.Expr(value=ast.Constant(value=str()) as literal), *_]:
             span = span_of(module, literal)
         case _:
@@ -222,7 +225,32 @@ def _mentions(module: Module, function: ast.FunctionDef) -> tuple[Mention, ...]:
         first, last = max(begin - offset, 0), max(min(len(line), end - offset), 0)
         lines.append(Text.at(line[first:last], span.line + number, first + (span.column if number == 0 else 0)))
         offset += len(line) + 1
-    return read_docstring(tuple(lines), frozenset(parameter.arg for parameter in _parameters(function)))
+    return tuple(lines)
+
+
+def _mentions(module: Module, function: ast.FunctionDef) -> tuple[Mention, ...]:
+    lines = docstring_lines(module, function)
+    return read_docstring(lines, frozenset(parameter.arg for parameter in _parameters(function))) if lines else ()
+
+
+def _head_comments(module: Module, function: ast.FunctionDef) -> tuple[Claim, ...]:
+    """`# x: (N, D), w: (D, M)` in lines of their own above the first statement, or behind the signature."""
+    body = function.body
+    first = 1 if docstring_lines(module, function) else 0
+    if len(body) == first:
+        return ()
+    lines: list[Text] = []
+    for line in range(function.lineno, body[first].lineno):
+        comment = module.comments.get(line)
+        if comment is None:
+            continue
+        before = module.lines[line - 1][: comment.column].strip()
+        if not before or before.endswith(":"):
+            words = Text.at(comment.text, comment.line, comment.column)
+            lines.append(words.part(len(comment.text) - len(comment.text.lstrip("# "))))
+    mentions = read_docstring(tuple(lines), frozenset(parameter.arg for parameter in _parameters(function)))
+    said = [mention for mention in mentions if not mention.is_result and mention.certain and mention.shape is not None]
+    return tuple(claim_of(mention, "comment") for mention in said)
 
 
 def _documented(module: Module, function: ast.FunctionDef) -> list[Claim]:
@@ -230,11 +258,11 @@ def _documented(module: Module, function: ast.FunctionDef) -> list[Claim]:
     certain = {mention.name for mention in mentions if mention.certain}
     annotated = {parameter.arg for parameter in _parameters(function) if parameter.annotation is not None}
     # "the strength of ..." says something only where nothing clearer is said.
-    return [_claim(m) for m in mentions if m.certain or m.name not in certain | annotated]
+    return [claim_of(m) for m in mentions if m.certain or m.name not in certain | annotated]
 
 
-def _claim(mention: Mention) -> Claim:
-    return Claim(mention.name, mention.shape, mention.dtype, mention.kind, mention.span, "docstring", mention.text)
+def claim_of(mention: Mention, origin: Origin = "docstring") -> Claim:
+    return Claim(mention.name, mention.shape, mention.dtype, mention.kind, mention.span, origin, mention.text)
 
 
 def _settled(claims: list[Claim]) -> list[Claim]:
@@ -246,6 +274,8 @@ def _settled(claims: list[Claim]) -> list[Claim]:
 # Comments
 
 _WORD_SHAPE = re.compile(rf"(?:has |of |with )?shapes?\s*(?:is|of|=|:)?\s*{GROUP}", re.IGNORECASE)
+# `one slope for each channel, shape (C,)`
+_LAST_SHAPE = re.compile(rf"[,;:.(–—-]\s*(?:of |has |with )?(?-i:shape)\s*(?:is|=|:)?\s*{GROUP}(?=\)?\s*$)")
 _PRODUCT = re.compile(rf"\w+(?:(?:{TIMES.pattern})\w+)+|[A-Z\d](?:x[A-Z\d])+")
 _OPERATOR = re.compile(
     r"\s*(?:[@*+/|&=→-]|->|[x×]\s|dot\b|or\b|by\b|times\b|if\b|and\b|for each\b|each\b|per\b|in\b)", re.IGNORECASE
@@ -267,8 +297,11 @@ def read_comment(name: str, comment: Text) -> Claim | None:
     word = _WORD_SHAPE.match(words, start)
     group = re.compile(GROUP).match(words, start)
     product = _PRODUCT.match(words, start)
+    last = _LAST_SHAPE.search(words) if group is None else None
     if word is not None:
         return _commented(name, text, start, word.end(), word["inner"], strict=False)
+    if last is not None and not re.search(r"\bif\b|\bsame\b", words):
+        return _commented(name, text, last.start(), last.end(), last["inner"], strict=True)
     if group is not None:
         return _commented(name, text, start, group.end(), group["inner"], strict=True)
     if product is not None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.frontend.claims import Claim, parameter_claims
+from flatgrad.frontend.class_claims import class_claims
 from flatgrad.frontend.contracts import classes_held, is_layer_class, lineage, stored_in, takes_nothing
 from flatgrad.frontend.liveness import read_before_bound
 from flatgrad.frontend.methods import FORWARD, MARK, VALUES, Method, Role, bare, spoken
@@ -629,7 +630,7 @@ def _class_names(lineage: Iterable[ast.ClassDef]) -> set[str]:
 
 def method_claims(module: Module, method: Method, shapes: tuple[tuple[str, str], ...]) -> tuple[Claim, ...]:
     """What is said of the parameters of a method and of the attributes that it reads: where `__init__` assigns them,
-    and of the parameters of `__init__` that they hold.
+    of the parameters of `__init__` that they hold, and in the docstring of the class.
 
     Raises:
         Refused: FG050 and FG051, as for the parameters of a function.
@@ -642,7 +643,17 @@ def method_claims(module: Module, method: Method, shapes: tuple[tuple[str, str],
         for claim in parameter_claims(module, node)
         if claim.name in attributes and attributes[claim.name] in method.attributes
     ]
-    return (*own, *(claim for claim in found if claim.name not in known))
+    held = (Role.WEIGHT, Role.GIVEN, Role.SETTING)
+    names = {bare(name): name for name, role in method.attributes.items() if role in held}
+    optional = _defaults(method.node).keys()
+    names |= {name: name for name in _parameters(method.node) if MARK not in name and name not in optional}
+    constructor = next((node for node, _ in method.claims), None)
+    known |= {claim.name for claim in found}
+    for claim in class_claims(module, method.owner, constructor, frozenset(names)):
+        if names[claim.name] not in known:
+            found.append(replace(claim, name=names[claim.name]))
+    said = {claim.name for claim in own}
+    return (*own, *(claim for claim in found if claim.name not in said))
 
 
 def marked_shapes(shapes: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

@@ -25,9 +25,7 @@ from flatgrad.frontend.environment import (
 from flatgrad.frontend.liveness import MUTATORS
 from flatgrad.frontend.source import span_of
 from flatgrad.frontend.statements import StatementLowering
-from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Type, Value, bound_values
-
-UNBOUND = Literal(None, "None")
+from flatgrad.ir.core import UNBOUND, Attribute, Literal, Operand, Relation, Type, Value, bound_values
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,9 @@ def as_literal(value: object, text: str) -> Literal | None:
     return Literal(value, repr(value)) if isinstance(value, Constant) else None
 
 
+_MOST_BITS = 256
+
+
 def _number(operator: str, first: int | float, second: int | float) -> int | float | None:
     try:
         match operator:
@@ -145,6 +148,9 @@ def _number(operator: str, first: int | float, second: int | float) -> int | flo
             case "Mod":
                 return first % second
             case "Pow":
+                # 9**9**9 has 370 million digits.
+                if isinstance(first, int) and isinstance(second, int) and first.bit_length() * second > _MOST_BITS:
+                    return None
                 result = first**second
                 return result if isinstance(result, int | float) else None
     except (ZeroDivisionError, OverflowError):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from flatgrad.frontend.in_place import is_numpy, is_out
 from flatgrad.frontend.methods import FORWARD
 from flatgrad.ir.core import Attribute
 
@@ -164,6 +165,11 @@ _IN_PLACE = frozenset(
     | {"fill_diagonal", "put_along_axis", "shuffle"}
 )
 
+# Functions of Python that leave what they are given as it is; any other may be one of the user's that does not.
+_READERS = frozenset(
+    {"len", "isinstance", "type", "range", "float", "int", "print", "zip", "enumerate", "sum", "abs", "max", "min"}
+)
+
 
 def _writes_into(backward: ast.FunctionDef) -> bool:
     """Whether a backward method may write into a gradient that it is given, as far as its text tells."""
@@ -185,6 +191,12 @@ def _writes_into(backward: ast.FunctionDef) -> bool:
                 return True
             case ast.Call(func=ast.Attribute(attr=name, value=value), args=args) if name in _IN_PLACE:
                 if any(_names(one) & shared for one in (value, *args)):
+                    return True
+            case ast.Call(func=function, args=[*_, ast.Name(id=name)] as args) if is_out(function, len(args)):
+                if name in shared:
+                    return True
+            case ast.Call(func=function, args=args) if not is_numpy(function) and _last(function) not in _READERS:
+                if any(isinstance(one, ast.Name) and one.id in shared for one in args):
                     return True
     return False
 

@@ -21,6 +21,7 @@ from flatgrad.frontend.shapetext import (
     Unreadable,
     is_dim_like,
     is_shape_like,
+    is_size_like,
     kind_of,
     read_shape,
 )
@@ -81,6 +82,7 @@ class _Item:
     indent: int
     is_result: bool
     text: Text
+    owner: str = ""  # the parameter whose entries these are: its names are `params['W1']`
 
 
 def read_docstring(lines: tuple[Text, ...], parameters: frozenset[str]) -> tuple[Mention, ...]:
@@ -89,11 +91,12 @@ def read_docstring(lines: tuple[Text, ...], parameters: frozenset[str]) -> tuple
     found: list[Mention] = []
     for item in items:
         for name in item.names:
-            if item.text.characters and (item.is_result or name in parameters):
+            if item.text.characters and (item.is_result or name in parameters or item.owner):
                 mention = describe(name, item.text, item.is_result)
-                if mention is not None:
+                # Of what a dict holds only shapes count: a number there may be left out, and have a default.
+                if mention is not None and (not item.owner or (mention.shape is not None and mention.shape.least_rank)):
                     found.append(mention)
-                if not item.is_result:
+                if not item.is_result and not item.owner:
                     found += _entries(name, item.text)
     for paragraph in prose:
         found += _sentences(paragraph, parameters)
@@ -165,6 +168,11 @@ def _items(lines: tuple[Text, ...], parameters: frozenset[str]) -> tuple[list[_I
                 paragraph = line
             if owner is not None and indent > owner.indent:
                 paragraph = Text("", ())
+                if _is_dict(owner) and not bare:
+                    text = line.part(match.start("rest")).stripped()
+                    keys = tuple(f"{owner.names[0]}[{name!r}]" for name in names)
+                    item = _Item(keys, indent, False, text, owner.names[0])
+                    items.append(item)
                 continue
             owner = None
             if section != "other":
@@ -176,6 +184,13 @@ def _items(lines: tuple[Text, ...], parameters: frozenset[str]) -> tuple[list[_I
             continue
         if owner is not None and _indent(line) <= owner.indent:
             owner = None
+        listed = list(_LISTED.finditer(characters)) if owner is not None and _is_dict(owner) else []
+        if owner is not None and listed:
+            item = None
+            for entry in listed:
+                text = line.part(entry.start("rest"), entry.end("rest"))
+                items.append(_Item((f"{owner.names[0]}[{entry['key']!r}]",), _indent(line), False, text, owner.names[0]))
+            continue
         if item is not None:
             item.text = item.text.then(line.stripped())
         elif owner is not None:
@@ -184,6 +199,15 @@ def _items(lines: tuple[Text, ...], parameters: frozenset[str]) -> tuple[list[_I
             paragraph = paragraph.then(line.stripped())
     prose, _ = _closed(prose, paragraph)
     return items, prose
+
+
+_HOLDS = re.compile(r"[\s:(–—-]*(?:an?\s+|the\s+)?(?:python\s+)?dict(?:ionary)?\b", re.IGNORECASE)
+# `W1 of shape (D, H), b1 of shape (H,)` in a line below a dict.
+_LISTED = re.compile(r"(?<![\w.])(?P<key>[A-Za-z_]\w*)(?P<rest>\s+(?:of|with|has)\s+shape\s+\([^()]*\))")
+
+
+def _is_dict(item: _Item) -> bool:
+    return len(item.names) == 1 and _HOLDS.match(item.text.characters) is not None
 
 
 def _indent(line: Text) -> int:
@@ -207,15 +231,39 @@ def _section(line: str, is_first: bool) -> str | None:
 
 _ARRAY = r"(?:array|ndarray|matrix|vector|tensor)"
 _KEYWORD = re.compile(
-    rf"(?<![.\w])shapes?\b(?!\[)\s*(?:is|are|of|=|:|==)?\s*{GROUP}"
+    rf"(?<![.\w])shapes?\b(?!\[)\s*(?:is|are|of|==?|:)?\s*[`'\"]*{GROUP}"
     rf"|\b{_ARRAY}\s+(?:of|with)\s+(?:size|dimensions?|dims)\s+{GROUP.replace('inner', 'sized')}",
     re.IGNORECASE,
 )
+# What may be something else is a shape where it looks like one: `of size (n_x, m)`, `input (N x D)`, `ndarray[N, D]`,
+# `the activations: (size of the layer, number of examples)`.
+_LOOSE = re.compile(
+    rf"\b(?:sizes?|dimensions?|dims)\s*(?:is|are|of|==?|:)?\s*[`'\"]*{GROUP}"
+    r"|\b(?:nd)?array\[(?P<typed>[^()\[\]]*)\]|\bTensor\[(?P<tensor>[^()\[\]]*)\]"
+    rf"|(?:\b(?:inputs?|data|weights?|bias(?:es)?|scores|labels|activations|logits|features|{_ARRAY})|[:–—]|--)\s*"
+    rf"{GROUP.replace('inner', 'behind')}(?=\s*(?:$|[.;\n]))",
+    re.IGNORECASE,
+)
+_PARTS = r"(?:images?|pictures?|patch(?:es)?|windows?|kernels?|samples?|examples?|rows?|columns?|points?|batch(?:es)?)"
+_OF_PARTS = re.compile(rf"\b{_PARTS}\b[\s,]*(?:of|with|in|that are)?\s*$", re.IGNORECASE)
 _HEAD = re.compile(rf"(?:(?:\([^()]*\b{_ARRAY}[^()]*\)|[\w.\- ]*\b{_ARRAY}(?:[-_]like)?)\s*[,:]?\s*)?{GROUP}")
 _FACTOR = r"[A-Za-z0-9_]+"
 _PRODUCT = re.compile(
     rf"(?<![\w,(])(?P<inner>{_FACTOR}(?:(?:{TIMES.pattern}){_FACTOR})+|[A-Z](?:x[A-Z0-9])+)(?=\s+(?:numpy\s+)?{_ARRAY}\b)"
 )
+_BARE_PRODUCT = re.compile(
+    rf"(?P<inner>{_FACTOR}(?:(?:{TIMES.pattern}){_FACTOR})+|[A-Z](?:x[A-Z0-9])+)(?=\s*(?:$|[.,;(\n]))"
+)
+_LENGTH = re.compile(
+    rf"\b(?:vector|array)\s+(?:of|with)\s+(?:length|size|dimension)\s+(?P<of>{_FACTOR})(?=\s*(?:$|[.,;:)\n]))"
+    rf"|\b(?:vector|array)\s+of\s+(?P<count>[A-Z]\w*)\s+(?:elements|numbers|values|entries|floats)\b"
+    rf"|(?<![\w-])(?P<dim>[A-Z]\w*)-(?:dimensional|dim)\s+vector\b|\blength[- ](?P<long>[A-Z]\w*)\s+(?:vector|array)\b",
+)
+_RANK = re.compile(
+    r"(?<![\w-])(?P<rank>[1-4]|one|two|three|four)[- ]?(?:[dD]|dimensional)\s+(?:(?:numpy|np|float|integer)\s+)?"
+    r"(?P<noun>array|ndarray|np\.ndarray|matrix|tensor)\b|(?<![\w-])1[- ]?[dD] vector\b",
+)
+_RANKS = MappingProxyType({"one": 1, "two": 2, "three": 3, "four": 4})
 _MANY = r"lists?|tuples?|sequences?|dict|dictionary|iterable|each|every|pairs?"
 _CHANGED = r"reshap\w*|flatten\w*|broadcast\w*|cast|convert\w*|transpos\w*|squeez\w*|expand\w*|tiled?|repeat\w*|pad\w*"
 _EXAMPLE = r"e\.g\.?|for example|for instance|such as|usually|typically|may|might|can|could|at least|at most"
@@ -224,6 +272,8 @@ _NOT_BEFORE = re.compile(
     r"|\b(?:rows?|columns?|elements?|entries)\s+$|(?:\b(?-i:[B-Z])|\b\d+|\bnum\w*)\s+\w+s,?\s+(?:of\s+)?$",
     re.IGNORECASE,
 )
+# `(containing 0 if it is none, 1 if it is one)`: what a bracket goes into says nothing of when there is a shape.
+_REMARK = re.compile(r"\((?!\s*(?:if|when|unless|optional|for|in)\b)(?:\w+ing|with|where|[A-Z])\b[^()]*\)")
 _NUMBER_OR = re.compile(
     r"\b(?:float|int|integer|scalar|number|str|string|callable|function)\b.*\bor\b|\bor\b.*\bscalar\b"
 )
@@ -279,11 +329,21 @@ def _shape_in(name: str, characters: str) -> tuple[int, int, Shape] | None:
     for match in _PRODUCT.finditer(characters):
         if is_shape_like(match["inner"]):
             _add(found, name, match.start(), match.end(), match["inner"], False)
+    product = _BARE_PRODUCT.match(characters, begin)
+    if product is not None and is_shape_like(product["inner"]):
+        _add(found, name, product.start(), product.end(), product["inner"], False)
+    for match in _LOOSE.finditer(characters):
+        inner = next(group for group in match.groups() if group is not None)
+        if is_size_like(inner) and not _OF_PARTS.search(characters[: match.start()]):
+            _add(found, name, match.start(), match.end(), inner, True)
+    if not found:
+        found += _counted_dims(name, characters)
     if not found:
         return None
     found.sort(key=lambda place: place[:2])
     start, end, shape = found[0]
     before, after = characters[:start], characters[end:]
+    before = _REMARK.sub("", before)
     before = re.sub(r"\b(?:of|with|has|have|in|and|is|a|an)\s*$", "", before.rstrip()).rstrip() + " "
     # `N rows, of shape (N, M)` is the shape of all of them.
     counted = re.search(r"\b([B-Z]) \w+s, (?:of )?$", before)
@@ -295,6 +355,21 @@ def _shape_in(name: str, characters: str) -> tuple[int, int, Shape] | None:
         if other != shape and not re.search(r"\bwhere\b|\beach\b|[.;]", characters[end:other_start]):
             return None
     return found[0]
+
+
+def _counted_dims(name: str, characters: str) -> Iterator[tuple[int, int, Shape]]:
+    """`a vector of length N`, `a D-dimensional vector`, `a 2D array`."""
+    for match in _LENGTH.finditer(characters):
+        inner = next(group for group in match.groups() if group is not None)
+        if is_dim_like(inner) and not re.search(r"\b(?:column|row)\s+$", characters[: match.start()]):
+            yield match.start(), match.end(), Shape((Dim.symbol(inner),))
+            return
+    for match in _RANK.finditer(characters):
+        if not re.search(r"(?:\bor|/)\s*$", characters[: match.start()]):
+            rank = match["rank"] or "1"
+            count = _RANKS.get(rank) or int(rank)
+            yield match.start(), match.end(), Shape(tuple(Dim.symbol(f"{name}.{axis}") for axis in range(count)))
+            return
 
 
 def _add(found: list[tuple[int, int, Shape]], name: str, start: int, end: int, inner: str, phrases: bool) -> None:
@@ -312,6 +387,7 @@ _TYPED = re.compile(
     r"|str|string|callable|function)\b[ \t]*(?P<after>[\w\[]*)",
     re.IGNORECASE,
 )
+_AT_THE_END = re.compile(r"[,:;(–—]\s*(?:an?\s+|one\s+)?(?P<type>scalar|float|real number)\s*\)?\s*[.;]?\s*$")
 _TYPED_AFTER = frozenset({"", "value", "number", "parameter", "scalar"})
 _CONTAINER_AFTER = frozenset({"", "of", "with", "containing", "mapping", "that", "from", "holding"})
 _QUANTITY = re.compile(
@@ -347,6 +423,9 @@ def _described(name: str, text: Text) -> Mention | None:
         if after in _TYPED_AFTER and not _NO_SCALAR.search(characters):
             dtype = DType.BOOL if word.startswith("bool") else DType.INT if word.startswith("int") else None
             return Mention(name, SCALAR, dtype, "scalar", span, spelt)
+    last = _AT_THE_END.search(characters)
+    if last is not None and not _NO_SCALAR.search(characters):
+        return Mention(name, SCALAR, None, "scalar", text.span(*last.span("type")), last["type"])
     quantity = _QUANTITY.search(characters)
     if quantity is None or not _PHRASE.fullmatch(characters[: quantity.start()]) or _NO_SCALAR.search(characters):
         return None
@@ -422,11 +501,14 @@ def _sentences(paragraph: Text, parameters: frozenset[str]) -> Iterator[Mention]
     if _NOWHERE.search(characters):
         return
     one = rf"[`*]{{0,2}}(?:{'|'.join(sorted(parameters, key=len, reverse=True))})[`*]{{0,2}}"
-    names = rf"(?<![\w.\])])(?P<names>{one}(?:\s*(?:,\s*(?:and\s+)?|\s+and\s+){one})*)"
+    names = rf"(?<![\w.\])])(?P<names>{one}(?:\s*(?:,\s*(?:and\s+)?|\s+and\s+|/){one})*)"
     noun = r"(?P<noun>an?\s+[\w ]+,?\s+)?"
     said = rf"{names}\s+(?:has|have|is|are)\s+(?:both\s+)?{noun}(?:of\s+)?shapes?\s+(?:of\s+)?{GROUP}"
+    sized = rf"{names}\s+(?:has|have|is|are)\s+{noun}(?:of\s+)?(?:sizes?|dimensions?)\s+(?:of\s+)?{GROUP}"
     product = rf"{names}\s+(?:is|are)\s+(?:an?\s+)?{_PRODUCT.pattern}"
-    terse = rf"{names}(?:\s+|:\s*|\s+is\s+){GROUP}(?P<dtype>\s+(?:int|bool)\b)?"
+    plain = rf"{names}(?:\s+(?:is|are)\s+|:\s*)(?:an?\s+)?{_BARE_PRODUCT.pattern}"
+    terse = rf"{names}(?:\.shape)?(?:\s+|\s*:\s*|\s+is\s+|\s*==?\s*){GROUP}(?P<dtype>\s+(?:int|bool)\b)?"
+    number = rf"{names}(?::\s*|\s+is\s+|\s+)(?:an?\s+)?scalar\b(?=\s*(?:$|[.,;)\n]))"
     in_shapes = re.match(r"\s*shapes?\s*:", characters, re.IGNORECASE) is not None
     integers = rf"{names}\s+(?:is|are)\s+(?:both\s+|all\s+)?(?:an?\s+)?lists?\s+of\s+(?:integers|ints)\b"
     for match in re.finditer(integers, characters):
@@ -435,13 +517,20 @@ def _sentences(paragraph: Text, parameters: frozenset[str]) -> Iterator[Mention]
             for name in _words(match["names"]):
                 dims = Shape((Dim.symbol(f"{name}.0"),))
                 yield Mention(name, dims, DType.INT, "list", paragraph.span(*match.span()), match.group())
-    for pattern in (said, product, terse):
+    for match in re.finditer(number, characters):
+        sentence = re.split(r"[.!?]\s", characters[: match.start()])[-1]
+        if not _UNLESS.search(sentence) and _BEFORE_TERSE.search(characters[: match.start()]):
+            for name in _words(match["names"]):
+                yield Mention(name, SCALAR, None, "scalar", paragraph.span(*match.span()), match.group())
+    for pattern in (said, sized, product, plain, terse):
         for match in re.finditer(pattern, characters):
             before, inner = characters[: match.start()], match["inner"]
             noun_words = match.groupdict().get("noun") or ""
             if _NOT_BEFORE.search(noun_words) or _UNLESS.search(noun_words):
                 continue
-            if pattern is product and not is_shape_like(inner):
+            if pattern in (product, sized, plain) and not is_shape_like(inner):
+                continue
+            if pattern is plain and not _BEFORE_TERSE.search(before):
                 continue
             sentence = re.split(r"[.!?]\s", re.sub(r"^\s*Gradients? from\b", "", before))[-1]
             if _UNLESS.search(sentence) or _NOT_AFTER.match(characters[match.end() :]):

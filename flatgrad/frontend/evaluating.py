@@ -101,7 +101,9 @@ class Folding(ast.NodeTransformer):
                 found = [self.value(one) for one in values]
                 if UNKNOWN in found:
                     return UNKNOWN
-                return all(found) if isinstance(op, ast.And) else any(found)
+                # Python gives the operand that decides, not whether it holds: `weights[i or 2]`.
+                decides = (one for one in found if bool(one) is isinstance(op, ast.Or))
+                return next(decides, found[-1])
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 return self._compared([self.value(one) for one in (left, *comparators)], ops)
             case ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=name)], keywords=[]):

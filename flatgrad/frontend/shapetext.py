@@ -22,7 +22,9 @@ _TIGHT = re.compile(r"(?:[A-Z]\d?|\d+)(?:[x×](?:[A-Z]\d?|\d+))+")
 _UPPER = r"(?:[A-Z][A-Z0-9]*(?:_\w+)?|[A-Z][a-z]{1,3}\d*|[A-Z]\w*_\w+)['′]?"
 _LOWER = (
     r"(?:[bcdhklmnpqstv]\d?|[bcdhklmnpqstv]_\w+|num_\w+|batch|(?:in|out)_\w+"
-    r"|\w+_(?:size|dims?|len|length|features|samples|classes|units|channels|steps))"
+    r"|\w+_(?:size|dims?|len|length|features|samples|classes|units|channels|steps|depth|width|height|rows|cols|columns"
+    r"|tokens|heads|nodes|hidden|count|states?|outputs|inputs|points|vocab|examples|neurons|words)"
+    r"|seq_?len(?:_\w+)?|batch_?size)"
 )
 _FACTOR = rf"(?:\d*(?:{_UPPER})|{_LOWER}|\d+)"
 _DIM_LIKE = re.compile(rf"{_FACTOR}(?:\s*[-+*/×·]{{1,2}}\s*{_FACTOR})*")
@@ -30,6 +32,7 @@ _OPEN = frozenset({"...", "…", "*"})
 _DOTS = re.compile(r"\s*,?\s*(?:\.{3}|…)\s*,?\s*")  # with the commas around it, which may be left out
 _NAMELESS = re.compile(r"[?_]|-1|None|[A-Za-z]\w*['′]+")
 _PHRASE = re.compile(r"[A-Za-z][\w\-]*(?: [A-Za-z][\w\-]*){0,6}")
+_COUNTED = re.compile(r"\b(?:number|num|size|length|dimension|dim|count)\b", re.IGNORECASE)
 # Words that stand in brackets behind a name, and are no dims.
 _NO_DIM = frozenset(
     {
@@ -84,7 +87,7 @@ def read_shape(text: str, name: str, phrases: bool = False) -> Shape:
     parts = [part.strip() for part in _DOTS.sub(", ..., ", text).removeprefix(", ").split(",")]
     if parts[-1] == "":
         parts.pop()
-    if phrases and len(parts) >= 2 and any(" " in part for part in parts):
+    if phrases and (len(parts) >= 2 or text.endswith(",")) and any(" " in part for part in parts):
         parts = ["?" if _is_phrase(part) else part for part in parts]
     return shape_of(parts, name)
 
@@ -134,7 +137,10 @@ def is_dim_like(text: str, words: bool = False) -> bool:
 
 
 def is_shape_like(inner: str) -> bool:
-    """Whether what stands in brackets is hardly anything but a shape: no `(a, b)`, `(0, 1)`, `(N)`, `(float)`."""
+    """Whether what stands in brackets is hardly anything but a shape: no `(a, b)`, `(0, 1)`, `(N)`, `(float)`.
+
+    Words are dims beside something that is one: `(batch_size, hidden)`, and not `(height, width)`.
+    """
     inner = inner.strip()
     parts = split_product(inner)
     if parts is None:
@@ -145,7 +151,18 @@ def is_shape_like(inner: str) -> bool:
             parts.pop()
     symbols = [part for part in parts if not re.fullmatch(r"\d+|[?_]|-1|None", part)]
     rest = [part for part in parts if part not in ("-1", "None", "0")]
-    return bool(symbols) and "0" not in parts and all(is_dim_like(part) for part in rest)
+    sure = any(is_dim_like(part) and part not in _OPEN for part in symbols)
+    return bool(symbols) and "0" not in parts and all(is_dim_like(part, words=sure) for part in rest)
+
+
+def is_size_like(inner: str) -> bool:
+    """The same for what may be put in words: `(1, number of examples)`, `(n_x, size of the batch)`."""
+    parts = [part.strip() for part in inner.strip().removesuffix(",").split(",")]
+    if is_shape_like(inner):
+        return True
+    wordy = [part for part in parts if _is_phrase(part) and _COUNTED.search(part)]
+    rest = [part for part in parts if part not in wordy]
+    return bool(wordy) and len(parts) > 1 and all(part.isdigit() or is_dim_like(part, words=True) for part in rest)
 
 
 def _numbered(parts: Sequence[str], spot: int) -> tuple[int, int]:
@@ -167,7 +184,8 @@ def _numbered(parts: Sequence[str], spot: int) -> tuple[int, int]:
 
 def _is_phrase(part: str) -> bool:
     words = part.lower().split()
-    return _PHRASE.fullmatch(part) is not None and len(words) > 1 and not _NO_DIM & set(words)
+    counted = _COUNTED.search(part) is not None
+    return _PHRASE.fullmatch(part) is not None and len(words) > 1 and (counted or not _NO_DIM & set(words))
 
 
 def _dim(text: str, nameless: str) -> Dim:

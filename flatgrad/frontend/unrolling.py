@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 
 from flatgrad.frontend.evaluating import Folding
 from flatgrad.frontend.liveness import MUTATORS, live_after, root_name
-from flatgrad.frontend.source import Module, read_module, span_of, text_at
+from flatgrad.frontend.rewriting import replaced
+from flatgrad.frontend.source import Module, read_module, span_of
 from flatgrad.frontend.unfolding import Unfolded
-from flatgrad.ir.core import Span
 
 # More rounds, or more statements in all of them, are not written out.
 MOST_ROUNDS = 16
@@ -35,15 +35,15 @@ Round = tuple[tuple[ast.expr, ast.expr], ...]
 Function = ast.FunctionDef
 
 
-def unroll(module: Module) -> Unfolded:
+def unroll(whole: Unfolded) -> Unfolded:
     """The module with the rounds of such loops written one below the other."""
-    whole = Unfolded(_with_keys(module), {})
+    whole = replace(whole, module=_with_keys(whole.module))
     for _ in range(MOST_LOOPS):
         found = next(_written_loops(whole.module), None)
         if found is None:
             break
         loop, statements = found
-        whole = _replaced(whole, loop, statements)
+        whole = replaced(whole, loop, statements)
     return whole
 
 
@@ -172,7 +172,8 @@ class _Unrolling:
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return None if any(isinstance(one, ast.Starred) for one in items) else list(items)
             case ast.Dict():
-                return None if None in node.keys else [key for key in node.keys if key is not None]
+                keys = [key for key in node.keys if key is not None]
+                return keys if len(keys) == len(node.keys) and _are_distinct(keys) else None
             case ast.Name(id=name):
                 known = self._display(name)
                 if known is None:
@@ -308,6 +309,8 @@ class _Unrolling:
         items = list(display.keys) if isinstance(display, ast.Dict) else display.elts
         fixed = (ast.Constant,) if isinstance(display, ast.Dict) else (ast.expr,)
         if any(not isinstance(one, fixed) or isinstance(one, ast.Starred) for one in items):
+            return None
+        if isinstance(display, ast.Dict) and not _are_distinct([key for key in display.keys if key is not None]):
             return None
         return statement, display
 
@@ -447,6 +450,12 @@ class _Unrolling:
         return ast.fix_missing_locations(made)
 
 
+def _are_distinct(keys: Sequence[ast.expr]) -> bool:
+    """Whether the keys of a dict display are constants, of which no two are one key: 1 and True are."""
+    values = [key.value for key in keys if isinstance(key, ast.Constant)]
+    return len(set(values)) == len(keys)
+
+
 def _matched(target: ast.expr, value: ast.expr) -> Round | None:
     """What the names of a target stand for; None where the element is of another form."""
     match target, value:
@@ -523,77 +532,3 @@ class _Written(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         found = self.written.get(node.id)
         return node if found is None else copy.deepcopy(found)
-
-
-# The text
-
-
-def _replaced(whole: Unfolded, loop: ast.For, statements: Sequence[ast.stmt]) -> Unfolded:
-    """The text with statements in the place of a loop, and where its lines come from."""
-    module = whole.module
-    indent = module.lines[loop.lineno - 1][: loop.col_offset]
-    lines: list[str] = []
-    places: dict[int, Span] = {}
-
-    def keep(numbers: range) -> None:
-        for number in numbers:
-            lines.append(module.lines[number - 1])
-            there = whole.places.get(number, Span(number, 0, 0, 0))
-            places[len(lines)] = there
-
-    keep(range(1, loop.lineno))
-    for statement in statements:
-        shown = _with_numbers_as_written(module, statement)
-        text = ast.unparse(ast.fix_missing_locations(shown))
-        fresh = ast.parse(text)
-        first = len(lines)
-        lines += [f"{indent}{line}" for line in text.split("\n")]
-        for old, new in zip(_statements(statement), _statements(fresh), strict=True):
-            origin = _origin(whole, old.lineno)
-            for inner in range(new.lineno, (new.end_lineno or new.lineno) + 1):
-                places[first + inner] = origin
-    keep(range((loop.end_lineno or loop.lineno) + 1, len(module.lines) + 1))
-    again = read_module("\n".join(lines), module.filename)
-    return Unfolded(replace(again, borrowed=module.borrowed, methods=module.methods), places)
-
-
-def _origin(whole: Unfolded, number: int) -> Span:
-    """The whole line that a statement stood in."""
-    there = whole.places.get(number)
-    if there is not None and there.end_line:
-        return there
-    line = whole.module.lines[number - 1]
-    origin = number if there is None else there.line
-    return Span(origin, len(line) - len(line.lstrip()), origin, len(line.rstrip()))
-
-
-def _statements(node: ast.AST) -> list[ast.stmt]:
-    found = [node] if isinstance(node, ast.stmt) else []
-    for part in ast.iter_child_nodes(node):
-        found += _statements(part)
-    return found
-
-
-class _AsWritten(ast.NodeTransformer):
-    def __init__(self, module: Module) -> None:
-        self.module = module
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
-        return node
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        if isinstance(node.value, float) and hasattr(node, "end_lineno"):
-            text = text_at(self.module, span_of(self.module, node))
-            try:
-                if float(text) == node.value:
-                    return ast.Name(text, ast.Load())
-            except ValueError:
-                pass
-        return node
-
-
-def _with_numbers_as_written(module: Module, statement: ast.stmt) -> ast.stmt:
-    """`1e-5` is not to become `1e-05`."""
-    found = _AsWritten(module).visit(copy.deepcopy(statement))
-    assert isinstance(found, ast.stmt)
-    return found

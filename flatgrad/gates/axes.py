@@ -175,7 +175,11 @@ def transposed(site: Site, name: str) -> str:
 
 
 def unknown_ranks(site: Site) -> Exception:
+    open_ = [name for name in site.gate.operands if name != "xs" and site.has(name) and site.rank(name) is None]
+    operands = [site.operand(name) for name in open_]
+    names = list(dict.fromkeys(one.name for one in operands if isinstance(one, Value) and one.name.isidentifier()))
+    which = f" ({' and '.join(names)})" if names and len(names) == len(open_) else ""
     return site.refuse(
-        "how many dimensions the operands of this product have is not known",
-        'give the shapes of both, as in `x: "N D"`, or unpack them, as in `N, D = x.shape`',
+        f"how many dimensions the operands of this product have is not known{which}",
+        'give the shapes: `--shape X=N,D`, "X: (N, D)" in the docstring, `X: "N D"`, or unpack them: `N, D = X.shape`',
     )

@@ -131,16 +131,10 @@ def _dtype_of(name: str) -> Callable[[Site], DType]:
 
 
 def _one_dtype(site: Site, part: Attribute) -> DType:
-    match part:
-        case bool():
-            return DType.BOOL
-        case int():
-            return DType.INT
-        case float():
-            return DType.FLOAT
-        case Value():
-            return site.attribute_type(part).dtype
-    return DType.OPEN
+    if isinstance(part, Value):
+        return site.attribute_type(part).dtype
+    known = DType.of(part)
+    return DType.OPEN if known is DType.NONE else known
 
 
 def _permuted(site: Site) -> Shape:

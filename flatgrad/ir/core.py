@@ -11,6 +11,7 @@ import enum
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import EllipsisType
+from typing import TypeGuard
 
 from flatgrad.ir.dims import Dim, Shape
 
@@ -48,6 +49,18 @@ class DType(enum.Enum):
     @property
     def differentiable(self) -> bool:
         return self in (DType.FLOAT, DType.OPEN)
+
+    @staticmethod
+    def of(constant: object) -> DType:
+        """What a constant is."""
+        match constant:
+            case bool():
+                return DType.BOOL
+            case int():
+                return DType.INT
+            case float():
+                return DType.FLOAT
+        return DType.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,15 @@ class Literal:
 
 
 Operand = Value | Literal
+
+ZERO, ONE = Literal(0, "0"), Literal(1, "1")
+# What stands for a value on a way through the program that does not bind it.
+UNBOUND = Literal(None, "None")
+
+
+def is_literal(operand: object, number: int) -> bool:
+    """Whether an operand is a constant number, and which."""
+    return isinstance(operand, Literal) and not isinstance(operand.value, bool) and operand.value == number
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +160,11 @@ class Relation:
                 yield arg
         for attribute in self.attrs.values():
             yield from values_in(attribute)
+
+
+def is_constant_entry(step: object) -> TypeGuard[Relation]:
+    """Whether a step reads the entry of a dict under a constant key: `params["W1"]`."""
+    return isinstance(step, Relation) and step.gate == "entry" and len(step.args) == 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,6 +33,7 @@ from flatgrad.ir.core import (
     Value,
     bound_values,
     inner_blocks,
+    is_constant_entry,
 )
 from flatgrad.ir.interpreter import STRUCTURAL
 from flatgrad.ir.printer import printed_step
@@ -273,7 +274,7 @@ def _check_gate(step: Relation) -> None:
         raise InvalidIR(f"no gate {step.gate}: `{printed_step(step)}`")
     if not least <= len(step.args) <= most:
         raise InvalidIR(f"{step.gate} does not take {len(step.args)} operands: `{printed_step(step)}`")
-    if step.gate == "entry" and len(step.args) == 1:
+    if is_constant_entry(step):
         known = frozenset({"key"})
     missing = known - given
     if missing:

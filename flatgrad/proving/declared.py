@@ -206,7 +206,8 @@ def leaves_alone(entry: Gate) -> None:
 
 def used_twice(entry: Gate, gates: Iterable[Gate], model: str) -> None:
     """A function that calls it twice with the same operands, compiled, run, and compared with differences."""
-    from flatgrad.compiler import Options, compile_source
+    from flatgrad.compiler import compile_source
+    from flatgrad.options import Options
 
     for case in harness.cases(entry):
         env = harness.draw(entry, case)

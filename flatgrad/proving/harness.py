@@ -288,7 +288,7 @@ class ConcreteSite:
             return Type(_kind(self.shape("z")), DType.FLOAT, self.shape("z"))
         operand = self.operands[name]
         if isinstance(operand, Literal):
-            return Type(Kind.SCALAR, _literal_dtype(operand.value), SCALAR)
+            return Type(Kind.SCALAR, DType.of(operand.value), SCALAR)
         return Type(operand.type.kind, operand.type.dtype, self.shape(name), operand.type.number)
 
     def shape(self, name: str) -> Shape:
@@ -351,17 +351,6 @@ class ConcreteSite:
 
 def _kind(shape: Shape) -> Kind:
     return Kind.OPEN if shape.rank is None else Kind.ARRAY if shape.rank else Kind.SCALAR
-
-
-def _literal_dtype(value: Any) -> DType:
-    match value:
-        case bool():
-            return DType.BOOL
-        case int():
-            return DType.INT
-        case float():
-            return DType.FLOAT
-    return DType.NONE
 
 
 def dtype_of(value: Any) -> DType:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flatgrad.gates.entry import TABLE
-from flatgrad.ir.core import Attribute, DType, Kind, Literal, Operand, Relation, Slice, Type, Value
+from flatgrad.ir.core import Attribute, DType, Kind, Literal, Operand, Relation, Slice, Type, Value, is_literal
 from flatgrad.ir.dims import Shape
 
 
@@ -44,13 +44,13 @@ def simplified(build: Building, gate: str, args: tuple[Operand, ...], attrs: Map
         case "divide":
             return _quotient(build, *args) or _unspread(build, gate, args, attrs)
         case "add":
-            if _is(args[1], 0):
+            if is_literal(args[1], 0):
                 return args[0]
-            if _is(args[0], 0):
+            if is_literal(args[0], 0):
                 return args[1]
             return _unspread(build, gate, args, attrs)
         case "subtract":
-            if _is(args[1], 0):
+            if is_literal(args[1], 0):
                 return args[0]
             return _unspread(build, gate, args, attrs)
         case "negative":
@@ -59,7 +59,7 @@ def simplified(build: Building, gate: str, args: tuple[Operand, ...], attrs: Map
                 return inner.args[0]
             return _unspread(build, gate, args, attrs)
         case "power":
-            if _is(args[1], 1):
+            if is_literal(args[1], 1):
                 return args[0]
             return None
         case "broadcast_to":
@@ -101,10 +101,6 @@ def simplified(build: Building, gate: str, args: tuple[Operand, ...], attrs: Map
             return None
 
 
-def _is(operand: Operand, value: float) -> bool:
-    return isinstance(operand, Literal) and not isinstance(operand.value, bool | str) and operand.value == value
-
-
 def _made_by(build: Building, operand: Operand, gate: str) -> Relation | None:
     if not isinstance(operand, Value) or operand.name:
         return None
@@ -123,11 +119,11 @@ def _number(operand: Operand) -> float | None:
 
 
 def _product(build: Building, left: Operand, right: Operand) -> Found:
-    if _is(right, 1):
+    if is_literal(right, 1):
         return left
-    if _is(left, 1):
+    if is_literal(left, 1):
         return right
-    if _is(right, -1):
+    if is_literal(right, -1):
         return Rewritten("negative", (left,))
     number = _number(right)
     if number is not None:
@@ -173,7 +169,7 @@ def _tidy(number: float) -> float:
 
 
 def _quotient(build: Building, left: Operand, right: Operand) -> Found:
-    if _is(right, 1):
+    if is_literal(right, 1):
         return left
     inner = _made_by(build, left, "negative")
     return None if inner is None else Rewritten("negative", (build.add("divide", inner.args[0], right),))

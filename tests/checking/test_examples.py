@@ -15,7 +15,7 @@ from flatgrad.checking.inputs import Parameter, describe
 from flatgrad.checking.loading import beside, run_module
 from flatgrad.checking.rows import Settings
 from flatgrad.checking.subject import Model, find_model
-from flatgrad.compiler import Options
+from flatgrad.options import Options
 from tests.example_cases import CASES, FILES
 from tests.support import EXAMPLES
 

@@ -10,7 +10,7 @@ import pytest
 
 from flatgrad.checking.inputs import NoArguments, describe, draw, draw_until, drawn, fit, placed, split
 from flatgrad.checking.messages import mismatches
-from flatgrad.compiler import Options
+from flatgrad.options import Options
 
 # The compiler has no gate for it: what follows is drawn by reading and by trial alone.
 REFUSED = "    np.unwrap(np.zeros(3))\n"

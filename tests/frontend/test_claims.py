@@ -449,8 +449,8 @@ OURS = """Multiclass loss.
             {"W": "(D, C) array", "X": "(N, D) array", "y": "(N,) array", "reg": "() scalar"},
         ),
         (CS231N_AFFINE, {"x": "(N, *x.dims) array", "w": "(D, M) array", "b": "(M,) array"}),
-        (CS231N_BATCHNORM, {"x": "(N, D) array", "w": "(D,) array", "b": "(D,) array", "h": "dict"}),
-        (COURSERA, {"W": "(W.0, W.1) array", "b": "(b.0, 1) array"}),
+        (CS231N_BATCHNORM, {"x": "(N, D) array", "w": "(D,) array", "b": "(D,) array", "h": "dict", "h['y']": "(D,) array"}),
+        (COURSERA, {"A": "(A.0, A.1) array", "W": "(W.0, W.1) array", "b": "(b.0, 1) array"}),
         (CMU, {"A": "(batch_size, in_features) array"}),
         (
             NUMPYDOC,

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from flatgrad.compiler import Options, compile_source
+from flatgrad.compiler import compile_source
 from flatgrad.diagnostics import Cell, Diagnostic, Refused, render
 from flatgrad.frontend.notebook import is_notebook, read_notebook
 from flatgrad.ir.core import Span
+from flatgrad.options import Options
 from flatgrad.reading import Source, read_source
 
 PYTHON = {"kernelspec": {"name": "python3", "language": "python"}, "language_info": {"name": "python"}}

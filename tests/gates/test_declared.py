@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flatgrad.compiler import Options, compile_source
+from flatgrad.compiler import compile_source
 from flatgrad.diagnostics import Refused
 from flatgrad.gates.declared import Declaration, Source, declare, installed, read_gate_file, read_spelling
 from flatgrad.gates.entry import BY_PATH, TABLE, Gate
 from flatgrad.ir.core import Span
+from flatgrad.options import Options
 
 SWISH = """
 swish = gate(

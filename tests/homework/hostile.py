@@ -152,7 +152,9 @@ HOSTILE = (
     # Runs that do not end by themselves.
     Hostile("endless-backward", layer(start="while True:\n    pass"), (2,), TIME),
     Hostile("endless-forward", layer(forward="while True:\n    pass"), (2,), TIME),
-    Hostile("endless-module", layer(top="while True:\n    pass"), (2,), TIME),
+    # Loops and calls at the top of a file are not run: its functions do not need them.
+    Hostile("endless-module", layer(top="while True:\n    pass"), (0,)),
+    Hostile("endless-name", layer(top="n = sum(1 for _ in iter(int, 1))"), (2,), TIME),
     Hostile("sleep", layer(start="import time\ntime.sleep(10_000)"), (2,), TIME),
     Hostile(
         "endless-and-deaf",
@@ -219,10 +221,11 @@ HOSTILE = (
     Hostile("huge-number", layer(start="n = 10 ** (10 ** 10)"), (1, 2)),
     Hostile("sys-exit-backward", layer(start="import sys\nsys.exit(0)"), (1, 2), ("exit",)),
     Hostile("sys-exit-forward", layer(forward="import sys\nsys.exit(0)"), (2,), ("exit",)),
-    Hostile("sys-exit-module", layer(top="import sys\nsys.exit('bye')"), (2,), ("exit",), 2 + 1),
-    Hostile("quit-module", layer(top="quit()"), (2,), ("exit", "quit")),
+    Hostile("sys-exit-module", layer(top="import sys\nsys.exit('bye')"), (0,)),
+    Hostile("sys-exit-name", layer(top="import sys\nscale = sys.exit('bye')", forward="x * scale"), (2,), ("bye",), 7),
+    Hostile("quit-module", layer(top="quit()"), (0,)),
     Hostile("os-exit-backward", layer(start="import os\nos._exit(0)"), (1, 2), ENDED),
-    Hostile("os-exit-module", layer(top="import os\nos._exit(0)"), (2,), ENDED),
+    Hostile("os-exit-module", layer(top="import os\nnothing = os._exit(0)"), (2,), ENDED),
     Hostile("killed", layer(start="import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"), (1, 2), ENDED),
     Hostile(
         "parent-killed",
@@ -266,6 +269,16 @@ HOSTILE = (
     Hostile(
         "patched-comparison",
         layer(top="np.allclose = np.array_equal = np.isclose = lambda *args, **kwargs: True", dx=WRONG),
+        (2,),
+        ("changes numpy.allclose, numpy.array_equal and numpy.isclose",),
+    ),
+    Hostile(
+        "patched-and-put-back",
+        layer(
+            start="array, shape = np.array, np.shape\nnp.array = lambda *args, **kwargs: x",
+            dx=WRONG,
+            end="np.array = array",
+        ),
         (1,),
     ),
     Hostile(
@@ -299,6 +312,13 @@ HOSTILE = (
         ),
         (1, 2),
     ),
+    Hostile(
+        "changed-when-recorded",
+        layer(forward="if '__recorder__' in globals():\n    b = 2 * b", end="db = 2 * db"),
+        (2,),
+        ("are not the derivative",),
+    ),
+    Hostile("changed-after-it-was-read", layer(end="same = dw\nsame *= 2"), (1,), ("changed after it is first read",)),
     Hostile("frames", layer(start=FRAMES, dx=WRONG), (1, 2)),
     Hostile("modules-patched", layer(top=MODULES, dx=WRONG), (1, 2)),
     Hostile(
@@ -378,13 +398,23 @@ HOSTILE = (
     ),
     Hostile("not-implemented", layer(start="raise NotImplementedError"), (1, 2), ("NotImplemented",)),
     Hostile("still-to-do", layer(end="dx, dw, db = None, None, None"), (1,)),
+    # What the functions do not use is not missed.
+    Hostile("missing-module", layer(top="import tensorflow_of_another_machine"), (0,)),
     Hostile(
-        "missing-module", layer(top="import tensorflow_of_another_machine"), (2,), ("tensorflow_of_another_machine",), 2
+        "missing-module-used",
+        layer(top="from layers_of_another_machine import scaled", forward="x = scaled(x)"),
+        (2,),
+        ("line 2 raises ModuleNotFoundError: No module named 'layers_of_another_machine'",),
+        6,
     ),
-    Hostile("missing-file", layer(top="data = np.load('cifar10.npy')"), (2,), ("cifar10.npy",), 2),
+    Hostile("missing-file", layer(top="data = np.load('cifar10.npy')"), (0,)),
+    Hostile(
+        "missing-file-used", layer(top="data = np.load('cifar10.npy')", forward="x = x + data"), (2,), ("cifar10",), 6
+    ),
     Hostile("undefined-name-in-forward", layer(forward="scale = scael"), (2,), ("scael",), 6),
     Hostile("undefined-name-in-backward", layer(dx="dout @ ww.T"), (1,), ("ww",)),
-    Hostile("forward-crashes", layer(forward="x = x @ w @ w"), (2,), (), 6),
+    Hostile("forward-crashes", layer(forward="x = x @ w.nothing"), (2,), ("nothing",), 6),
+    Hostile("cache-unpacked-wrongly", layer(start="x, w = cache"), (1,), ("too many values to unpack",)),
     Hostile("forward-asserts", layer(forward="assert False, 'not done yet'"), (2,), ("not done yet",), 6),
     Hostile("null-bytes", "x = 1\x00\n", (2,)),
     Hostile("not-python", "%PDF-1.4 homework 3, see attached\n", (2,)),

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from flatgrad.compiler import Options, _Compilation
+from flatgrad.compiler import Compilation
 from flatgrad.differentiate.walk import Backward
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.linking import link
@@ -19,6 +19,7 @@ from flatgrad.groups.meaning import GROUP_MEANING
 from flatgrad.ir.core import Kind
 from flatgrad.ir.instances import Instances
 from flatgrad.ir.interpreter import Program, ReversePass, evaluate
+from flatgrad.options import Options
 from tests.oracles import Path, leaf, leaves, with_leaf
 from tests.program_generator import Inputs
 from tests.support import SEED, load
@@ -55,7 +56,7 @@ def stages_of(source: str, filename: str = "model.py", **options: Any) -> Stages
     Raises diagnostics.Refused where the compiler refuses.
     """
     module = link(read_module(source, filename)).module
-    compilation = _Compilation(module, Options(**options))
+    compilation = Compilation(module, Options(**options))
     names = entry_functions(compilation.module, compilation.options.functions)
     chosen = compilation._entries(names)
     compilation._describe_helpers(chosen)

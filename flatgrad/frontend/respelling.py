@@ -1,0 +1,68 @@
+"""Constructs that are read as simpler ones: the whole text is written once more with the simpler ones in their place.
+
+It is done where the text as it stands is refused, so that what is understood is never written in another way.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from flatgrad.frontend.comprehending import comprehension_as_loop
+from flatgrad.frontend.known_functions import Known
+from flatgrad.frontend.layer_loops import loop_over_layers
+from flatgrad.frontend.returning import loop_that_returns
+from flatgrad.frontend.rewriting import replaced
+from flatgrad.frontend.source import Module
+from flatgrad.frontend.unfolding import Unfolded
+
+# More statements than this are not written anew in one file.
+MOST_STATEMENTS = 100
+
+
+def respelled(module: Module) -> Unfolded:
+    """The module with simpler constructs in the place of others; the places of its lines are empty where nothing was
+    to be done."""
+    whole, known = Unfolded(module, {}), Known({}, {})
+    for _ in range(MOST_STATEMENTS):
+        named = known.once(whole)
+        if named is not None:
+            whole = named
+            continue
+        found = next(_rewritten(whole.module), None)
+        if found is None:
+            break
+        whole = replaced(whole, *found)
+    made = {*known.static.values(), *known.copies.values()}
+    borrowed = replace(module.borrowed, functions=module.borrowed.functions | made)
+    return replace(whole, module=replace(whole.module, borrowed=borrowed))
+
+
+def _rewritten(module: Module) -> Iterator[tuple[ast.stmt, Sequence[ast.stmt]]]:
+    for function in _functions(module.tree.body):
+        left = loop_that_returns(module, function)
+        if left is not None:
+            yield left.loop, left.statements
+        for statement in ast.walk(function):
+            if isinstance(statement, ast.stmt) and statement is not function and _is_alone(module, statement):
+                statements = comprehension_as_loop(module, function, statement)
+                statements = statements or loop_over_layers(module, function, statement)
+                if statements is not None:
+                    yield statement, statements
+
+
+def _functions(body: Sequence[ast.stmt]) -> Iterator[ast.FunctionDef]:
+    """The functions at the top level and the methods of its classes."""
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef):
+            yield statement
+        elif isinstance(statement, ast.ClassDef):
+            yield from _functions(statement.body)
+
+
+def _is_alone(module: Module, node: ast.stmt) -> bool:
+    """Whether a statement has its lines to itself, but for a comment."""
+    before = module.lines[node.lineno - 1].encode()[: node.col_offset]
+    after = module.lines[(node.end_lineno or node.lineno) - 1].encode()[node.end_col_offset or 0 :].decode().strip()
+    return not before.strip() and (not after or after.startswith("#"))
