@@ -22,8 +22,9 @@ from flatgrad.frontend.classes import marked_shapes, with_methods
 from flatgrad.frontend.linking import link
 from flatgrad.frontend.methods import spoken
 from flatgrad.frontend.places import Linked
+from flatgrad.frontend.python2 import python2_source
 from flatgrad.frontend.respelling import respelled
-from flatgrad.frontend.source import entry_functions, python2_source, read_module
+from flatgrad.frontend.source import entry_functions, read_module
 from flatgrad.frontend.staging import one_relation_a_line
 from flatgrad.frontend.unfolding import Unfolded, unfold
 from flatgrad.frontend.unrolling import unroll

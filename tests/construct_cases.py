@@ -160,6 +160,10 @@ CONTAINERS = (
         lambda n: tuple({"x": n(N, 4), "params": {"W1": n(4, 3), "b1": n(3), "W2": n(3, 2)}} for N in (5, 1)),
     ),
     Construct(
+        "dict_comprehension",
+        lambda n: tuple({"x": n(N, 4), "params": {"W1": n(4, 3), "b1": n(3), "W2": n(3, 2)}} for N in (5, 1)),
+    ),
+    Construct(
         "dict_keys",
         lambda n: tuple(
             {"x": n(5, 3), "params": {"W1": n(3, 3), "W2": n(3, 3), "W3": n(3, 3)}, "L": L} for L in (0, 1, 3)

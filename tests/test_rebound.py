@@ -119,3 +119,35 @@ def test_what_nothing_binds_again_keeps_its_name() -> None:
     text = compiled(HEAD + body.strip("\n") + "\n").text
     assert "h_first" not in text
     assert "h = None" not in text
+
+
+# Names that go over to lists, dicts and functions
+
+
+STEPS = "hs = []\nfor t in range(x.shape[0]):\n    hs.append(np.tanh(x[t] @ w))\n"
+OVER = {
+    "a list of others": "h = np.tanh(x)\ns = np.sum(h**2)\nh = [w, x]\nreturn s * np.sum(h[0])",
+    "a list of itself": "h = np.tanh(x)\ng = [h, w]\nh = g\nreturn np.sum(h[0] ** 2)",
+    "what a loop collects": f"h = np.tanh(x)\ns = np.sum(h**2)\n{STEPS}h = hs\nreturn s * np.sum(np.array(h) ** 2)",
+    "what another loop collects": (
+        f"{STEPS}gs = []\nfor t in range(x.shape[0]):\n    gs.append(hs[t] ** 2)\n"
+        "hs = gs\nreturn np.sum(np.array(hs) ** 2)"
+    ),
+    "one of several": (
+        f"{STEPS}gs = []\nfor t in range(x.shape[0]):\n    gs.append(hs[t] ** 2)\n"
+        "hs, k = gs, 3\nreturn k * np.sum(np.array(hs))"
+    ),
+    "a dict with several indices": (
+        "d = {}\nfor i in range(2):\n    for j in range(3):\n        d[i, j] = np.tanh(x[i, j])\n"
+        "e = {}\nfor i in range(2):\n    for j in range(3):\n        e[i, j] = d[i, j] ** 2\n"
+        "d = e\ns = np.sum(w)\nfor i in range(2):\n    for j in range(3):\n        s += d[i, j] ** 2\nreturn s"
+    ),
+    "a function": f"{STEPS}s = np.sum(np.array(hs) ** 2)\nhs = np.sin\nreturn hs(s)",
+}
+
+
+@pytest.mark.parametrize("body", OVER.values(), ids=OVER)
+def test_a_name_that_goes_over_to(body: str) -> None:
+    lines = "".join(f"    {line}\n" for line in body.split("\n"))
+    source = f'import numpy as np\n\n\ndef f(x: "T D", w: "D"):\n{lines}'
+    check_module(source, {"x": X[:2, :3], "w": X[0, :3] + 0.5}, function="f")

@@ -97,6 +97,35 @@ def test_what_is_not_written_before_its_statement(body: str) -> None:
     assert refused(body, 'x: "T D", w: "D", flag: bool')
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "{k: 0.5 * v for k, v in params.items()}",
+        "{k: np.tanh(params[k]) for k in params}",
+        '{k: v * v for k, v in params.items() if not k.startswith("c")}',
+        '{k: v if k.startswith("b") else 2 * v for k, v in params.items()}',
+    ],
+)
+def test_a_dict_made_of_another(made: str) -> None:
+    body = f'd = {made}\nreturn np.sum(np.tanh(x @ d["W1"] + d["b1"]) @ d["W2"])'
+    check(body, {"x": drawn(2, 4), "params": params()}, 'x: "N D", params')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'd = {k: 2 * v for k, v in params.items() if k == "b1"}\nreturn np.sum(x @ d["W1"])',
+        'd = {k: 2 * v for k, v in params.items()}\nd["W1"] = x.T\nreturn np.sum(x @ d["W1"])',
+        'd = {k: 2 * v for k, v in params.items()}\nreturn np.sum(x @ d["W1"]) * len(d)',
+        # W3 need not be there.
+        'd = {k: 2 * v for k, v in params.items()}\ny = x @ d["W1"]\nif flag:\n    y = y @ d["W3"]\nreturn np.sum(y)',
+        'd = {k: 2 * v for k, v in params.items()}\nif flag:\n    return np.sum(x)\nreturn np.sum(x @ d["W3"])',
+    ],
+)
+def test_a_dict_whose_entries_are_not_known(body: str) -> None:
+    assert refused(body, 'x: "N D", params, flag: bool = False')
+
+
 # Returns in loops
 
 
@@ -104,11 +133,15 @@ def test_what_is_not_written_before_its_statement(body: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        "s = 0.0\nfor t in range(len(x)):\n    s += np.sum(x[t] ** 2)\n    if s > limit:\n        return s * x[t, 0]\nreturn s",
+        (
+            "s = 0.0\nfor t in range(len(x)):\n    s += np.sum(x[t] ** 2)\n"
+            "    if s > limit:\n        return s * x[t, 0]\nreturn s"
+        ),
         "s = 0.0\nfor row in x:\n    s += np.sum(row**2)\n    if s > limit:\n        return s\nreturn s",
         (
             "s = 0.0\nfor i in range(len(x)):\n    for j in range(x.shape[1]):\n        s += x[i, j] ** 2\n"
-            "        if s > limit:\n            return s * x[i, j]\n    if s > 0.5 * limit:\n        return -s\nreturn s"
+            "        if s > limit:\n            return s * x[i, j]\n"
+            "    if s > 0.5 * limit:\n        return -s\nreturn s"
         ),
         "s = np.sum(x**2)\nwhile True:\n    s = 2 * s\n    if s > limit:\n        return s",
         (

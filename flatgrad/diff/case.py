@@ -5,6 +5,7 @@ A `Group` is a gradient that the homework assigns, over all draws and rounds of 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,12 +142,13 @@ def groups_of(
 ) -> tuple[Group, ...]:
     """The gradients that were read or returned, in the homework's order. `silent`: temporaries, which may be no gradients."""
     first: dict[Key, tuple[int, int]] = {}
+    returns = {node.lineno for node in ast.walk(ast.parse(homework.text)) if isinstance(node, ast.Return)}
     for run in frees:
         for place, one in enumerate(run.records):
             temporary = one.key[0] >= 0 and program.targets[one.key[0]].text in silent
             if temporary and not one.kind.startswith("float"):
                 continue
-            if one.key not in first and not _initial(one, run):
+            if one.key not in first and not _initial(one, returns):
                 first[one.key] = (min(one.key[1], default=0), place)
     found = []
     last: dict[int, Key] = {}
@@ -167,8 +169,8 @@ def groups_of(
     return tuple(found)
 
 
-def _initial(one: Record, run: Run) -> bool:
+def _initial(one: Record, returns: set[int]) -> bool:
     """Zeros to add to, or to hand to the first round: not a gradient yet."""
-    if one.value is None or one.value.any() or one.read is None or len(one.key[1]) != 1:
+    if one.value is None or one.value.any() or one.read is None or one.read in returns or len(one.key[1]) != 1:
         return False
     return one.anew == one.key[1]

@@ -23,18 +23,19 @@ from flatgrad.diff.judge import judge
 from flatgrad.diff.model import against_model
 from flatgrad.diff.models import read_model_forward
 from flatgrad.diff.options import CompareOptions
-from flatgrad.diff.reading import read_homework
+from flatgrad.diff.reading import plain_text, read_homework
 from flatgrad.diff.reference import Reference, reference_for
 from flatgrad.diff.repairs import explain_all
 from flatgrad.diff.required import missing_variables
 from flatgrad.diff.runner import Overtime, Run, Runner, Tampered
-from flatgrad.diff.shown import place_of
+from flatgrad.diff.shown import RAISES, place_of
 from flatgrad.diff.sites import Role
 from flatgrad.diff.temporaries import with_temporaries
 from flatgrad.diff.truth import Sites, Spec, Truth, union_of
 from flatgrad.diff.unread import unread
 from flatgrad.diff.verdicts import Outcome, Report, Verdict
 from flatgrad.diff.vocabulary import joined
+from flatgrad.frontend.source import read_module
 from flatgrad.sandbox.process import SandboxFailure
 
 # Above this, a kink of the forward pass lies within reach of the differences: the inputs are drawn again.
@@ -71,6 +72,8 @@ def compare(homework: str, name: str, model: tuple[str, str] | None, options: Co
 
 def _compared(homework: str, name: str, model: tuple[str, str] | None, options: CompareOptions) -> tuple[Report, ...]:
     names = dict(options.names)
+    if model is not None:
+        _check_model(*model)
     others = () if model is None else read_model_forward(model[0], homework, name, options.functions, names, model[1])
     try:
         read = read_homework(homework, name, options.functions, names)
@@ -80,6 +83,14 @@ def _compared(homework: str, name: str, model: tuple[str, str] | None, options: 
         read = ()
     own = tuple(report_on(one, model, options) for one in read)
     return own + tuple(report_on(one, None, options) for one in others)
+
+
+def _check_model(text: str, name: str) -> None:
+    """Raises Refused, with the model's name, where it is not Python."""
+    try:
+        read_module(plain_text(text, name)[0], name)
+    except Refused as refused:
+        raise Refused(refused.diagnostics, text, name) from None
 
 
 def report_on(homework: Homework, model: tuple[str, str] | None, options: CompareOptions) -> Report:
@@ -289,7 +300,7 @@ def _of_broken(case: Case, one: Broken) -> Verdict:
         Outcome.WRONG,
         reason="shape",
         detail=f"the statement raises {one.text}{', and nothing after it is run' if one.ends else ''}",
-        hint="the statement raises",
+        hint=RAISES,
         source=source_of(case.homework.text, one.line),
     )
 

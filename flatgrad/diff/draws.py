@@ -15,7 +15,7 @@ import numpy as np
 
 from flatgrad.checking.drawing import every
 from flatgrad.checking.fitting import Run as Accepts
-from flatgrad.checking.inputs import Fitted, NoArguments, Parameter, Role, Where, describe, drawn, fit
+from flatgrad.checking.inputs import Domain, Fitted, NoArguments, Parameter, Role, Where, describe, drawn, fit
 from flatgrad.diff.gradients import normal, targets_of
 from flatgrad.diff.homework import Homework, Style
 from flatgrad.diff.instrument import find_function
@@ -46,6 +46,11 @@ _HOPELESS = (
     "SystemExit",
     "KeyboardInterrupt",
 )
+
+
+_LABELS = r"[yYtT]|[yY]_?(true|hot|onehot|one_hot)|targ(?:et)?s?|labels?"
+_CROSS_ENTROPY = re.compile(rf"\b(?:{_LABELS})\s*\*\s*np\.log|np\.log\([^\n]*\)\s*\*\s*(?:self\.)?(?:{_LABELS})\b")
+_BINARY = re.compile(rf"\b1(?:\.0?)?\s*-\s*(?:self\.)?(?:{_LABELS})\b")
 
 
 class Unjudgeable(Exception):
@@ -89,6 +94,8 @@ def draws_for(homework: Homework, runner: Runner, number: int, seed: int, inputs
     if homework.style is Style.SCRIPT:
         return _script_draws(homework, runner, number, seed)
     parameters = _first_modes(describe(homework.text, homework.file, homework.forward, Options()))
+    if _CROSS_ENTROPY.search(homework.text) and not _BINARY.search(homework.text):
+        parameters = tuple(map(_as_distribution, parameters))
 
     until = time.monotonic() + MOST_TIMEOUTS * runner.timeout
 
@@ -160,11 +167,38 @@ def _starts(
         one for one in parameters if one.name.removeprefix("self.") not in made or one.where is not Where.ATTRIBUTE
     )
     text = ast.get_docstring(function) or ""
-    for described in dict.fromkeys((tuple(_of_any_rank(one, text) for one in own), own, parameters)):
+    likely = _with_channels(tuple(_of_any_rank(one, text) for one in own))
+    for described in dict.fromkeys((likely, own, parameters)):
         gates = _gates(function)
         if gates is not None:
             yield tuple(_with_gates(one, *gates) for one in described)
         yield described
+
+
+def _as_distribution(parameter: Parameter) -> Parameter:
+    """Labels of a cross entropy `t * np.log(y)`: rows that sum to 1, without which `y - t` is not its gradient."""
+    if parameter.role is not Role.REAL or not re.fullmatch(_LABELS, parameter.name):
+        return parameter
+    rank = len(parameter.shape.front)
+    dims = tuple(Dim.symbol(f"{parameter.name}.class{place}") for place in range(2))
+    shape = parameter.shape if parameter.certain or rank > 1 else Shape(dims)
+    return replace(parameter, domain=Domain.SIMPLEX if shape.front else parameter.domain, shape=shape)
+
+
+def _with_channels(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """`x` of shape (N, C, H, W) and its filters (F, C, HH, WW) have the same channels."""
+    reals = [one for one in parameters if one.role is Role.REAL and len(one.shape.front) in (3, 4)]
+    if len(reals) != 2 or len(reals[0].shape.front) != len(reals[1].shape.front):
+        return parameters
+    filters = [
+        one for one in reals if re.fullmatch(r"([Ww]|.*(weights?|kernels?|filters?))\d?", one.name.rpartition(".")[2])
+    ]
+    data = [one for one in reals if one not in filters]
+    if len(filters) != 1:
+        return parameters
+    front = list(filters[0].shape.front)
+    front[1] = data[0].shape.front[1]
+    return tuple(replace(one, shape=Shape(tuple(front))) if one is filters[0] else one for one in parameters)
 
 
 def _of_any_rank(parameter: Parameter, text: str) -> Parameter:
@@ -177,7 +211,7 @@ def _of_any_rank(parameter: Parameter, text: str) -> Parameter:
 
 
 def _made_by_constructor(homework: Homework) -> frozenset[str]:
-    """The attributes that a constructor makes by a call: they have the shapes that it means."""
+    """The attributes that a constructor makes by a call, or of its parameters: they have the shapes that it means."""
     if "." not in homework.forward:
         return frozenset()
     try:
@@ -187,7 +221,8 @@ def _made_by_constructor(homework: Homework) -> frozenset[str]:
     return frozenset(
         target.attr
         for node in ast.walk(constructor)
-        if isinstance(node, ast.Assign) and any(isinstance(part, ast.Call) for part in ast.walk(node.value))
+        if isinstance(node, ast.Assign)
+        and (isinstance(node.value, ast.Name) or any(isinstance(part, ast.Call) for part in ast.walk(node.value)))
         for target in bound_targets(node.targets)
         if isinstance(target, ast.Attribute)
     )

@@ -122,7 +122,9 @@ class BackwardSteps:
                 written = dict(assigned_targets(node, self.known))
                 own = {target.text for target in written}
                 read = sorted(read_texts(node, self.known) - own)
-                seen = [self._seen(self.known[text], node.lineno) for text in read]
+                # What is returned without a value is noted; the rest is returned all the same.
+                quiet = isinstance(node, ast.Return)
+                seen = [self._seen(self.known[text], node.lineno, quiet) for text in read]
                 after: list[ast.stmt] = [
                     ast.Expr(call("assigned", target.index, node.lineno, ast.Constant(anew)))
                     for target, anew in written.items()
@@ -133,12 +135,12 @@ class BackwardSteps:
             case _:
                 return [node]
 
-    def _seen(self, target: Target, line: int) -> ast.stmt:
+    def _seen(self, target: Target, line: int, quiet: bool) -> ast.stmt:
         expression = loaded(ast.parse(target.text, mode="eval").body)
         thunk = ast.Lambda(ast.arguments([], [], None, [], [], None, []), expression)
         store = ast.parse(f"{target.text} = None").body[0]
         assert isinstance(store, ast.Assign)
-        return ast.Assign(store.targets, call("seen", target.index, thunk, line))
+        return ast.Assign(store.targets, call("seen", target.index, thunk, line, ast.Constant(quiet)))
 
     def _guarded(self, body: list[ast.stmt], node: ast.stmt, written: tuple[Target, ...]) -> ast.stmt:
         noted = call("crashed", ast.Name("__error__", ast.Load()), node.lineno, *(one.index for one in written))

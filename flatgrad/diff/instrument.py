@@ -53,8 +53,7 @@ def instrument(homework: Homework, edit: Callable[[ast.Module], ast.Module] | No
         forward.decorator_list = _plain(forward.decorator_list)
         heads = sites.parameters(forward)
         forward.body = [*heads, *_forward_block(forward.body, homework, sites, backward)]
-        for name in homework.inside:
-            part = find_function(tree, name)
+        for part in _parts(tree, homework, forward):
             part.body = [*sites.parameters(part), *_forward_block(part.body, homework, sites, backward)]
         if not mixed:
             function = find_function(tree, homework.backward)
@@ -72,6 +71,50 @@ def uninstrumented(homework: Homework, targets: tuple[Target, ...]) -> Program:
         function = find_function(tree, name)
         function.decorator_list = _plain(function.decorator_list)
     return Program(as_data(tree), (), targets, recorded=False)
+
+
+def _parts(tree: ast.Module, homework: Homework, forward: ast.FunctionDef) -> list[ast.FunctionDef]:
+    """Other functions that hold forward statements: `inside`, and methods that forward calls and that read attributes.
+
+    One that the backward pass calls as well is none of them: what it does there is no part of the result.
+    """
+    found = {name: find_function(tree, name) for name in homework.inside}
+    owner = homework.forward.partition(".")[0] if "." in homework.forward else ""
+    again = _called_methods(find_function(tree, homework.backward)) if homework.backward != homework.forward else set()
+    todo = [forward, *found.values()] if owner else []
+    for function in todo:
+        for name in sorted(_called_methods(function) - again):
+            qualified = f"{owner}.{name}"
+            try:
+                method = find_function(tree, qualified)
+            except LookupError:
+                continue
+            if qualified not in (homework.forward, homework.backward, *found) and _reads_attributes(method):
+                found[qualified] = method
+                todo.append(method)
+    return list(found.values())
+
+
+def _called_methods(function: ast.FunctionDef) -> set[str]:
+    return {
+        node.func.attr
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "self"
+    }
+
+
+def _reads_attributes(method: ast.FunctionDef) -> bool:
+    called = {id(node.func) for node in ast.walk(method) if isinstance(node, ast.Call)}
+    return any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+        and id(node) not in called
+        for node in ast.walk(method)
+    )
 
 
 _SINGLES = frozenset({"float32", "single", "float16", "half"})

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,15 +50,18 @@ def judge(case: Case) -> tuple[Judged, ...]:
         values = case.values(forced, key)
         needed: Spec | None = None
         if spec is not None and case.agrees(spec, values, group.returned):
-            needed = _needed_by_readers(case, group, strict, forced, case.sites.parts_of(group.variable))
+            needed = _needed_by_readers(case, group, strict, forced, case.sites.parts_of(group.variable), 2)
         elif spec is None:
             other = _other_meaning(case, group, values)
             if other is None:
                 needed = _needed_unnamed(case, group, values, strict, forced)
             else:
                 meant[key] = other
-                if len(_bad(case, forced, strict, key)) > 1:
-                    needed = _needed_by_readers(case, group, strict, forced, list(_meanings(case, group, values)), 2)
+                # Where it is what another gradient is already, one reader that needs something else is enough.
+                least = 1 if other.variable in {one.variable for one in case.groups if one.key != key} - {""} else 2
+                if len(_bad(case, forced, strict, key)) >= least:
+                    options = list(_meanings(case, group, values))
+                    needed = _needed_by_readers(case, group, strict, forced, options, least)
         else:
             other = _other_meaning(case, group, values)
             own = _is_what_is_needed(case, group, strict, forced, other)
@@ -71,7 +75,24 @@ def judge(case: Case) -> tuple[Judged, ...]:
         if needed is not None:
             strict[key] = case.forcing[key] = needed
             forced = case.forced_runs(case.forcing)
-    return tuple(_judged(case, group, strict, meant, forced) for group in case.groups)
+    return _with_swapped_names(case, tuple(_judged(case, group, strict, meant, forced) for group in case.groups))
+
+
+def _with_swapped_names(case: Case, found: tuple[Judged, ...]) -> tuple[Judged, ...]:
+    """Where all that is returned is right, a true gradient under the name of another one is right as well.
+
+    `da1 = dy @ W2.T; dz1 = sigmoid_grad(a1) * da1`, where `z1 = sigmoid(a1)`.
+    """
+    returned = [one for one in found if one.group.returned]
+    if not returned or any(one.outcome is not Outcome.MATCH for one in returned):
+        return found
+    made: list[Judged] = []
+    for one in found:
+        other = _other_meaning(case, one.group, one.free) if one.outcome is Outcome.WRONG else None
+        made.append(
+            one if other is None else replace(one, outcome=Outcome.MATCH, truth=other, meant=other, wrong_at=())
+        )
+    return tuple(made)
 
 
 def _options(case: Case, group: Group, values: Values) -> list[Spec]:

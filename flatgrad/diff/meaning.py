@@ -4,12 +4,12 @@
 
 1. **The forward pass alone.** A bias has the dims of the weights that stand beside it, never one that only data have
    (the batch): it is a column then, or a number where no column is accepted. The backward pass has no say in that:
-   `db = np.sum(dz, axis=0)` where axis 1 is meant does not make a bias of the shape that would excuse it.
+   `db = np.sum(dz, axis=0)` where axis 1 is meant does not make a bias of the shape that would excuse it. A loss with
+   one weight of a small letter has a vector of weights, labels `(N,)` and a scalar bias, where it accepts them.
 2. **The backward pass as a witness.** Only where it does not fit the shapes found so far (a statement raises, or a
    returned gradient has not the shape of its variable), and only among readings that are natural without it: data as
-   arrays of the rank of data; one weight vector, labels `(N,)` and a scalar bias in a loss function whose weight has a
-   small letter; vectors and single indices that are called so; one column of data where a column is taken out of them,
-   or where nothing but an update raises; one row of labels. That reading must fit better.
+   arrays of the rank of data; vectors and single indices that are called so; one column of data where a column is
+   taken out of them, or where nothing but an update raises; one row of labels. That reading must fit better.
 
 No reading of step 2 gives a bias or a scale the shape of a batch, or makes a number of it beside a matrix of weights: a
 gradient that is not summed (`db = dout`), or summed too far (`db = np.sum(dout)`), fits no better and is found.
@@ -55,7 +55,15 @@ def meant(
     Raises:
         NoArguments: the forward pass accepts nothing that was tried.
     """
-    best = _natural(described, fit, fit(described))
+    if loss and _is_of_one_unit(described):
+        try:
+            fitted = fit(_changed(described, _as_one_unit))
+            described = _changed(described, _as_one_unit)
+        except NoArguments:
+            fitted = fit(described)
+    else:
+        fitted = fit(described)
+    best = _natural(described, fit, fitted)
     count = complaints(best)
     for change in _readings(best, loss, text, count) if count else ():
         changed = _changed(described, change)
@@ -66,7 +74,7 @@ def meant(
             left = complaints(fitted)
         except NoArguments:
             continue
-        if left < count:
+        if left < count and (left // MISFIT < count // MISFIT or count < MISFIT):
             described, best, count = changed, fitted, left
         if not count:
             break
@@ -118,14 +126,20 @@ def _readings(best: Fitted, loss: bool, text: str, count: int) -> Iterator[Chang
     yield _as_vectors
     if any(_BIAS.fullmatch(_bare(one)) and _is_column(one) for one in every(best.parameters)):
         yield _as_one_state
-    weights = [one for one in every(best.parameters) if one.role is Role.REAL and _WEIGHT.fullmatch(_bare(one))]
-    if loss and len(weights) == 1 and _VECTOR.fullmatch(_bare(weights[0])):
-        yield _as_one_unit
     if re.search(r"squeeze|ravel|flatten|\[:, 0\]", text) or count < MISFIT:
         yield _as_scores
     if loss:
         yield _as_row
     yield _as_data(3)
+    if "range(" in text and re.search(r"\b\w+\[[^\[\],]*:[^\[\],]*\]", text):
+        yield _as_sequence
+
+
+def _as_sequence(one: Parameter) -> Parameter:
+    """Data that a loop goes through in slices, and what moves over them."""
+    if one.role is not Role.REAL or one.certain or not one.shape.front or _BIAS.fullmatch(_bare(one)):
+        return one
+    return _ranked(one, 1)
 
 
 def _as_row(one: Parameter) -> Parameter:
@@ -133,6 +147,14 @@ def _as_row(one: Parameter) -> Parameter:
     if one.role is not Role.REAL or one.certain or len(one.shape.front) != 2 or not _TRUTHS.fullmatch(_bare(one)):
         return one
     return replace(one, shape=Shape((Dim.of(1), one.shape.front[1])), certain=True)
+
+
+def _is_of_one_unit(parameters: Sequence[Parameter]) -> bool:
+    """One weight with a small letter, and labels that nothing says to be more than a vector."""
+    reals = [one for one in every(parameters) if one.role is Role.REAL and not one.certain]
+    weights = [one for one in reals if _WEIGHT.fullmatch(_bare(one))]
+    truths = [one for one in reals if _TRUTHS.fullmatch(_bare(one))]
+    return len(weights) == len(truths) == 1 and _VECTOR.fullmatch(_bare(weights[0])) is not None
 
 
 def _as_column(one: Parameter) -> Parameter:

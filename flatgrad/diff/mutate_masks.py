@@ -56,7 +56,8 @@ def _mask_texts(spot: Spot) -> Iterator[tuple[str, float]]:
 
     masks = [one for one in spot.scope.values if spot.scope.mask(one) and not spot.gradient(one)]
     for one in masks:
-        yield broadcast(one, spot.scope.shape(one) or ()), 1.2
+        yield one, 1.2
+        yield broadcast(one, spot.scope.shape(one) or ()), 1.25
     for text in _conditions(spot):
         yield f"({text})", 1.3
     selected = spot.code.selected()

@@ -23,7 +23,7 @@ def accumulations(spot: Spot) -> Iterator[Mutation]:
     operator = "-=" if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Sub) else "+="
     if isinstance(statement, ast.Assign) and spot.own:
         said = f"= overwrites what is in {left} already: += belongs here"
-        yield spot.instead(f"{left} += {value}", "overwritten", said, 0.6)
+        yield spot.instead(f"{left} += {value}", "overwritten", said, 0.5)
     if isinstance(target, ast.Subscript) and spot.own and _scattering(spot, target):
         base, index = spot.text(target.value), _index_text(spot, target.slice)
         amount = value if operator == "+=" else f"-({value})"

@@ -150,15 +150,27 @@ def _number(value: float) -> ast.Constant:
 
 def upstream(spot: Spot) -> Iterator[Mutation]:
     """A gradient in scope that is not read is multiplied in."""
-    read = spot.read()
-    reading = any(spot.gradient(one) for one in read)
-    for name in spot.gradients()[:10]:
+    reading = any(spot.gradient(one) for one in spot.read())
+    for name in [*spot.gradients()[:10], *_elements(spot)]:
         said = f"the upstream gradient {name} is not multiplied in"
         for term in spot.terms():
             if any(ast.unparse(one) == name for one in [term, *inner(term)]):
                 continue
             made = times(spot.parsed(name), term)
             yield spot.swap([(term, made)], "upstream", said, 1.9 if reading else 0.9)
+
+
+def _elements(spot: Spot) -> Iterator[str]:
+    """Elements of gradients, at the indices with which the forward pass writes such an array: `dout[n, f, i, j]`."""
+    ranks = {name: len(spot.scope.shape(name) or ()) for name in spot.gradients()}
+    for node in ast.walk(spot.code.forward):
+        match node:
+            case ast.Subscript(slice=ast.Tuple(elts=parts), ctx=ast.Store()):
+                if all(isinstance(one, ast.Name) and one.id in spot.scope.values for one in parts):
+                    index = ", ".join(ast.unparse(one) for one in parts)
+                    yield from (f"{name}[{index}]" for name, rank in ranks.items() if rank == len(parts))
+            case _:
+                continue
 
 
 def names(spot: Spot) -> Iterator[Mutation]:
@@ -296,7 +308,8 @@ def constants(spot: Spot) -> Iterator[Mutation]:
         if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not _exponent(spot, node):
             for name in spot.forwards()[:6]:
                 said = f"{name} belongs here, not {node.value}"
-                yield spot.swap([(node, spot.parsed(name))], "wrong-point", said, 2.3)
+                reason = "mask" if spot.scope.mask(name) else "wrong-point"
+                yield spot.swap([(node, spot.parsed(name))], reason, said, 2.3)
 
 
 def exponents(spot: Spot) -> Iterator[Mutation]:

@@ -16,7 +16,8 @@ from flatgrad.diff.pairs import Pair, does_something, function_pairs, method_pai
 from flatgrad.diff.scope import Function, methods_of
 from flatgrad.diff.scripts import read_script
 from flatgrad.frontend.notebook import is_notebook, read_notebook
-from flatgrad.frontend.source import Module, name_span, python2_name, read_module
+from flatgrad.frontend.python2 import python2_name
+from flatgrad.frontend.source import Module, name_span, read_module
 
 
 @dataclass(frozen=True, slots=True)

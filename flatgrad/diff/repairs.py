@@ -8,6 +8,7 @@ gradients forced to their truths.
 from __future__ import annotations
 
 import ast
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -38,20 +39,25 @@ _COMPATIBLE = {
     "geometry": ("geometry",),
 }
 MOST_HELPERS = 8
+# Seconds for all that is wrong in a homework, by the clock: what is left then is not explained.
+MOST_SECONDS = 20.0
 
 
 def explain_all(case: Case, every: tuple[Judged, ...]) -> dict[Key, Explanation]:
     """Why each of the wrong gradients is wrong, and in which line. One statement may be to blame for several.
 
-    Raises:
-        SandboxFailure: the homework ended its process.
+    Where the homework ends its process, or its runs have taken too long, what is known without further runs is said.
     """
     code = code_of(case.homework, case.silent)
+    deadline = time.monotonic() + MOST_SECONDS
     found: dict[Key, Explanation] = {}
     known: list[Mutation] = []
     for one in every:
         if one.outcome is Outcome.WRONG:
-            found[one.group.key] = _explained(case, one, every, code, known)
+            try:
+                found[one.group.key] = _explained(case, one, every, code, known, deadline)
+            except SandboxFailure:
+                found[one.group.key] = plain(case, one)
     return found
 
 
@@ -61,10 +67,13 @@ def explain(case: Case, one: Judged, every: tuple[Judged, ...]) -> Explanation:
     Raises:
         SandboxFailure: the homework ended its process.
     """
-    return _explained(case, one, every, code_of(case.homework, case.silent), [])
+    deadline = time.monotonic() + MOST_SECONDS
+    return _explained(case, one, every, code_of(case.homework, case.silent), [], deadline)
 
 
-def _explained(case: Case, one: Judged, every: tuple[Judged, ...], code: Code, known: list[Mutation]) -> Explanation:
+def _explained(
+    case: Case, one: Judged, every: tuple[Judged, ...], code: Code, known: list[Mutation], deadline: float
+) -> Explanation:
     """`known`: mutations of statements before it that have made other gradients right; what is found is added."""
     if one.truth is None or one.of_model:
         return plain(case, one)
@@ -73,6 +82,8 @@ def _explained(case: Case, one: Judged, every: tuple[Judged, ...], code: Code, k
     scope = next((spot.scope for spot in reversed(spots) if spot.own), Scope({}))
     own = {place_of(spot.statement) for spot in spots if spot.own}
     shared = [mutation for mutation in known if not own & set(mutation.changes)]
+    if time.monotonic() > deadline:
+        return plain(case, one)
     found = Trials(case, one, one.truth, every).first_right(shared)
     fact = fact_of(case, one, one.truth, pairs, scope) if found is None else None
     found = found or search(case, one, one.truth, every, spots, fact)
@@ -185,7 +196,8 @@ def search(
 
 
 def _cost(mutation: Mutation, fact: Fact | None) -> float:
-    agreeing = fact is not None and mutation.reason in (fact.reason, *_COMPATIBLE.get(fact.reason, ()))
+    kinds = {**_COMPATIBLE, "missing-path": ("missing-term", "overwritten", "scatter")}
+    agreeing = fact is not None and mutation.reason in (fact.reason, *kinds.get(fact.reason, ()))
     return mutation.cost - (0.7 if agreeing else 0.0)
 
 

@@ -147,15 +147,11 @@ def _result(script: _Script) -> str:
     if numerators:
         return max(set(numerators), key=before.index)
     known = Variables(tuple(before), given=script.given)
-    for target in script.gradients:
-        variable = read_name(target.name, known).variable
-        if (
-            target.whole
-            and target.value is not None
-            and _is_one(target.value)
-            and variable in before
-            and not target.key
-        ):
+    # What comes first is made of nothing else: `df = 1.0`. A 1 further down is a mistake.
+    begun = next((target for target in script.gradients if not _is_blank(target.value)), None)
+    if begun is not None and begun.whole and begun.value is not None and _is_one(begun.value) and not begun.key:
+        variable = read_name(begun.name, known).variable
+        if variable in before:
             return variable
     for name in reversed(before):
         if {"loss", "cost"} & set(words(name)) or name in LOSS:

@@ -205,17 +205,23 @@ class Recorder:
             if line not in instance.lines:
                 instance.lines.append(line)
 
-    def seen(self, target: int, thunk: Any, line: int) -> Any:
+    def seen(self, target: int, thunk: Any, line: int, quiet: bool = False) -> Any:
+        """The value of a gradient that is read; `quiet`: None where it has none, instead of an error."""
         instance = self.pending.pop(target, None)
         if instance is None:
-            return thunk()
+            try:
+                return thunk()
+            except Exception:
+                if quiet:
+                    return None
+                raise
         value, failed = None, instance.crashed
         if not failed:
             try:
                 value = thunk()
             except Exception as error:
                 failed = said(error)
-        return self.judged(target, instance, value, failed, line)
+        return self.judged(target, instance, value, failed, line, quiet=quiet)
 
     def judged(
         self,

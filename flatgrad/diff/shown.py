@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from flatgrad.diff.verdicts import Outcome, Report, Verdict
 from flatgrad.diff.vocabulary import OUTCOMES, REASONS, joined
 
+# The hint of a verdict on a statement that raises: it has no shape to speak of.
+RAISES = "the statement raises"
 _SAFE = re.compile(r"[A-Za-z_][\w.]*")
 
 
@@ -124,8 +126,8 @@ def _reads(verdict: Verdict) -> set[str]:
 def said(report: Report, verdict: Verdict) -> str:
     """What a report says beside the verdict's word: the kind of the mistake, or where it follows from."""
     if verdict.outcome is Outcome.WRONG:
-        if verdict.reason == "shape" and verdict.hint:
-            return verdict.hint  # or that the statement raises
+        if verdict.reason == "shape" and verdict.hint == RAISES:
+            return RAISES
         return REASONS.get(verdict.reason, verdict.reason) or OUTCOMES[verdict.outcome]
     if verdict.outcome is Outcome.FOLLOWS:
         if verdict.detail:

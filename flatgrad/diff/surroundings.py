@@ -198,10 +198,11 @@ class Scope:
         return [text for text in self.values if self.shape(text) not in ((), None)]
 
     def mask(self, text: str) -> bool:
-        """An array of truth values, or of the numbers zero and one."""
+        """An array of truth values, or of zeros and one other number, as in dropout."""
         found = [one for one in self.values.get(text, ()) if one is not None]
-        kinds = all(one.dtype == np.int8 or one.dtype.kind == "f" for one in found)
-        return bool(found) and kinds and all(one.ndim and np.isin(one, (0, 1)).all() for one in found)
+        kinds = all(one.ndim and (one.dtype == np.int8 or one.dtype.kind == "f") for one in found)
+        some = any(one.any() and not one.all() for one in found)
+        return kinds and some and all(len(np.unique(one[one != 0])) <= 1 for one in found)
 
     def index(self, text: str) -> bool:
         """An array of integers that may be indices."""

@@ -27,9 +27,12 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 # Which mutation a run chooses travels with the gradients that are forced, under a key that is none.
 CHOICE: Key = (-1_000_000, (), "")
 CHUNK = 60
+# The first request of a chunk asks for a few runs; the others for as many as take about so many seconds.
+FEW = 4
+REQUEST_SECONDS = 1.0
 # Mutations tried for one gradient, and the seconds that this may take.
 MOST_TRIED = 800
-MOST_SECONDS = 12.0
+MOST_SECONDS = 8.0
 
 
 @dataclass(slots=True)
@@ -64,20 +67,26 @@ class Trials:
 
     def _among(self, number: int, chunk: Sequence[Mutation], freely: bool) -> Mutation | None:
         """The first of those that the program `number` holds."""
-        self.tried += len(chunk)
         draw = min(self.one.wrong_at, key=lambda one: _size(self.case.draws[one]), default=0)
         key = self.one.group.key
         truths = forced_at(self.case, draw, self._forcing(freely))
-        choices = range(len(chunk))
-        try:
-            told = self.case.runner.attempts(number, self.case.draws[draw], truths, CHOICE, choices, (key[0], key[2]))
-        except SandboxFailure:
-            self.ended = True
-            return None
-        for index, records in enumerate(told):
-            values = fitting(records, self.one.group)
-            if self._is_truth(values, draw) and self._right(number, index, freely):
-                return chunk[index]
+        wanted = (key[0], key[2])
+        start, count = 0, FEW
+        while start < len(chunk) and not self._spent():
+            choices = range(start, min(start + count, len(chunk)))
+            began = time.monotonic()
+            try:
+                told = self.case.runner.attempts(number, self.case.draws[draw], truths, CHOICE, choices, wanted)
+            except SandboxFailure:
+                self.ended = True
+                return None
+            self.tried += len(choices)
+            for index, records in zip(choices, told, strict=True):
+                if self._is_truth(fitting(records, self.one.group), draw) and self._right(number, index, freely):
+                    return chunk[index]
+            start = choices.stop
+            each = (time.monotonic() - began) / len(choices)
+            count = max(1, int(REQUEST_SECONDS / max(each, 1e-6)))
         return None
 
     def _forcing(self, freely: bool) -> Mapping[Key, Spec]:

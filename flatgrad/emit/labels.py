@@ -50,6 +50,8 @@ def labels(lowered: Lowered, residuals: Residuals, scope: Scope) -> Labels:
                 nested.setdefault(value.name, [])
             if MARK in value.name:  # what others see on an object is called what the user calls it, too
                 nested.setdefault(value.name, [])
+            if isinstance(step, Relation) and step.attrs.get("taken"):  # by a list or a function, which has no label
+                nested.setdefault(value.name, []).append(value)
     kept_aside: dict[Value, str] = {}
     origin = _origins(lowered, residuals)
     bearers: dict[str, list[Value]] = {param.name: [param] for param in params}

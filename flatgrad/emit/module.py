@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flatgrad.emit.classes import class_rows, class_texts, unmarked, with_own_results
+from flatgrad.emit.classes import class_rows, class_texts
 from flatgrad.emit.docstrings import notes, table, title
 from flatgrad.emit.function import write_function
 from flatgrad.emit.helpers import helper_texts
 from flatgrad.emit.imports import constant_lines, import_lines, import_names, used_names
+from flatgrad.emit.marks import unmarked, with_own_results
 from flatgrad.emit.plan import FunctionPlan, FunctionText, ModulePlan
 
 

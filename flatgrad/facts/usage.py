@@ -1,8 +1,9 @@
 """What usage says of parameters that nobody describes; claims like any other, held to by a guard.
 
 In `p[np.arange(N), y]` y is taken for one integer a row. In `X @ W` and `W.dot(X)` a name that begins with a capital
-is taken for a matrix, and in `X @ W + b` a name that begins with b for one number a column, as the whole field writes
-it; so is what a method is given to multiply with a matrix of its object.
+is taken for a matrix, as are those that an operand such as `(X - Y) ** 2` is computed of. In `X @ W + b` a name that
+begins with b is taken for one number a column, as the whole field writes it; what a method is given to multiply with a
+matrix of its object is taken for a matrix.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from flatgrad.facts.optional import is_none_by_default
 from flatgrad.frontend.calls import defaults_of
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.methods import MARK, bare
+from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import DType, Kind, Operand, Relation, Step, Value, bound_values, every_step
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 
@@ -93,15 +95,32 @@ def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str
             rank = other.type.shape.rank if isinstance(other, Value) else None
             if rank is not None and rank not in (1, 2):
                 continue
-            operand = _transposed(first, producers)
-            if not isinstance(operand, Value) or operand not in params:
-                continue
-            if not bare(operand.name)[:1].isupper() and not _is_attribute(_transposed(other, producers), rank):
-                continue
-            known = assumptions.get(params[operand], Assumption())
-            if known.shape is None and operand.type.shape.rank is None and operand.type.shape.least_rank <= 2:
-                dims = tuple(Dim.symbol(f"{params[operand]}.{axis}") for axis in range(2))
-                found[params[operand]] = Assumption(Shape(dims), known.dtype, known.kind)
+            given = _transposed(first, producers)
+            attribute = _is_attribute(_transposed(other, producers), rank)
+            for operand in _sources(given, producers):
+                if operand not in params or not (bare(operand.name)[:1].isupper() or (attribute and operand is given)):
+                    continue
+                known = assumptions.get(params[operand], Assumption())
+                if known.shape is None and operand.type.shape.rank is None and operand.type.shape.least_rank <= 2:
+                    dims = tuple(Dim.symbol(f"{params[operand]}.{axis}") for axis in range(2))
+                    found[params[operand]] = Assumption(Shape(dims), known.dtype, known.kind)
+    return found
+
+
+def _sources(operand: Operand, producers: Mapping[Value, Step]) -> set[Value]:
+    """A value and what it is computed of element by element, as far as ranks are open: A and Y in `(A - Y) ** 2 @ w`."""
+    found: set[Value] = set()
+    pending = [operand]
+    while pending:
+        one = pending.pop()
+        if not isinstance(one, Value) or one in found or one.type.shape.rank is not None:
+            continue
+        found.add(one)
+        made = producers.get(one)
+        if isinstance(made, Relation) and (
+            made.gate in ("alias", "transpose") or (made.gate in TABLE and TABLE[made.gate].elementwise)
+        ):
+            pending += made.args
     return found
 
 

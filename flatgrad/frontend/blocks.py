@@ -12,23 +12,10 @@ from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.buffers import Buffers
 from flatgrad.frontend.collecting import CollectingLowering
 from flatgrad.frontend.entries import EntryLowering
-from flatgrad.frontend.environment import (
-    Binding,
-    Element,
-    Filled,
-    Poison,
-    values_of,
-)
+from flatgrad.frontend.environment import Binding, Element, Filled, Poison, values_of
 from flatgrad.frontend.statements import Surroundings
 from flatgrad.frontend.trees import changes, leaves, rebuilt, sharing
-from flatgrad.ir.core import (
-    Literal,
-    Relation,
-    Span,
-    Stage,
-    Step,
-    Value,
-)
+from flatgrad.ir.core import Literal, Relation, Span, Stage, Step, Value
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -54,7 +41,6 @@ class BlockLowering(CollectingLowering):
     """Lowers blocks; `statement` and `returned` are the function's own business, `block` that of its control flow."""
 
     node: ast.FunctionDef
-
     expressions: EntryLowering
 
     def __init__(

@@ -55,7 +55,8 @@ class Borrowed:
     """What stands in the text of a module and is not the model's own.
 
     Attributes:
-        functions: the names of the functions that come from other files, or were made of others (`frontend.respelling`).
+        functions: the names of the functions that come from other files, or were made of others
+            (`frontend.respelling`).
         pairs: those of them that have a backward function of their own there.
         unmatched: those whose backward function there cannot be called, and why.
         called: for the path of a function that is called as an attribute of its module, its name in the text.

@@ -5,26 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from flatgrad.frontend.environment import (
-    Binding,
-    Filled,
-    Poison,
-)
+from flatgrad.frontend.environment import Binding, Filled, Poison
 from flatgrad.frontend.source import span_of
 from flatgrad.frontend.stored import StoredLowering
 from flatgrad.frontend.trees import is_poisoned, leaves, same_form, sharing
-from flatgrad.ir.core import (
-    UNBOUND,
-    Block,
-    Branch,
-    Call,
-    Literal,
-    Span,
-    Stage,
-    Step,
-    Type,
-    Value,
-)
+from flatgrad.ir.core import UNBOUND, Block, Branch, Call, Literal, Span, Stage, Step, Type, Value
 
 
 class BranchLowering(StoredLowering):

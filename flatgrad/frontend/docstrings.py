@@ -189,7 +189,9 @@ def _items(lines: tuple[Text, ...], parameters: frozenset[str]) -> tuple[list[_I
             item = None
             for entry in listed:
                 text = line.part(entry.start("rest"), entry.end("rest"))
-                items.append(_Item((f"{owner.names[0]}[{entry['key']!r}]",), _indent(line), False, text, owner.names[0]))
+                items.append(
+                    _Item((f"{owner.names[0]}[{entry['key']!r}]",), _indent(line), False, text, owner.names[0])
+                )
             continue
         if item is not None:
             item.text = item.text.then(line.stripped())

@@ -5,25 +5,12 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, replace
 
+from flatgrad.frontend.additions import Counting
 from flatgrad.frontend.branches import BranchLowering
-from flatgrad.frontend.collecting import Counting
-from flatgrad.frontend.environment import (
-    Collected,
-    Poison,
-    Structure,
-    values_of,
-)
+from flatgrad.frontend.environment import Collected, Poison, Structure, values_of
 from flatgrad.frontend.keys import DictRounds, bind_entry, dict_rounds
 from flatgrad.frontend.source import dotted_path, span_of
-from flatgrad.ir.core import (
-    ONE,
-    ZERO,
-    Literal,
-    Operand,
-    Relation,
-    Type,
-    Value,
-)
+from flatgrad.ir.core import ONE, ZERO, Literal, Operand, Relation, Type, Value
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ import difflib
 from flatgrad.frontend.constants import constant_facts, is_spelled, static_constant
 from flatgrad.frontend.environment import Binding, Poison, Static, Structure
 from flatgrad.frontend.expression_base import ExpressionBase
-from flatgrad.frontend.source import dotted_path, python2_name, star_import
+from flatgrad.frontend.python2 import python2_name
+from flatgrad.frontend.source import dotted_path, star_import
 from flatgrad.ir.core import Literal, Operand, Relation, Type, Value
 
 

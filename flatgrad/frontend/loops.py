@@ -6,28 +6,14 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 
 from flatgrad.frontend.changing import change_all
-from flatgrad.frontend.environment import (
-    Binding,
-    Collected,
-    Filled,
-    Poison,
-)
+from flatgrad.frontend.environment import Binding, Collected, Filled, Poison
 from flatgrad.frontend.filling import begin_filling
 from flatgrad.frontend.iterating import IteratingLowering, Rounds
 from flatgrad.frontend.leaving import has_break
 from flatgrad.frontend.liveness import assigned_names, read_before_bound
 from flatgrad.frontend.source import span_of
 from flatgrad.frontend.trees import is_poisoned, leaves, same_form, sharing
-from flatgrad.ir.core import (
-    UNBOUND,
-    ZERO,
-    Block,
-    Literal,
-    Loop,
-    Stage,
-    Type,
-    Value,
-)
+from flatgrad.ir.core import UNBOUND, ZERO, Block, Literal, Loop, Stage, Type, Value
 
 # How often a loop is read again because it hands on more than was known of it.
 MOST_TRIALS = 8

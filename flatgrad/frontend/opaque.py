@@ -6,26 +6,9 @@ import ast
 from collections.abc import Sequence
 
 from flatgrad.frontend.blocks import BlockLowering
-from flatgrad.frontend.environment import (
-    Binding,
-    Closure,
-    Collected,
-    Dictionary,
-    Filled,
-    Poison,
-    Static,
-    Structure,
-)
+from flatgrad.frontend.environment import Binding, Closure, Collected, Dictionary, Filled, Poison, Static, Structure
 from flatgrad.frontend.source import span_of, stage_text
-from flatgrad.ir.core import (
-    Attribute,
-    Literal,
-    Operand,
-    Relation,
-    Stage,
-    Type,
-    Value,
-)
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Stage, Type, Value
 
 
 class OpaqueLowering(BlockLowering):

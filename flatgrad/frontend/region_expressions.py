@@ -8,16 +8,8 @@ from collections.abc import Mapping, Sequence
 from flatgrad.frontend.branches import BranchLowering
 from flatgrad.frontend.closures import Argument
 from flatgrad.frontend.entries import EntryLowering
-from flatgrad.frontend.environment import (
-    Binding,
-    Collected,
-    Filled,
-    Poison,
-)
-from flatgrad.ir.core import (
-    Operand,
-    Value,
-)
+from flatgrad.frontend.environment import Binding, Collected, Filled, Poison
+from flatgrad.ir.core import Operand, Value
 
 # What makes an array of a list of arrays of one shape.
 STACKED = frozenset({"numpy.array", "numpy.asarray", "numpy.stack", "builtins.sum"})

@@ -10,20 +10,12 @@ import ast
 from collections.abc import Sequence
 
 from flatgrad.frontend.entries import EntryLowering
-from flatgrad.frontend.environment import (
-    Binding,
-    Poison,
-)
+from flatgrad.frontend.environment import Binding, Poison
 from flatgrad.frontend.leaving import always_leaves, is_check, leaves_block, raises
 from flatgrad.frontend.loops import LoopLowering
 from flatgrad.frontend.region_expressions import RegionExpressions
 from flatgrad.frontend.source import dotted_path, span_of, stage_text
-from flatgrad.ir.core import (
-    Block,
-    Literal,
-    Stage,
-    Value,
-)
+from flatgrad.ir.core import Block, Literal, Stage, Value
 
 # What a `with` may say without changing a value.
 QUIET = frozenset({"numpy.errstate", "numpy.printoptions", "warnings.catch_warnings"})

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from flatgrad.frontend.comprehending import comprehension_as_loop
+from flatgrad.frontend.keyed import display_of_entries
 from flatgrad.frontend.known_functions import Known
 from flatgrad.frontend.layer_loops import loop_over_layers
 from flatgrad.frontend.returning import loop_that_returns
@@ -46,7 +47,8 @@ def _rewritten(module: Module) -> Iterator[tuple[ast.stmt, Sequence[ast.stmt]]]:
             yield left.loop, left.statements
         for statement in ast.walk(function):
             if isinstance(statement, ast.stmt) and statement is not function and _is_alone(module, statement):
-                statements = comprehension_as_loop(module, function, statement)
+                statements = display_of_entries(function, statement)
+                statements = statements or comprehension_as_loop(module, function, statement)
                 statements = statements or loop_over_layers(module, function, statement)
                 if statements is not None:
                     yield statement, statements

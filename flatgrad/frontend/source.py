@@ -13,7 +13,7 @@ import io
 import re
 import tokenize
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import MappingProxyType
@@ -22,31 +22,12 @@ from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.frontend.bindings import BUILTIN, ImportStatement, Names, module_names
 from flatgrad.frontend.borrowed import Borrowed
 from flatgrad.frontend.methods import FORWARD, Method
+from flatgrad.frontend.syntax_errors import invalid_python, span_within, syntax_diagnostic
 from flatgrad.gates.entry import BY_PATH, OWN
 from flatgrad.ir.core import Span
 
 # A function of this name gives `flatgrad check` its arguments, and is none that anybody differentiates.
 EXAMPLE_INPUTS = "example_inputs"
-
-# What Python 2 called it, and what to write now.
-PYTHON2_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "xrange": "range",
-        "raw_input": "input",
-        "unicode": "str",
-        "basestring": "str",
-        "long": "int",
-        "unichr": "chr",
-    }
-)
-PYTHON2_METHODS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "iteritems": ("d.iteritems()", "d.items()"),
-        "iterkeys": ("d.iterkeys()", "d.keys()"),
-        "itervalues": ("d.itervalues()", "d.values()"),
-        "has_key": ("d.has_key(k)", "k in d"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,24 +98,24 @@ def read_module(source: str, filename: str) -> Module:
     for number, line in enumerate(lines, 1):
         if "\0" in line:  # an error without a place to Python's own parser
             column = line.index("\0")
-            raise Refused([_invalid("a null character", Span(number, column, number, column + 1))])
+            raise Refused([invalid_python("a null character", Span(number, column, number, column + 1))])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an odd escape in the user's strings is no business of ours
             tree = ast.parse(text)
         comments = {comment.line: comment for comment in _comments(text)}
     except SyntaxError as error:
-        raise Refused([_syntax_diagnostic(error, lines, filename)]) from None
+        raise Refused([syntax_diagnostic(error, lines, filename)]) from None
     except tokenize.TokenError as error:
         message, (number, column) = error.args
-        raise Refused([_invalid(message, _within(lines, number, column, number, column + 1))]) from None
+        raise Refused([invalid_python(message, span_within(lines, number, column, number, column + 1))]) from None
     except UnicodeEncodeError as error:
         number = text.count("\n", 0, error.start) + 1
         column = error.start - (text.rfind("\n", 0, error.start) + 1)
         message = "half of a surrogate pair, which is not a character"
-        raise Refused([_invalid(message, Span(number, column, number, column + 1))]) from None
+        raise Refused([invalid_python(message, Span(number, column, number, column + 1))]) from None
     except (RecursionError, MemoryError):
-        raise Refused([_invalid("an expression is nested too deeply for Python's parser", None)]) from None
+        raise Refused([invalid_python("an expression is nested too deeply for Python's parser", None)]) from None
     return Module(text, filename, lines, tree, MappingProxyType(comments), module_names(tree))
 
 
@@ -169,49 +150,14 @@ def star_import(module: Module) -> ImportStatement | None:
     return next((statement for statement in module.import_texts if "*" in statement.names), None)
 
 
-def python2_name(module: Module, node: ast.Name) -> Diagnostic | None:
-    """What to say of a name that is not known here because it is Python 2's (`xrange`); None for any other."""
-    if node.id not in PYTHON2_NAMES or node.id in module.bound:
-        return None
-    modern = PYTHON2_NAMES[node.id]
-    return _python2(f"`{node.id}`", node.id, modern, span_of(module, node), module.filename)
-
-
-def python2_source(module: Module, found: Sequence[Diagnostic]) -> Diagnostic | None:
-    """The one thing to say of a refused file, where what was found comes of its being Python 2; else None.
-
-    That is what is FG002 already, or a name or method of Python 2 alone in a function that something was found in.
-    """
-    first = next((diagnostic for diagnostic in found if diagnostic.code == "FG002"), None)
-    if first is not None:
-        return first
-    lines = {diagnostic.span.line for diagnostic in found if diagnostic.span is not None}
-    for statement in module.tree.body:
-        if not any(statement.lineno <= line <= (statement.end_lineno or 0) for line in lines):
-            continue
-        own = {node.arg for node in ast.walk(statement) if isinstance(node, ast.arg)}
-        own |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-        old: list[Diagnostic] = []
-        for node in ast.walk(statement):
-            match node:
-                case ast.Name(id=name) if name not in own and (named := python2_name(module, node)) is not None:
-                    old.append(named)
-                case ast.Call(func=ast.Attribute(attr=method)) if method in PYTHON2_METHODS:
-                    before, now = PYTHON2_METHODS[method]
-                    old.append(_python2(f"`.{method}()`", before, now, span_of(module, node), module.filename))
-        if old:
-            return min(old, key=lambda one: one.span or Span(0, 0, 0, 0))
-    return None
-
-
 def entry_functions(module: Module, names: tuple[str, ...]) -> tuple[str, ...]:
     """The functions of a file that are to be compiled, in the order of the file.
 
     Those in `names` if there are any (a base name stands for its `_forward`); else those called `*_forward`; else the
     functions that have a `return` with a value, a `_backward` beside its forward function apart. Functions whose names
     begin with an underscore, or for which the user declares a gate, are left to those that call them, unless they are
-    asked for; so is `example_inputs`, which gives `flatgrad check` arguments. Of a class it is its forward method, where
-    it has no backward one; the functions that such a class calls are left to it.
+    asked for; so is `example_inputs`, which gives `flatgrad check` arguments. Of a class it is its forward method,
+    where it has no backward one; the functions that such a class calls are left to it.
 
     Raises:
         Refused: FG060 for each of `names` that is no function of the file.
@@ -257,7 +203,7 @@ def span_of(module: Module, node: ast.AST) -> Span:
     end_line, end_column = getattr(node, "end_lineno", None), getattr(node, "end_col_offset", None)
     if line is None or column is None or end_line is None or end_column is None:
         raise ValueError(f"a {type(node).__name__} node has no place in the source")
-    return _within(
+    return span_within(
         module.lines,
         line,
         _characters(module.lines, line, column),
@@ -373,15 +319,6 @@ def _characters(lines: tuple[str, ...], line: int, column: int) -> int:
     return len(text.encode()[:column].decode(errors="ignore"))
 
 
-def _within(lines: tuple[str, ...], line: int, column: int, end_line: int, end_column: int) -> Span:
-    """A span inside the text: Python 3.11 places what stands inside an f-string of several lines beyond its lines."""
-    line = min(max(line, 1), len(lines))
-    end_line = min(max(end_line, line), len(lines))
-    column = min(max(column, 0), len(lines[line - 1]))
-    end_column = min(max(end_column, 0), len(lines[end_line - 1]))
-    return Span(line, column, end_line, max(end_column, column) if end_line == line else end_column)
-
-
 def _returns_value(function: ast.FunctionDef) -> bool:
     """Whether the function itself, not one inside it, returns something else than None."""
     rest: list[ast.AST] = list(function.body)
@@ -411,65 +348,3 @@ def _no_function(module: Module, name: str) -> Diagnostic:
     else:
         help = "it has no function at its top level"
     return Diagnostic("FG060", what, None, help=help)
-
-
-# Errors of syntax
-
-
-def _invalid(message: str, span: Span | None, help: str = "") -> Diagnostic:
-    return Diagnostic("FG001", f"not valid Python: {message}", span, help=help)
-
-
-def _syntax_diagnostic(error: SyntaxError, lines: tuple[str, ...], filename: str) -> Diagnostic:
-    message = error.msg
-    if error.lineno is None:
-        return _invalid(message, None)
-    line = min(max(error.lineno, 1), len(lines))
-    text = lines[line - 1]
-    if isinstance(error, IndentationError):  # its column is the end of the indentation, or nowhere
-        start = len(text) - len(text.lstrip())
-        return _invalid(message, _within(lines, line, start, line, len(text.rstrip())))
-    column = max((error.offset or 1) - 1, 0)
-    end_line = error.end_lineno or line
-    end_column = (error.end_offset or 0) - 1
-    if (end_line, end_column) <= (line, column):
-        end_line, end_column = line, column + 1
-    span = _within(lines, line, column, end_line, end_column)
-    looked_at = {"message": message, "line": text.strip(), "place": text[span.column :]}
-    for where, pattern, what, old, new in _PYTHON2_SYNTAX:
-        if re.match(pattern, looked_at[where]):
-            return _python2(what, old, new, span, filename)
-    if text.lstrip().startswith(("%", "!")) and not filename.endswith(".ipynb"):
-        return _invalid(message, span, "a notebook's own commands have to be taken out first")
-    return _invalid(message, span)
-
-
-# Where to look (in what the parser says, at the head of the line, at the place of the error) and for what; what it is;
-# how it is written in Python 2 and in 3.
-_PYTHON2_SYNTAX: tuple[tuple[str, str, str, str, str], ...] = (
-    ("message", r"Missing parentheses in call to 'print'", "the print statement", "print x", "print(x)"),
-    ("message", r"Missing parentheses in call to 'exec'", "the exec statement", "exec code", "exec(code)"),
-    ("message", r"multiple exception types must be", "`except E, e`", "except E, e", "except E as e"),
-    ("message", r"leading zeros in decimal integer", "an octal number", "0777", "0o777"),
-    ("message", r"Function parameters cannot be", "a tuple as a parameter", "def f((a, b))", "def f(ab)"),
-    ("message", r"Lambda expression parameters cannot be", "a tuple as a parameter", "lambda (a, b)", "lambda ab"),
-    ("line", r"raise\s+[\w.]+\s*,", "`raise E, message`", "raise E, message", "raise E(message)"),
-    ("place", r"<>", "the operator `<>`", "a <> b", "a != b"),
-    ("place", r"`", "a backquoted expression", "`x`", "repr(x)"),
-    ("place", r"\d*[lL]\b", "a long integer", "10L", "10"),
-)
-
-
-def _python2(what: str, old: str, new: str, span: Span, filename: str) -> Diagnostic:
-    name = PurePath(filename).name
-    if filename.endswith(".ipynb"):
-        help = f"make it a file first, `jupyter nbconvert --to script {name}`,\nand convert that, for instance with"
-    else:
-        help = f"convert {name if filename.endswith('.py') else 'the file'} first, for instance with"
-    return Diagnostic(
-        "FG002",
-        f"this is Python 2: {what}",
-        span,
-        f"`{old}` is written `{new}` now",
-        f"{help} `2to3 -w`, which comes with Python up to 3.12",
-    )

@@ -27,6 +27,7 @@ from flatgrad.frontend.environment import (
 )
 from flatgrad.frontend.source import Module, span_of
 from flatgrad.ir.core import (
+    UNBOUND,
     Attribute,
     Branch,
     Call,
@@ -195,9 +196,11 @@ class StatementLowering:
         return not self.context.kinds or (known is not None and known.kind is Kind.SCALAR and known.dtype is DType.INT)
 
     def _bind_name(self, target: ast.Name, name: str, bound: Binding, value: ast.expr) -> None:
-        if not isinstance(bound, Value | Literal) and isinstance(self.environment.get(name), Value | Collected | Filled):
+        before = self.environment.get(name)
+        if not isinstance(bound, Value | Literal) and isinstance(before, Value | Collected | Filled):
             # No value takes the name over: what had it has it no longer.
-            self.constant(UNBOUND, name, span_of(self.module, value))
+            taken, span = Value(name, Type.open(name)), span_of(self.module, value)
+            self.emit(Relation((taken,), "constant", (UNBOUND,), {"taken": True}, None, span), view=False)
         if isinstance(bound, Value):
             if (bound.name or bound in self.kept_unnamed) and not isinstance(bound, Poison):
                 # `t = x`: one buffer under two names

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from flatgrad.frontend.environment import (
-    Binding,
-    Dictionary,
-    Filled,
-    Poison,
-)
+from flatgrad.frontend.environment import Binding, Dictionary, Filled, Poison
 from flatgrad.frontend.filling import container_of, filled_with
 from flatgrad.frontend.opaque import OpaqueLowering
-from flatgrad.ir.core import (
-    Attribute,
-    Operand,
-    Relation,
-    Type,
-    Value,
-)
+from flatgrad.ir.core import Attribute, Operand, Relation, Type, Value
 
 
 class StoredLowering(OpaqueLowering):

@@ -131,7 +131,18 @@ class _Flat:
         if not isinstance(node.func, ast.Name) or node.func.id in shadowed or f"{OWN}.{node.func.id}" in BY_PATH:
             return None
         found = self.functions.get(node.func.id)
+        if found is not None and self._calls_itself(found.name):
+            return None  # there is no end to writing it out
         return found if found is not None and is_plain(found) and matched_arguments(found, node) is not None else None
+
+    def _calls_itself(self, name: str) -> bool:
+        reached: list[str] = [name]
+        for one in reached:
+            called = {part.id for part in ast.walk(self.functions[one]) if isinstance(part, ast.Name)}
+            if name in called:
+                return True
+            reached += [other for other in sorted(called & self.functions.keys()) if other not in reached]
+        return False
 
     def written_out(self, node: ast.Call, shadowed: frozenset[str]) -> ast.FunctionDef | None:
         """The function that is called, where it has to be written out in a function that hands tuples on: one that

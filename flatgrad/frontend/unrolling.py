@@ -13,22 +13,18 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from flatgrad.frontend.evaluating import Folding
 from flatgrad.frontend.liveness import MUTATORS, live_after, root_name
 from flatgrad.frontend.rewriting import replaced
 from flatgrad.frontend.source import Module, read_module, span_of
 from flatgrad.frontend.unfolding import Unfolded
+from flatgrad.frontend.written_lists import MOST_ROUNDS, READERS, Displays
 
-# More rounds, or more statements in all of them, are not written out.
-MOST_ROUNDS = 16
+# More statements in all rounds are not written out.
 MOST_STATEMENTS = 120
 # More loops than this are not written out in one file.
 MOST_LOOPS = 100
-# Functions that read a list and leave it as it is.
-READERS = frozenset({"len", "zip", "enumerate", "reversed", "range", "list", "tuple", "sum", "min", "max"})
-VIEWS = frozenset({"items", "keys", "values", "get"})
 
 # What the targets of one round stand for.
 Round = tuple[tuple[ast.expr, ast.expr], ...]
@@ -118,8 +114,10 @@ class _Unrolling:
     module: Module
     function: Function
     loop: ast.For
-    # The names whose numbers are being worked out.
-    asked: set[str] = field(default_factory=set)
+
+    @property
+    def known(self) -> Displays:
+        return Displays(self.function, self.loop)
 
     def run(self) -> list[ast.stmt] | None:
         """The statements that the loop comes to, None where it is left as it is."""
@@ -160,202 +158,11 @@ class _Unrolling:
     # What a round runs over
 
     def _rounds(self, node: ast.expr, target: ast.expr) -> list[Round] | None:
-        values = self._elements(node)
+        values = self.known.elements(node)
         if values is None:
             return None
         found = [_matched(target, value) for value in values]
         return None if any(one is None for one in found) else [one for one in found if one is not None]
-
-    def _elements(self, node: ast.expr) -> list[ast.expr] | None:
-        """What an expression gives element by element."""
-        match node:
-            case ast.List(elts=items) | ast.Tuple(elts=items):
-                return None if any(isinstance(one, ast.Starred) for one in items) else list(items)
-            case ast.Dict():
-                keys = [key for key in node.keys if key is not None]
-                return keys if len(keys) == len(node.keys) and _are_distinct(keys) else None
-            case ast.Name(id=name):
-                known = self._display(name)
-                if known is None:
-                    return None
-                statement, display = known
-                if isinstance(display, ast.Dict):
-                    return self._elements(display)
-                return [self._element(name, statement, k, one) for k, one in enumerate(display.elts)]
-            case ast.Call(func=ast.Name(id="list" | "tuple"), args=[inner], keywords=[]):
-                return self._elements(inner)
-            case ast.Subscript(value=ast.Name() as inner, slice=ast.Slice(lower=lower, upper=upper, step=step)):
-                found = self._elements(inner)
-                asked = (lower, upper, step)
-                ends = [None if one is None else self._number(one) for one in asked]
-                if found is None or any(end is None and one is not None for end, one in zip(ends, asked, strict=True)):
-                    return None
-                known = self._display(inner.id)
-                in_order = known is not None and not isinstance(known[1], ast.Dict) and ends[2] != 0
-                return found[slice(*ends)] if in_order else None
-            case ast.Call(func=ast.Name(id="reversed"), args=[inner], keywords=[]):
-                found = self._elements(inner)
-                return None if found is None else found[::-1]
-            case ast.Call(func=ast.Name(id="enumerate"), args=[inner, *start], keywords=[]) if len(start) < 2:
-                found, first = self._elements(inner), self._number(start[0]) if start else 0
-                if found is None or first is None:
-                    return None
-                return [_pair(ast.Constant(k), one) for k, one in enumerate(found, first)]
-            case ast.Call(func=ast.Name(id="zip"), args=[_, *_] as inner_ones, keywords=[]):
-                parts = [self._elements(one) for one in inner_ones]
-                if any(part is None for part in parts):
-                    return None
-                return [_pair(*ones) for ones in zip(*(part for part in parts if part is not None), strict=False)]
-            case ast.Call(func=ast.Name(id="range"), args=[_, *_] as bounds, keywords=[]):
-                numbers = [self._number(bound) for bound in bounds]
-                whole = [number for number in numbers if number is not None]
-                if len(whole) < len(numbers) or len(whole) > 3 or (len(whole) == 3 and not whole[2]):
-                    return None
-                steps = range(*whole)
-                return [_integer(k) for k in steps] if len(steps) <= MOST_ROUNDS else None
-            case ast.Call(
-                func=ast.Attribute(value=ast.Name(id=name), attr="items" | "keys" | "values" as view), args=[]
-            ):
-                known = self._display(name)
-                if known is None or not isinstance(known[1], ast.Dict) or None in known[1].keys:
-                    return None
-                pairs = [(key, self._entry(name, key)) for key in known[1].keys if key is not None]
-                if view == "items":
-                    return [_pair(key, value) for key, value in pairs]
-                return [key if view == "keys" else value for key, value in pairs]
-        return None
-
-    def _number(self, node: ast.expr) -> int | None:
-        found = self._folding().value(node)
-        return found if isinstance(found, int) and not isinstance(found, bool) else None
-
-    def _folding(self) -> Folding:
-        return Folding(self._length, self._place, self._named_number)
-
-    def _named_number(self, name: str) -> int | None:
-        """The whole number that a name stands for throughout: `L = len(weights)`."""
-        bound = self._bound_once(name)
-        if bound is None or name in self.asked or not self._comes_before(bound):
-            return None
-        self.asked.add(name)
-        found = self._number(bound.value)
-        self.asked.discard(name)
-        return found
-
-    def _length(self, name: str) -> int | None:
-        known = self._display(name)
-        if known is None:
-            return None
-        display = known[1]
-        return len(display.keys if isinstance(display, ast.Dict) else display.elts)
-
-    def _place(self, name: str, position: int) -> ast.expr | None:
-        """What stands at a place of a list, where another name may stand for it."""
-        known = self._display(name)
-        if known is None or isinstance(known[1], ast.Dict) or not -len(known[1].elts) <= position < len(known[1].elts):
-            return None
-        position %= len(known[1].elts)
-        return self._element(name, known[0], position, known[1].elts[position])
-
-    def _bound_once(self, name: str) -> ast.Assign | None:
-        """The one statement that binds a name of the function's own."""
-        arguments = self.function.args
-        given = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
-        stored = [
-            part
-            for part in ast.walk(self.function)
-            if isinstance(part, ast.Name) and part.id == name and not isinstance(part.ctx, ast.Load)
-        ]
-        if len(stored) != 1 or any(one is not None and one.arg == name for one in given):
-            return None
-        for part in ast.walk(self.function):
-            if isinstance(part, ast.Assign) and len(part.targets) == 1 and part.targets[0] is stored[0]:
-                return part
-        return None
-
-    def _display(self, name: str) -> tuple[ast.Assign, ast.List | ast.Tuple | ast.Dict] | None:
-        """The list, tuple or dict display that a name stands for throughout, with the statement that binds it."""
-        arguments = self.function.args
-        if any(one.arg == name for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)):
-            return None
-        bound: list[ast.Assign] = []
-        allowed: set[ast.expr] = set()
-        uses: list[ast.Name] = []
-        for part in ast.walk(self.function):
-            match part:
-                case ast.Assign(targets=[ast.Name(id=other)]) if other == name:
-                    bound.append(part)
-                    allowed.add(part.targets[0])
-                case ast.Name(id=other) if other == name:
-                    uses.append(part)
-                case ast.For(iter=ast.Name() as read) | ast.comprehension(iter=ast.Name() as read):
-                    allowed.add(read)
-                case ast.Subscript(value=ast.Name() as read, ctx=ast.Load()):
-                    allowed.add(read)
-                case ast.Call(func=ast.Name(id=called), args=args) if called in READERS:
-                    allowed |= set(args)
-                case ast.Call(func=ast.Attribute(value=ast.Name() as read, attr=method)) if method in VIEWS:
-                    allowed.add(read)
-                case ast.Return(value=ast.Name() as read):
-                    allowed.add(read)
-                case ast.Return(value=ast.Tuple(elts=elements)):
-                    allowed |= set(elements)
-        if len(bound) != 1 or any(one not in allowed for one in uses):
-            return None
-        (statement,) = bound
-        display = statement.value
-        if not isinstance(display, ast.List | ast.Tuple | ast.Dict) or not self._comes_before(statement):
-            return None
-        items = list(display.keys) if isinstance(display, ast.Dict) else display.elts
-        fixed = (ast.Constant,) if isinstance(display, ast.Dict) else (ast.expr,)
-        if any(not isinstance(one, fixed) or isinstance(one, ast.Starred) for one in items):
-            return None
-        if isinstance(display, ast.Dict) and not _are_distinct([key for key in display.keys if key is not None]):
-            return None
-        return statement, display
-
-    def _comes_before(self, statement: ast.stmt) -> bool:
-        """Whether a statement has been run whenever the loop is: it stands above it, in its block or one around."""
-        for block in _blocks(self.function):
-            if statement in block:
-                rest = block[block.index(statement) + 1 :]
-                return any(part is self.loop for one in rest for part in ast.walk(one))
-        return False
-
-    def _element(self, name: str, statement: ast.stmt, position: int, element: ast.expr) -> ast.expr:
-        """An element of a list that has a name: its own name, where that still stands for it."""
-        if isinstance(element, ast.Constant) or (isinstance(element, ast.Name) and self._stays(element.id, statement)):
-            return element
-        if isinstance(element, ast.Tuple) and element.elts:
-            place = ast.Subscript(ast.Name(name, ast.Load()), ast.Constant(position), ast.Load())
-            return ast.Tuple(
-                [
-                    one
-                    if isinstance(one, ast.Constant) or (isinstance(one, ast.Name) and self._stays(one.id, statement))
-                    else ast.Subscript(place, ast.Constant(k), ast.Load())
-                    for k, one in enumerate(element.elts)
-                ],
-                ast.Load(),
-            )
-        return ast.Subscript(ast.Name(name, ast.Load()), ast.Constant(position), ast.Load())
-
-    def _entry(self, name: str, key: ast.expr) -> ast.expr:
-        return ast.Subscript(ast.Name(name, ast.Load()), key, ast.Load())
-
-    def _stays(self, name: str, statement: ast.stmt) -> bool:
-        """Whether a name is not bound again once a statement has been run; what is no local name never is."""
-        again = [
-            part
-            for part in ast.walk(self.function)
-            if isinstance(part, ast.Name) and part.id == name and not isinstance(part.ctx, ast.Load)
-        ]
-        around = [
-            part
-            for part in ast.walk(self.function)
-            if isinstance(part, ast.For | ast.While) and any(one is statement for one in ast.walk(part))
-        ]
-        first = min([statement.lineno, *(one.lineno for one in around)])
-        return all(part.lineno < first for part in again)
 
     def _is_position(self) -> bool:
         """Whether the target of a loop over numbers is the place in a list that is written out, or makes a key of a
@@ -365,11 +172,11 @@ class _Unrolling:
             match part:
                 case ast.Subscript(value=ast.Name(id=name), slice=index, ctx=ast.Load()):
                     inside = {one.id for one in ast.walk(index) if isinstance(one, ast.Name)}
-                    if names & inside and self._display(name) is not None:
+                    if names & inside and self.known.display(name) is not None:
                         return True
                 case ast.Subscript(value=ast.Name(id=name), slice=ast.BinOp() | ast.JoinedStr() | ast.Call() as index):
                     inside = {one.id for one in ast.walk(index) if isinstance(one, ast.Name)}
-                    bound = self._bound_once(name) if isinstance(part.ctx, ast.Store) and names & inside else None
+                    bound = self.known.bound_once(name) if isinstance(part.ctx, ast.Store) and names & inside else None
                     if bound is not None and isinstance(bound.value, ast.Dict) and _is_text(index):
                         return True
         return False
@@ -401,7 +208,7 @@ class _Unrolling:
             case ast.Name() if root not in stored | targets:
                 return value
             case ast.Attribute() | ast.Subscript() if root and root not in stored | targets and _is_place(value):
-                if not self._is_called_on(root) or (isinstance(value, ast.Subscript) and self._display(root)):
+                if not self._is_called_on(root) or (isinstance(value, ast.Subscript) and self.known.display(root)):
                     return value
         name = f"{target.id if isinstance(target, ast.Name) else 'item'}{number}"
         taken = {part.id for part in ast.walk(self.function) if isinstance(part, ast.Name)} | set(self.module.bound)
@@ -439,7 +246,7 @@ class _Unrolling:
             else:
                 statements.append(self._binding(target, value))
         body = [_Written(written).visit(copy.deepcopy(statement)) for statement in self.loop.body]
-        return [*statements, *self._folding().statements(body)]
+        return [*statements, *self.known.folding().statements(body)]
 
     def _binding(self, target: ast.expr, value: ast.expr) -> ast.stmt:
         stored = copy.deepcopy(target)
@@ -448,12 +255,6 @@ class _Unrolling:
                 part.ctx = ast.Store()
         made = ast.Assign([stored], copy.deepcopy(value), lineno=self.loop.lineno, col_offset=self.loop.col_offset)
         return ast.fix_missing_locations(made)
-
-
-def _are_distinct(keys: Sequence[ast.expr]) -> bool:
-    """Whether the keys of a dict display are constants, of which no two are one key: 1 and True are."""
-    values = [key.value for key in keys if isinstance(key, ast.Constant)]
-    return len(set(values)) == len(keys)
 
 
 def _matched(target: ast.expr, value: ast.expr) -> Round | None:
@@ -470,14 +271,6 @@ def _matched(target: ast.expr, value: ast.expr) -> Round | None:
             parts = [_matched(one, ast.Subscript(value, ast.Constant(k), ast.Load())) for k, one in enumerate(targets)]
             return None if None in parts else tuple(pair for part in parts if part is not None for pair in part)
     return None
-
-
-def _pair(*items: ast.expr) -> ast.expr:
-    return ast.Tuple(list(items), ast.Load())
-
-
-def _integer(number: int) -> ast.expr:
-    return ast.Constant(number) if number >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-number))
 
 
 def _is_number(node: ast.expr) -> bool:
@@ -513,14 +306,6 @@ def _is_place(node: ast.expr) -> bool:
         case ast.Subscript(value=value, slice=ast.Constant()):
             return _is_place(value)
     return False
-
-
-def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
-    for part in ast.walk(node):
-        for name in ("body", "orelse", "finalbody"):
-            block = getattr(part, name, None)
-            if isinstance(block, list):
-                yield block
 
 
 class _Written(ast.NodeTransformer):

@@ -175,7 +175,8 @@ def transposed(site: Site, name: str) -> str:
 
 
 def unknown_ranks(site: Site) -> Exception:
-    open_ = [name for name in site.gate.operands if name != "xs" and site.has(name) and site.rank(name) is None]
+    """The refusal of a product of x and y; it names those that lack a rank, where they have names."""
+    open_ = [name for name in ("x", "y") if site.rank(name) is None]
     operands = [site.operand(name) for name in open_]
     names = list(dict.fromkeys(one.name for one in operands if isinstance(one, Value) and one.name.isidentifier()))
     which = f" ({' and '.join(names)})" if names and len(names) == len(open_) else ""

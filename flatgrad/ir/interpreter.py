@@ -454,7 +454,8 @@ def _dict(args: list[Any], attrs: Mapping[str, Any]) -> dict[str, Any]:
     return {**base, **dict(zip(attrs["keys"], entries, strict=True))}
 
 
-def _entry_added(args: list[Any], attrs: Mapping[str, Any]) -> dict[str, Any]:
+def _entry_added(args: list[Any], attrs: Mapping[str, Any]) -> Any:
+    """`dparams[key] += dW`, of a dict or a list."""
     base, change, key = args
     if isinstance(base, list):
         added = _updated([base[key], change], {"op": "+"})

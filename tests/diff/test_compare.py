@@ -55,9 +55,7 @@ def verdict(found: Report, name: str) -> Verdict:
 
 def test_a_right_layer() -> None:
     found = report(layer())
-    assert [(one.name, one.outcome) for one in found.verdicts] == [
-        (name, Outcome.MATCH) for name in ("dx", "dw", "db")
-    ]
+    assert [(one.name, one.outcome) for one in found.verdicts] == [(name, Outcome.MATCH) for name in ("dx", "dw", "db")]
     assert (found.exit_code, found.problem, found.tried >= 3) == (0, "", True)
 
 

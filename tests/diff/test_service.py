@@ -30,7 +30,12 @@ DRAW = Draw({"x": np.array([1.0, 2.0]), "w": np.array([3.0, 5.0])}, 0, 0)
 
 
 def ran(
-    top: str = "", forward: str = "pass", dx: str = "dout * w", end: str = "pass", total: float = 60.0, draw: Draw = DRAW
+    top: str = "",
+    forward: str = "pass",
+    dx: str = "dout * w",
+    end: str = "pass",
+    total: float = 60.0,
+    draw: Draw = DRAW,
 ) -> Run:
     (homework,) = read_homework(TEXT.format(top=top, forward=forward, dx=dx, end=end), "homework.py")
     with Runner(10.0, total) as runner:

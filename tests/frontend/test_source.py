@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flatgrad.diagnostics import Diagnostic, Refused, render
+from flatgrad.frontend.python2 import python2_name
 from flatgrad.frontend.source import (
     Module,
     dotted_path,
     entry_functions,
     name_span,
-    python2_name,
     read_module,
     span_of,
     star_import,
