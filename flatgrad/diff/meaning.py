@@ -124,6 +124,9 @@ def _readings(best: Fitted, loss: bool, text: str, count: int) -> Iterator[Chang
     yield _as_data(2)
     yield _as_matrices
     yield _as_vectors
+    weights = [one for one in every(best.parameters) if one.role is Role.REAL and _WEIGHT.fullmatch(_bare(one))]
+    if loss and len(weights) == 1 and _VECTOR.fullmatch(_bare(weights[0])):
+        yield _as_one_column_unit
     if any(_BIAS.fullmatch(_bare(one)) and _is_column(one) for one in every(best.parameters)):
         yield _as_one_state
     if re.search(r"squeeze|ravel|flatten|\[:, 0\]", text) or count < MISFIT:
@@ -212,6 +215,18 @@ def _as_one_unit(one: Parameter) -> Parameter:
     if _VECTOR.fullmatch(name) or _TRUTHS.fullmatch(name):
         return _ranked(one, 1)
     return _as_number(one) if _BIAS.fullmatch(name) else one
+
+
+def _as_one_column_unit(one: Parameter) -> Parameter:
+    """The same for data that are columns: `w` of shape (D, 1), labels (1, N)."""
+    name = _bare(one)
+    if one.role is not Role.REAL or len(one.shape.front) != 2:
+        return _as_number(one) if one.role is Role.REAL and not one.certain and _BIAS.fullmatch(name) else one
+    if _VECTOR.fullmatch(name) and not one.certain:
+        return replace(one, shape=Shape((one.shape.front[0], Dim.of(1))), certain=True)
+    if _TRUTHS.fullmatch(name) and not (one.shape.front[0].as_symbol or "x").isidentifier():
+        return replace(one, shape=Shape((Dim.of(1), one.shape.front[1])), certain=True)
+    return one
 
 
 def _as_scores(one: Parameter) -> Parameter:

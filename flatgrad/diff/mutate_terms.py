@@ -210,10 +210,12 @@ def _others(spot: Spot, text: str) -> Iterator[tuple[str, str, float]]:
     found: list[tuple[float, str, str]] = []
     mine = spot.gradient(text)
     near = spot.code.neighbours(text)
+    computed = spot.code.assigned()
     for other in [*spot.gradients(), *spot.forwards()]:
         if other == text or spot.scope.shape(other) is None:
             continue
-        theirs = spot.gradient(other)
+        # What the backward pass computes on the way, under a name that says nothing, is a gradient too.
+        theirs = spot.gradient(other) or (mine and other in computed)
         reason = "wrong-gradient" if mine and theirs else "upstream" if theirs else "wrong-point"
         cost = 1.6 - 0.4 * spot.alike(text, other) - (0.15 if other in near else 0.0)
         cost += 0.0 if spot.scope.shape(other) == shape else 0.3
