@@ -50,7 +50,6 @@ NEVER_WRONG = {
     "an entry is put in": "for k in params:\n    params[k] = params[k] * 2.0\nloss += np.sum(params['W2'])",
     "an entry is changed": "for k in params:\n    params[k] += 1.0\nloss += np.sum(params['W2'] ** 2)",
     "a new dict": "q = {}\nfor k, v in params.items():\n    q[k] = v * 2.0\nloss += np.sum(q['W2'] ** 2)",
-    "a new dict in one line": "q = {k: v * 2.0 for k, v in params.items()}\nloss += np.sum(q['W2'] ** 2)",
     "a sum in one line": "loss += reg * sum(np.sum(v ** 2) for v in params.values())",
     "a list of the entries": "vs = list(params.values())\nloss += np.sum(vs[0] ** 2)",
     "with numbers": "for i, (k, v) in enumerate(params.items()):\n    loss += i * np.sum(v ** 2)",

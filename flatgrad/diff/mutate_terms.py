@@ -6,7 +6,18 @@ import ast
 import itertools
 from collections.abc import Iterator
 
-from flatgrad.diff.rewriting import Mutation, called, divided, inner, is_module, nothing, plus, target_of, times
+from flatgrad.diff.rewriting import (
+    Mutation,
+    called,
+    divided,
+    inner,
+    is_module,
+    nothing,
+    place_of,
+    plus,
+    target_of,
+    times,
+)
 from flatgrad.diff.spots import Spot
 
 _CONSTANTS = (2.0, 0.5)
@@ -161,16 +172,16 @@ def upstream(spot: Spot) -> Iterator[Mutation]:
 
 
 def _elements(spot: Spot) -> Iterator[str]:
-    """Elements of gradients, at the indices with which the forward pass writes such an array: `dout[n, f, i, j]`."""
+    """Elements of gradients: at the loops' indices, or those with which the forward pass writes such an array."""
     ranks = {name: len(spot.scope.shape(name) or ()) for name in spot.gradients()}
+    loops = spot.code.loops.get(place_of(spot.statement), ())
+    indices = [[loop.target.id for loop in loops if isinstance(loop.target, ast.Name)]]
     for node in ast.walk(spot.code.forward):
-        match node:
-            case ast.Subscript(slice=ast.Tuple(elts=parts), ctx=ast.Store()):
-                if all(isinstance(one, ast.Name) and one.id in spot.scope.values for one in parts):
-                    index = ", ".join(ast.unparse(one) for one in parts)
-                    yield from (f"{name}[{index}]" for name, rank in ranks.items() if rank == len(parts))
-            case _:
-                continue
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.slice, ast.Tuple):
+            indices.append([ast.unparse(one) for one in node.slice.elts])
+    for index in indices:
+        if len(index) > 1 and all(one == ":" or one in spot.scope.values for one in index):
+            yield from (f"{name}[{', '.join(index)}]" for name, rank in ranks.items() if rank == len(index))
 
 
 def names(spot: Spot) -> Iterator[Mutation]:
@@ -210,12 +221,12 @@ def _others(spot: Spot, text: str) -> Iterator[tuple[str, str, float]]:
     found: list[tuple[float, str, str]] = []
     mine = spot.gradient(text)
     near = spot.code.neighbours(text)
-    computed = spot.code.assigned()
+    carrying = spot.code.carrying()
     for other in [*spot.gradients(), *spot.forwards()]:
         if other == text or spot.scope.shape(other) is None:
             continue
         # What the backward pass computes on the way, under a name that says nothing, is a gradient too.
-        theirs = spot.gradient(other) or (mine and other in computed)
+        theirs = spot.gradient(other) or (mine and other in carrying)
         reason = "wrong-gradient" if mine and theirs else "upstream" if theirs else "wrong-point"
         cost = 1.6 - 0.4 * spot.alike(text, other) - (0.15 if other in near else 0.0)
         cost += 0.0 if spot.scope.shape(other) == shape else 0.3

@@ -85,6 +85,21 @@ class Code:
                 found |= {ast.unparse(one) for one in (node.left, *node.comparators)}
         return frozenset(found)
 
+    def carrying(self) -> frozenset[str]:
+        """What holds gradients: those known by name, and what the backward pass computes from such."""
+        found = set(self.gradients)
+        for node in (*self.backward, *self.backward):
+            match node:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    | ast.AugAssign(target=ast.Name(id=name), value=value)
+                ):
+                    if any(isinstance(one, ast.expr) and ast.unparse(one) in found for one in ast.walk(value)):
+                        found.add(name)
+                case _:
+                    continue
+        return frozenset(found)
+
     def assigned(self) -> frozenset[str]:
         """The texts that the backward pass assigns."""
         found: set[str] = set()
@@ -129,7 +144,7 @@ def code_of(homework: Homework, silent: frozenset[str] = frozenset()) -> Code:
         body,
         forward,
         frozenset(gradients),
-        tuple(dict.fromkeys(_atoms(homework, tree, body))),
+        tuple(dict.fromkeys([*_atoms(homework, tree, body), *_atoms(homework, tree, forward)])),
         loops,
         Spelling(homework.text),
         aliases[0] if aliases else "np",

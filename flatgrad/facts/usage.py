@@ -108,7 +108,7 @@ def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str
 
 
 def _sources(operand: Operand, producers: Mapping[Value, Step]) -> set[Value]:
-    """A value and what it is computed of element by element, as far as ranks are open: A and Y in `(A - Y) ** 2 @ w`."""
+    """A value and what it is computed of element by element, where ranks are open: A and Y in `(A - Y) ** 2 @ w`."""
     found: set[Value] = set()
     pending = [operand]
     while pending:

@@ -528,7 +528,7 @@ OURS = """Multiclass loss.
         ("w: (D,), b: scalar, X: (N, D)", {"w": "(D,) array", "b": "() scalar", "X": "(N, D) array"}),
         ("w/x: (B, T, D), y: (T, T) or (B, T, T).", {"w": "(B, T, D) array", "x": "(B, T, D) array"}),
         (
-            "\nh -- python dictionary containing:\n    W -- weights, of shape (n, m)\n    eps -- a number\nx -- (m, 1)\n",
+            "\nh -- python dictionary containing:\n    W -- weights, of shape (n, m)\n    e -- one\nx -- (m, 1)\n",
             {"h": "dict", "h['W']": "(n, m) array", "x": "(m, 1) array"},
         ),
         (

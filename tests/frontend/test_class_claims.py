@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flatgrad.compiler import Options, compile_source
+from flatgrad.compiler import compile_source
 from flatgrad.frontend.claims import parameter_claims
 from flatgrad.frontend.source import read_module
+from flatgrad.options import Options
 
 CLASSES = {
     "docstring": '''
@@ -38,7 +39,7 @@ def test_attributes_have_the_shape_that_the_class_says(where: str) -> None:
     source = "import numpy as np\n" + CLASSES[where]
     made = compile_source(source, "scale.py", Options(functions=("Scale",)), beside=False)
     names: dict[str, type] = {}
-    exec(compile(made.text, "made.py", "exec"), names)  # type: ignore[arg-type]
+    exec(compile(made.text, "made.py", "exec"), names)
     scale = names["Scale"](np.array([2.0, 3.0]))
     x = np.arange(6.0).reshape(3, 2)
     scale.forward(x)

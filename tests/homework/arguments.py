@@ -56,6 +56,11 @@ def conv(rng: Generator, seed: int) -> Arguments:
     return normal(**shape)(rng, seed) | {"conv_param": {"stride": stride, "pad": pad}}
 
 
+def convolution_layer(rng: Generator, seed: int) -> Arguments:
+    stride, pad = geometry(rng, seed)
+    return normal(x=(2, 2, 5, 7), W=(3, 2, 3, 3), b=(3,))(rng, seed) | {"stride": stride, "pad": pad}
+
+
 def pool(rng: Generator, seed: int) -> Arguments:
     stride = (1, 2)[seed % 2]
     return {
@@ -264,5 +269,21 @@ ARGUMENTS: dict[tuple[str, str], Draw] = {
         }
     ),
     ("exercise.ipynb", "linear"): affine,
+    ("undocumented_layers.py", "dense"): drawn(
+        lambda n, i, N, D, H, C: {"inp": n((N, D)), "weights": n((D, C)), "bias": n(C)}
+    ),
+    ("undocumented_layers.py", "scale_shift"): batch,
+    ("undocumented_layers.py", "leaky"): one_array,
+    ("undocumented_layers.py", "mse_loss"): drawn(lambda n, i, N, D, H, C: {"x": n((N, D)), "y": n((N, D))}),
+    ("undocumented_layers.py", "log_reg"): drawn(
+        lambda n, i, N, D, H, C: {"w": n(D), "b": n(()), "X": n((N, D)), "y": i(N) % 2}
+    ),
+    ("undocumented_layers.py", "linreg"): drawn(lambda n, i, N, D, H, C: {"theta": n(D), "X": n((N, D)), "y": n(N)}),
+    ("mul_add_layers.py", "MulLayer"): drawn(lambda n, i, N, D, H, C: {"x": n((N, D)), "y": n((N, D))}),
+    ("mul_add_layers.py", "AddLayer"): drawn(lambda n, i, N, D, H, C: {"x": n((N, D)), "y": n((N, D))}),
+    ("convolution_im2col.py", "Convolution"): convolution_layer,
+    ("word2vec_naive.py", "naiveSoftmaxLossAndGradient"): drawn(
+        lambda n, i, N, D, H, C: {"centerWordVec": n(D), "outsideWordIdx": 1, "outsideVectors": n((C, D))}
+    ),
     ("exercise.ipynb", "softmax_loss"): scores,
 }
