@@ -121,6 +121,8 @@ def _batch_biases(parameters: Sequence[Parameter]) -> frozenset[str]:
 
 def _readings(best: Fitted, loss: bool, text: str, count: int) -> Iterator[Change]:
     """Step 2 of the rule: other natural readings."""
+    if re.search(r"squeeze|ravel|flatten|\[:, 0\]", text):
+        yield _as_scores
     yield _as_data(2)
     yield _as_matrices
     yield _as_vectors
@@ -129,7 +131,7 @@ def _readings(best: Fitted, loss: bool, text: str, count: int) -> Iterator[Chang
         yield _as_one_column_unit
     if any(_BIAS.fullmatch(_bare(one)) and _is_column(one) for one in every(best.parameters)):
         yield _as_one_state
-    if re.search(r"squeeze|ravel|flatten|\[:, 0\]", text) or count < MISFIT:
+    if count < MISFIT:
         yield _as_scores
     if loss:
         yield _as_row
@@ -202,6 +204,8 @@ def _as_one_state(one: Parameter) -> Parameter:
 def _as_vectors(one: Parameter) -> Parameter:
     if one.role is Role.REAL and not one.certain and re.search(r"([Vv]ec|[Vv]ector)$", one.name):
         return _ranked(one, 1)
+    if one.role is Role.REAL and not one.certain and re.search(r"([Vv]ecs|[Vv]ectors)$", one.name):
+        return _ranked(one, 2)
     if one.role is Role.LABELS and not one.certain and _SINGLE.fullmatch(one.name):
         return replace(one, shape=SCALAR, certain=True)
     return one
@@ -230,8 +234,12 @@ def _as_one_column_unit(one: Parameter) -> Parameter:
 
 
 def _as_scores(one: Parameter) -> Parameter:
-    if one.role is not Role.REAL or len(one.shape.front) != 2 or _WEIGHT.fullmatch(_bare(one)):
+    name = _bare(one)
+    if one.role is not Role.REAL or len(one.shape.front) not in (1, 2) or _WEIGHT.fullmatch(name):
         return one
+    if len(one.shape.front) == 1:
+        other = one.certain or _BIAS.fullmatch(name) or _TRUTHS.fullmatch(name)
+        return one if other else replace(_ranked(one, 2), shape=Shape((Dim.symbol(f"{one.name}.rows"), Dim.of(1))))
     if one.certain and (one.shape.front[1].as_symbol or "x").isidentifier():
         return one
     return replace(one, shape=Shape((Dim.symbol(f"{one.name}.rows"), Dim.of(1))), certain=True)
