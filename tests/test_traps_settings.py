@@ -58,7 +58,7 @@ def test_an_array_in_place_of_a_number_is_no_wrong_gradient(source: str, x: Any,
         found = outcome(source, given, function="f")
     except ValueError:
         # The user's own function raises as well.
-        with pytest.raises(ValueError, match="ambiguous|broadcast"):
+        with pytest.raises(ValueError, match=r"ambiguous|broadcast"):
             original(source, "f")(**given)
     else:
         assert found in ("right", "guarded")

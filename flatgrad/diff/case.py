@@ -1,6 +1,7 @@
 """A homework that runs: its draws, its runs, what it assigns; and the judgement on each gradient, as data.
 
-A `Group` is a gradient that the homework assigns, over all draws and rounds of a loop; a `Case` is all that is asked to judge one.
+A `Group` is a gradient that the homework assigns, over all draws and rounds of a loop; a `Case` is all that is asked
+to judge one.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class Judged:
 
 @dataclass(slots=True)
 class Case:
-    """A homework that runs, at several draws: what the judge asks of it. The truths that are decided so far stand in `forcing`."""
+    """A homework that runs, at several draws: what the judge asks of it. The truths that are decided so far stand in
+    `forcing`."""
 
     homework: Homework
     program: Program
@@ -122,7 +124,8 @@ class Case:
     ) -> tuple[Run, ...]:
         """The runs in which these gradients are replaced by their truths when they are first read.
 
-        `number`: another program than the homework itself, one with a repair in it. `draws`: only these, the first ones.
+        `number`: another program than the homework itself, one with a repair in it. `draws`: only these, the first
+            ones.
         """
         found = []
         for index in draws if draws is not None else range(len(self.draws)):
@@ -140,7 +143,8 @@ class Case:
 def groups_of(
     homework: Homework, program: Program, frees: Sequence[Run], silent: frozenset[str] = frozenset()
 ) -> tuple[Group, ...]:
-    """The gradients that were read or returned, in the homework's order. `silent`: temporaries, which may be no gradients."""
+    """The gradients that were read or returned, in the homework's order. `silent`: temporaries, which may be no
+    gradients."""
     first: dict[Key, tuple[int, int]] = {}
     returns = {node.lineno for node in ast.walk(ast.parse(homework.text)) if isinstance(node, ast.Return)}
     for run in frees:

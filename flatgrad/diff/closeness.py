@@ -8,7 +8,8 @@ import numpy as np
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 
-# Of the norm. Differences of five points agree with the derivative to about 1e-10; `log(y + 1e-7)` is differentiated as log(y).
+# Of the norm. Differences of five points agree with the derivative to about 1e-10; `log(y + 1e-7)` is differentiated
+# as log(y).
 TOLERANCE = 1e-5
 FLOOR = 1e-9
 
@@ -24,8 +25,8 @@ def close(value: Floats, truth: Floats) -> bool:
 
 
 def as_shaped(value: Floats, shape: tuple[int, ...], whole: bool) -> Floats | None:
-    """A homework's gradient in the shape of the true one, None if it has another: axes of size 1 aside, and where it is not
-    `whole`, up to broadcasting.
+    """A homework's gradient in the shape of the true one, None if it has another: axes of size 1 aside, and where it
+    is not `whole`, up to broadcasting.
 
     An intermediate gradient that is the same for all of a batch may be one number; one that is returned may not.
     """

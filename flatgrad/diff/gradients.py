@@ -7,8 +7,9 @@
                                     except Exception as error:
                                         crashed(error, 31, 5)
 
-`seen` notes the value that a gradient has when it is first read, and gives it back or, in a forced run, the true one in its place.
-A statement that raises is noted, and its targets are without a value until a forced run gives them the true one.
+`seen` notes the value that a gradient has when it is first read, and gives it back or, in a forced run, the true one
+in its place. A statement that raises is noted, and its targets are without a value until a forced run gives them the
+true one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from flatgrad.diff.sites import RECORDER, bound_targets, call, loaded
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A gradient that the backward pass assigns: its text, normalised, and the variable that its name speaks of, or empty."""
+    """A gradient that the backward pass assigns: its text, normalised, and the variable that its name speaks of, or
+    empty."""
 
     index: int
     text: str

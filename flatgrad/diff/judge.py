@@ -3,8 +3,8 @@
     free run      what the homework computes                          == truth: match
     forced run    each gradient replaced by its truth once it is read  == truth: follows, else: wrong
 
-What a name stands for is taken from the name first. Where the value says otherwise (`dh` that is the gradient before the
-activation, `dscores` that is divided by N only later), the reading that leaves fewer lines at fault is taken.
+What a name stands for is taken from the name first. Where the value says otherwise (`dh` that is the gradient before
+the activation, `dscores` that is divided by N only later), the reading that leaves fewer lines at fault is taken.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def _is_what_is_needed(
 ) -> bool:
     """Whether a gradient that is not what its name says is what its readers need.
 
-    To take its truth in its place would then break readers that are right: `dscores` that is divided by N only later, or `da` that
+    To take its truth in its place would then break readers that are right: `dscores` that is divided by N only
+        later, or `da` that
     is the gradient before the activation. No more lines may be at fault then than with the truth.
     """
     without = {one: truth for one, truth in case.forcing.items() if one != group.key}
@@ -242,10 +243,12 @@ def _needed_by_readers(
     options: Sequence[Spec],
     least: int = 1,
 ) -> Spec | None:
-    """Another true gradient, if what reads this one needs that: of `options`, the one that leaves the fewest readers wrong.
+    """Another true gradient, if what reads this one needs that: of `options`, the one that leaves the fewest readers
+    wrong.
 
-    `dh = dscores @ W2.T` is the gradient of `h = np.maximum(0, x @ W + b)`; where nothing else takes the mask in, what reads `dh`
-    wants the one before `maximum`, and the mask is missing here. `least`: so many readers must come right.
+    `dh = dscores @ W2.T` is the gradient of `h = np.maximum(0, x @ W + b)`; where nothing else takes the mask in,
+    what reads `dh` wants the one before `maximum`, and the mask is missing here. `least`: so many readers must come
+    right.
     """
     bad = _bad(case, forced, strict, group.key)
     if len(bad) < least or group.returned:

@@ -1,7 +1,7 @@
 """A homework held against a model: another forward pass of the same function, in a process of its own.
 
-Arguments are the homework's, by name or by position; results are matched by value. Where no result of the model is the homework's, its
-forward pass computes something else, and what it returns is held against the model's gradients.
+Arguments are the homework's, by name or by position; results are matched by value. Where no result of the model is
+the homework's, its forward pass computes something else, and what it returns is held against the model's gradients.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _PLACES: tuple[tuple[int | str, ...], ...] = ((), (0,), (1,), (2,))
 def against_model(
     case: Case, found: tuple[Judged, ...], model: tuple[str, str], options: CompareOptions
 ) -> tuple[tuple[Judged, ...], list[str]]:
-    """The verdicts, where the model's forward pass is another one: what the homework returns against the model's gradients."""
+    """The verdicts, where the model's forward pass is another one: what the homework returns against the model's
+    gradients."""
     forward = _forward_of(case.homework, model[0])
     if forward is None:
         return found, [
@@ -83,7 +84,8 @@ def _as_homework(case: Case, model: tuple[str, str], name: str, parameters: tupl
 def _truths(
     case: Case, model: tuple[str, str], name: str, parameters: tuple[str, ...], runner: Runner
 ) -> tuple[Sites, tuple[Truth, ...]] | str | None:
-    """The model's forward pass at the draws; None where it gives the homework's results, a text where it cannot be run."""
+    """The model's forward pass at the draws; None where it gives the homework's results, a text where it cannot be
+    run."""
     draws = tuple(_translated(draw, case.homework, parameters) for draw in case.draws)
     problem = ""
     for places in _places(len(case.frees[0].results)):

@@ -15,8 +15,8 @@ from flatgrad.diff.truth import Spec
 def missing_variables(case: Case, wrt: Iterable[str]) -> dict[str, Spec | None]:
     """The variables whose gradients are required and are never computed, each with its true gradient if that is known.
 
-    Required is what the homework returns and what `wrt` names. Of a dict of parameters of which some get a gradient, all
-    that the result depends on need one.
+    Required is what the homework returns and what `wrt` names. Of a dict of parameters of which some get a gradient,
+    all that the result depends on need one.
     """
     computed = {group.variable for group in case.groups if group.returned and _has_value(case, group.key)}
     found: dict[str, Spec | None] = {}

@@ -35,8 +35,8 @@ class Site:
         index: its number in the instrumented program.
         line: the first line of its statement.
         text: the expression as written.
-        variable: the forward variable that it defines or reads: `x`, `W` of `self.W`, `W1` of `params["W1"]`; empty for a part, and
-            for an entry whose key is made at run time (then the run tells).
+        variable: the forward variable that it defines or reads: `x`, `W` of `self.W`, `W1` of `params["W1"]`; empty
+            for a part, and for an entry whose key is made at run time (then the run tells).
         within: the variables that its statement binds.
     """
 

@@ -1,6 +1,7 @@
 """The temporaries of a backward pass: `t = dout * x`, `draw = …`. Gradients by their values, whatever they are called.
 
-They are watched like gradients, so that a fault in one is found there and not in all that reads it; a right one is not told of.
+They are watched like gradients, so that a fault in one is found there and not in all that reads it; a right one is
+not told of.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""True gradients, measured: for a variable, one of its uses, a subexpression, in one round of a loop or over all of them.
+"""True gradients, measured: for a variable, one of its uses, a subexpression, in one round of a loop or over all of
+them.
 
 A `Spec` says what is measured, the same at every draw; `Truth` measures it at one draw, once, when it is asked for.
 """
@@ -31,7 +32,8 @@ class Spec:
 
     Attributes:
         sites: they are probed together: the uses of a variable.
-        each: one gradient for each round of the site's loop, the last round first if `backwards`; else one for all rounds together.
+        each: one gradient for each round of the site's loop, the last round first if `backwards`; else one for all
+            rounds together.
         whole: it is the whole gradient of a variable, not one contribution to it.
         variable: which, or empty.
         lines: the lines of the statements that the sites stand in.
@@ -71,7 +73,8 @@ class Truth:
         return shapes[0] if shapes else None
 
     def shapes(self, spec: Spec) -> tuple[tuple[int, ...], ...]:
-        """The shape in each round; empty if the draw does not reach the sites, or moving them together makes no sense."""
+        """The shape in each round; empty if the draw does not reach the sites, or moving them together makes no
+        sense."""
         reached = [self.listed[place].shapes for place in spec.sites if place in self.listed]
         if not reached:
             return ()
@@ -207,8 +210,8 @@ class Sites:
     def wholes(self, variable: str, returned: bool) -> list[Spec]:
         """What may be meant by the gradient of a variable, the likeliest first.
 
-        For what is returned that is the gradient with respect to the parameter of that name, or to all that reads an entry or an
-        attribute; else the last thing of that name comes first.
+        For what is returned that is the gradient with respect to the parameter of that name, or to all that reads an
+        entry or an attribute; else the last thing of that name comes first.
         """
         mine = [one for one in self.listed if self._variable(one) == variable]
         definitions = [one for one in mine if self._role(one) in (Role.PARAMETER, Role.DEFINITION)]

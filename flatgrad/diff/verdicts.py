@@ -24,14 +24,16 @@ class Verdict:
         name: `d` + the variable; the target's own name where the variable is not known (`dtmp`).
         variable: the forward variable, or empty.
         target: the target as the homework writes it.
-        line: the line of the statement that is judged (for a wrong one: the line at fault), None for a missing gradient.
+        line: the line of the statement that is judged (for a wrong one: the line at fault), None for a missing
+            gradient.
         outcome: the verdict.
         reason: a word of the vocabulary in docs/teachers.md; empty unless the outcome is wrong.
         detail: one sentence that says what is wrong and what would make it right; never more than was confirmed.
         hint: the same without the answer.
         expected_shape: the shape of the right gradient, None if not known.
         actual_shape: the shape of the homework's, None where the statement raises.
-        max_relative_error: the largest `|a - b| / max(1e-8, |a| + |b|)` over all that was tried; None without a value on both sides.
+        max_relative_error: the largest `|a - b| / max(1e-8, |a| + |b|)` over all that was tried; None without a
+            value on both sides.
         source: the homework's statement.
         reference: the generated lines for the variable, empty if there are none.
         uses: the lines of the forward statements that use the variable, where each contribution comes from.
@@ -66,10 +68,11 @@ class Report:
     """All that is said of one function of a homework.
 
     Attributes:
-        problem: why it cannot be judged (a syntax error, a crash in the forward pass, a timeout), with the homework's own line in
-            `problem_line`; empty if it was judged.
+        problem: why it cannot be judged (a syntax error, a crash in the forward pass, a timeout), with the
+            homework's own line in `problem_line`; empty if it was judged.
         text: the homework's text, for excerpts.
-        warnings: what is right but should be known: an upstream gradient that is overwritten, a forward pass that flatgrad refuses.
+        warnings: what is right but should be known: an upstream gradient that is overwritten, a forward pass that
+            flatgrad refuses.
         tried: how many runs at different inputs the verdicts rest on.
         steps: the lines of forward statements of the homework that the reference numbers, each with its number.
     """

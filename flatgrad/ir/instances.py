@@ -102,7 +102,8 @@ def _is_array(found: list[Any]) -> bool:
 def _kind(one: Type, found: Any, name: str) -> None:
     if one.kind is Kind.SCALAR and (isinstance(found, np.ndarray) or np.ndim(found)):
         raise TypeDoesNotHold(f"{name} is a scalar, not {type(found).__name__}")
-    # The elements that a loop collects, or the gradients of a list's, are an array to the representation and a list when it runs.
+    # The elements that a loop collects, or the gradients of a list's, are an array to the representation and a list
+    # when it runs.
     if one.kind is Kind.ARRAY and not (isinstance(found, np.ndarray) or (isinstance(found, list) and _is_array(found))):
         raise TypeDoesNotHold(f"{name} is an array, not {type(found).__name__}")
     kinds = {DType.FLOAT: "f", DType.INT: "iu", DType.BOOL: "b"}.get(one.dtype)

@@ -1,6 +1,7 @@
 """`flatgrad diff` on the test sets: no false alarm; mistakes are found, with their line and their reason.
 
-Of the mistakes and the harmless changes a part is judged here, some of every kind; `python -m tests.homework.score` judges all.
+Of the mistakes and the harmless changes a part is judged here, some of every kind; `python -m tests.homework.score`
+judges all.
 """
 
 from __future__ import annotations
