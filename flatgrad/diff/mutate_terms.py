@@ -311,7 +311,9 @@ def forward_factors(spot: Spot) -> Iterator[Mutation]:
                 # The derivative of a term of the loss in which the variable itself stands.
                 why = "missing-term" if spot.variable and name.strip("\"'])").endswith(spot.variable) else "wrong-point"
             yield spot.swap([(node, times(node, spot.parsed(name)))], why, said, 2.4, "a factor is missing")
-            said = f"the division by {name} is missing in {kept}"
+            if node is not spot.value:
+                continue
+            said = f"the division by {name} is missing"
             yield spot.swap([(node, divided(node, spot.parsed(name)))], why, said, 2.9, "a factor is missing")
 
 
