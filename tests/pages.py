@@ -13,7 +13,7 @@ from flatgrad.capture import capture
 from flatgrad.compiler import compile_source
 from flatgrad.config import parse
 from flatgrad.diagnostics import CATALOGUE, Refused, render
-from flatgrad.diff.reading import read_homework
+from flatgrad.diff.reading.reading import read_homework
 from flatgrad.gate_page import as_markdown
 from flatgrad.gates.declared import declare, read_gate_file
 from flatgrad.options import Options

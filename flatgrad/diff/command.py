@@ -13,7 +13,7 @@ import click
 
 from flatgrad.diagnostics import Refused, wants_color
 from flatgrad.diff.options import CompareOptions
-from flatgrad.diff.shown import hinted, worst
+from flatgrad.diff.report.shown import hinted, worst
 from flatgrad.diff.unread import unread
 from flatgrad.diff.verdicts import Report
 
@@ -104,7 +104,7 @@ def judge(homework: File, model: File | None, options: CompareOptions) -> tuple[
 
 def has_gradients(file: File) -> bool:
     """Whether a file computes gradients by hand. One that cannot be read is a homework too: its report says so."""
-    from flatgrad.diff.reading import read_homework
+    from flatgrad.diff.reading.reading import read_homework
 
     try:
         return bool(read_homework(file.text, file.name))
@@ -189,14 +189,14 @@ def _write(reports: Sequence[Report], output: Output) -> None:
 
 def _text(reports: Sequence[Report], output: Output) -> str:
     if output.style == "json":
-        from flatgrad.diff.report_json import as_json
+        from flatgrad.diff.report.report_json import as_json
 
         return as_json(reports)
     if output.style == "html":
-        from flatgrad.diff.report_html import as_html
+        from flatgrad.diff.report.report_html import as_html
 
         return as_html(reports)
-    from flatgrad.diff.report_text import WIDTH, as_text
+    from flatgrad.diff.report.report_text import WIDTH, as_text
 
     terminal = output.target is None and sys.stdout.isatty()
     width = shutil.get_terminal_size((WIDTH, 24)).columns if terminal else WIDTH

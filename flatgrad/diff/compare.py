@@ -10,28 +10,28 @@ from dataclasses import replace
 import numpy as np
 
 from flatgrad.diagnostics import Refused
-from flatgrad.diff.alone import Alone, look_alone
-from flatgrad.diff.broken import Broken, broken_statements, following
-from flatgrad.diff.case import Case, Floats, Judged, groups_of
-from flatgrad.diff.closeness import relative_error
-from flatgrad.diff.derive import derive
-from flatgrad.diff.draws import Unjudgeable, crashed, draws_for
-from flatgrad.diff.explanation import Explanation
 from flatgrad.diff.homework import Homework, Style
-from flatgrad.diff.instrument import Program, instrument
-from flatgrad.diff.judge import judge
-from flatgrad.diff.model import against_model
-from flatgrad.diff.models import read_model_forward
+from flatgrad.diff.judging.alone import Alone, look_alone
+from flatgrad.diff.judging.broken import Broken, broken_statements, following
+from flatgrad.diff.judging.case import Case, Floats, Judged, groups_of
+from flatgrad.diff.judging.closeness import relative_error
+from flatgrad.diff.judging.draws import Unjudgeable, crashed, draws_for
+from flatgrad.diff.judging.instrument import Program, instrument
+from flatgrad.diff.judging.judge import judge
+from flatgrad.diff.judging.model import against_model
+from flatgrad.diff.judging.required import missing_variables
+from flatgrad.diff.judging.runner import Overtime, Run, Runner, Tampered
+from flatgrad.diff.judging.sites import Role
+from flatgrad.diff.judging.temporaries import with_temporaries
+from flatgrad.diff.judging.truth import Sites, Spec, Truth, union_of
 from flatgrad.diff.options import CompareOptions
-from flatgrad.diff.reading import plain_text, read_homework
-from flatgrad.diff.reference import Reference, reference_for
-from flatgrad.diff.repairs import explain_all
-from flatgrad.diff.required import missing_variables
-from flatgrad.diff.runner import Overtime, Run, Runner, Tampered
-from flatgrad.diff.shown import RAISES, place_of
-from flatgrad.diff.sites import Role
-from flatgrad.diff.temporaries import with_temporaries
-from flatgrad.diff.truth import Sites, Spec, Truth, union_of
+from flatgrad.diff.reading.models import read_model_forward
+from flatgrad.diff.reading.reading import plain_text, read_homework
+from flatgrad.diff.reasons.explanation import Explanation
+from flatgrad.diff.reasons.repairs import explain_all
+from flatgrad.diff.report.derive import derive
+from flatgrad.diff.report.reference import Reference, reference_for
+from flatgrad.diff.report.shown import RAISES, place_of
 from flatgrad.diff.unread import unread
 from flatgrad.diff.verdicts import Outcome, Report, Verdict
 from flatgrad.diff.vocabulary import joined

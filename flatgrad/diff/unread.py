@@ -25,6 +25,6 @@ def unread(name: str, refused: Refused, text: str | None = None) -> Report:
         return Report(name, "", (), (), text or "", f"{place}: {said}")
     if not refused.cells:
         return Report(name, "", (), (), shown, said, line)
-    from flatgrad.diff.reading import file_places
+    from flatgrad.diff.reading.reading import file_places
 
     return Report(name, "", (), (), shown, said, line, places=file_places(shown, refused.cells))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from flatgrad.diff.compare import compare, make_case
+from flatgrad.diff.judging.runner import Runner
 from flatgrad.diff.options import CompareOptions
-from flatgrad.diff.reading import read_homework
-from flatgrad.diff.runner import Runner
+from flatgrad.diff.reading.reading import read_homework
 from flatgrad.diff.verdicts import Outcome
 from tests.diff.reading_samples import SAMPLES
 

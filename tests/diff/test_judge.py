@@ -348,9 +348,7 @@ def affine_forward(x, w, b):
 
 def test_a_homework_without_a_forward_pass_is_run_on_the_models() -> None:
     text = HEAD + (
-        "def affine_backward(dout, cache):\n"
-        "    x, w, b = cache\n"
-        "    return dout @ w.T, x.T @ dout, dout.sum(axis=1)\n"
+        "def affine_backward(dout, cache):\n    x, w, b = cache\n    return dout @ w.T, x.T @ dout, dout.sum(axis=1)\n"
     )
     (report,) = compare(text, "homework.py", (MODEL, "model.py"), CompareOptions())
     assert [verdict.outcome.value for verdict in report.verdicts] == ["match", "match", "wrong"]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from flatgrad.diff.names import Kind, Variables, is_container, read_key, read_name, resembling, without_gradients
+from flatgrad.diff.reading.names import (
+    Kind,
+    Variables,
+    is_container,
+    read_key,
+    read_name,
+    resembling,
+    without_gradients,
+)
 
 FORWARD = Variables(("x", "W1", "b1", "scores", "prev_h", "next_h", "gamma", "z1", "mu", "f", "q", "A", "hs"))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from flatgrad.diagnostics import Refused
-from flatgrad.diff.models import joined, read_model_forward
-from flatgrad.diff.reading import read_homework
+from flatgrad.diff.reading.models import joined, read_model_forward
+from flatgrad.diff.reading.reading import read_homework
 from tests.diff.reading_driver import check
 from tests.diff.reading_samples import SAMPLES, Sample
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pytest
 
 from flatgrad.diff.compare import make_case
-from flatgrad.diff.judge import judge
+from flatgrad.diff.judging.judge import judge
+from flatgrad.diff.judging.runner import Runner
 from flatgrad.diff.options import CompareOptions
-from flatgrad.diff.reading import read_homework
-from flatgrad.diff.repairs import explain_all
-from flatgrad.diff.runner import Runner
+from flatgrad.diff.reading.reading import read_homework
+from flatgrad.diff.reasons.repairs import explain_all
 from flatgrad.diff.verdicts import Outcome
 from flatgrad.diff.vocabulary import REASONS
 

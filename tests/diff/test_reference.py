@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from flatgrad.diff.derive import derive
 from flatgrad.diff.homework import Homework, Style
-from flatgrad.diff.reference import Reference, reference_for, reference_lines, script_function
+from flatgrad.diff.report.derive import derive
+from flatgrad.diff.report.reference import Reference, reference_for, reference_lines, script_function
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STAGED = (ROOT / "examples" / "staged.py").read_text(encoding="utf-8")

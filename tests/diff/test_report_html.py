@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from flatgrad.diff.report_html import as_html
+from flatgrad.diff.report.report_html import as_html
 from flatgrad.diff.verdicts import Report
 from tests.diff.made import CLEAN, FAILED, PROBLEM, TEXT, WRONG
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from flatgrad.diff.report_json import as_json
+from flatgrad.diff.report.report_json import as_json
 from tests.diff.made import CLEAN, FAILED, PROBLEM, REFERENCE, WRONG
 
 KEYS = ["name", "line", "verdict", "reason", "detail", "expected_shape", "max_relative_error", "source", "reference"]

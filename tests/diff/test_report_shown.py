@@ -6,10 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from flatgrad.diff.report_html import as_html
-from flatgrad.diff.report_json import as_json
-from flatgrad.diff.report_text import as_text
-from flatgrad.diff.shown import causes, hinted, line_of, place_of, said, shapes, source_lines, summary, uses, worst
+from flatgrad.diff.report.report_html import as_html
+from flatgrad.diff.report.report_json import as_json
+from flatgrad.diff.report.report_text import as_text
+from flatgrad.diff.report.shown import (
+    causes,
+    hinted,
+    line_of,
+    place_of,
+    said,
+    shapes,
+    source_lines,
+    summary,
+    uses,
+    worst,
+)
 from flatgrad.diff.verdicts import Outcome, Report, Verdict
 from flatgrad.diff.vocabulary import OUTCOMES, REASONS, joined
 from tests.diff.made import CLEAN, FAILED, FAULTY, FOLLOWS, MATCH, MISSING, PROBLEM, TEXT, UNKNOWN, WRONG

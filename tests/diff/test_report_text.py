@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from flatgrad.diagnostics import width_of
-from flatgrad.diff.report_text import as_text
+from flatgrad.diff.report.report_text import as_text
 from tests.diff.made import CLEAN, FAILED, FAULTY, PROBLEM, WRONG
 
 WHOLE = """\

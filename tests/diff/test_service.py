@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flatgrad.diff.instrument import instrument
-from flatgrad.diff.reading import read_homework
-from flatgrad.diff.runner import Draw, Overtime, Record, Run, Runner, Tampered
+from flatgrad.diff.judging.instrument import instrument
+from flatgrad.diff.judging.runner import Draw, Overtime, Record, Run, Runner, Tampered
+from flatgrad.diff.reading.reading import read_homework
 from flatgrad.sandbox.process import SandboxFailure
 
 TEXT = """import numpy as np

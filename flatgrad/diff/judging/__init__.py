@@ -1,0 +1,1 @@
+"""A homework run and probed: the verdict on each of its gradients."""

@@ -1,0 +1,1 @@
+"""Verdicts as text, JSON and HTML, beside the lines that flatgrad derives."""
