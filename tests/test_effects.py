@@ -284,7 +284,6 @@ def test_what_is_printed_is_not_carried_by_a_loop() -> None:
         ("print(np.exp(h, h))", "what np.exp does here is not known"),
         ("print(np.exp(h, out=h))", "what np.exp does here is not known"),
         ("print([h.pop() for _ in h])", "what h.pop does here is not known"),
-        ("print([x for x in h])", "x is bound again inside a call"),
         ("logger.info(double(h))", "what double does here is not known"),
         ("if double(h) is None:\n    h = h * 2", "what double does here is not known"),
     ],

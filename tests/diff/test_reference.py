@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import time
 from pathlib import Path
 
 import pytest
@@ -297,10 +296,8 @@ def test_a_process_of_its_own_gives_the_same() -> None:
 
 
 def test_what_takes_too_long_is_given_up() -> None:
-    start = time.monotonic()
-    found = derive("def f(x):\n    return x * 9**9**9**9\n", "hw.py", "f", timeout=3.0)
-    assert found.reason == "it took longer than 3 seconds"
-    assert time.monotonic() - start < 20
+    found = derive(STAGED, "staged.py", "f", timeout=0.01)
+    assert found.reason == "it took longer than 0.01 seconds"
 
 
 def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
