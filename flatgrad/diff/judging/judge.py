@@ -143,6 +143,9 @@ def _strict_truths(case: Case) -> dict[Key, Spec]:
             continue
         fitting = _fitting(case, options, values)
         agreeing = [spec for spec in options if case.agrees(spec, values, False)]
+        if most == 1 and not fitting and not agreeing and next(case.sites.per_round(group.variable), None) is not None:
+            # Read in some rounds of a loop only: which version of the variable it stands for is open.
+            continue
         # One use of several is not what the name says, though it may turn out to be what is meant.
         choices = (
             [spec for spec in agreeing if spec.whole],
