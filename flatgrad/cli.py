@@ -92,6 +92,16 @@ def _complete_functions(ctx: click.Context, param: click.Parameter, incomplete: 
     return [name for name in names if name.startswith(incomplete)]
 
 
+_shape_option = click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    callback=_shapes,
+    metavar="X=N,D",
+    help="The shape of a parameter; may be repeated.",
+)
+
+
 @cli.command("compile")
 @click.argument(
     "models", nargs=-1, required=True, metavar="MODEL...", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
@@ -106,14 +116,7 @@ def _complete_functions(ctx: click.Context, param: click.Parameter, incomplete: 
 )
 @click.option("--wrt", multiple=True, callback=_name_list, metavar="W1,b1", help="The parameters to differentiate.")
 @click.option("--output", metavar="NAME", help="The result to differentiate, where there are several.")
-@click.option(
-    "--shape",
-    "shapes",
-    multiple=True,
-    callback=_shapes,
-    metavar="X=N,D",
-    help="The shape of a parameter; may be repeated.",
-)
+@_shape_option
 @click.option(
     "-o",
     "target",
@@ -337,14 +340,7 @@ def _write_all(artefacts: Iterable[_Artefact]) -> None:
 )
 @click.option("--function", "functions", multiple=True, metavar="NAME", help="Only this function; may be repeated.")
 @click.option("--wrt", multiple=True, callback=_name_list, metavar="W1,b1", help="Only these gradients.")
-@click.option(
-    "--shape",
-    "shapes",
-    multiple=True,
-    callback=_shapes,
-    metavar="X=N,D",
-    help="The shape of a parameter; may be repeated.",
-)
+@_shape_option
 @click.option(
     "--inputs",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

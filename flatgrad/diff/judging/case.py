@@ -7,7 +7,7 @@ to judge one.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,14 +110,23 @@ class Case:
 
     def agrees(self, spec: Spec, values: Values, whole: bool) -> bool:
         """Whether the values are this gradient at every draw that has them, and at one at least."""
-        some = False
-        for draw, rounds in enumerate(values):
-            if rounds:
-                known = [value for value in rounds if value is not None]
-                if len(known) < len(rounds) or not self.truths[draw].agrees(spec, known, whole):
-                    return False
-                some = True
-        return some
+        reached = [(draw, rounds) for draw, rounds in enumerate(values) if rounds]
+        return bool(reached) and all(self.agrees_at(spec, draw, rounds, whole) for draw, rounds in reached)
+
+    def agrees_at(self, spec: Spec, draw: int, rounds: Sequence[Floats | None], whole: bool) -> bool:
+        """Whether the values of a draw, one for each round, are this gradient."""
+        known = [value for value in rounds if value is not None]
+        return len(known) == len(rounds) and self.truths[draw].agrees(spec, known, whole)
+
+    def forced_at(self, forcing: Mapping[Key, Spec], draw: int) -> dict[Key, list[Floats | None]]:
+        """The truths that a forced run of a draw is given, for each gradient one for each round."""
+        truths: dict[Key, list[Floats | None]] = {}
+        for key, spec in forcing.items():
+            rounds = sum(1 for one in self.frees[draw].records if one.key == key)
+            values = self.expected(spec, draw, rounds)
+            if values is not None:
+                truths[key] = list(values)
+        return truths
 
     def forced_runs(
         self, forcing: dict[Key, Spec], number: int | None = None, draws: Sequence[int] | None = None
@@ -125,19 +134,13 @@ class Case:
         """The runs in which these gradients are replaced by their truths when they are first read.
 
         `number`: another program than the homework itself, one with a repair in it. `draws`: only these, the first
-            ones.
+        ones.
         """
-        found = []
-        for index in draws if draws is not None else range(len(self.draws)):
-            draw = self.draws[index]
-            truths: dict[Key, list[Floats | None]] = {}
-            for key, spec in forcing.items():
-                rounds = sum(1 for one in self.frees[index].records if one.key == key)
-                values = self.expected(spec, index, rounds)
-                if values is not None:
-                    truths[key] = list(values)
-            found.append(self.runner.run(self.number if number is None else number, draw, truths))
-        return tuple(found)
+        program = self.number if number is None else number
+        return tuple(
+            self.runner.run(program, self.draws[draw], self.forced_at(forcing, draw))
+            for draw in (draws if draws is not None else range(len(self.draws)))
+        )
 
 
 def groups_of(

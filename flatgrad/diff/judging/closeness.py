@@ -24,6 +24,11 @@ def close(value: Floats, truth: Floats) -> bool:
     return bool(difference <= TOLERANCE * scale + FLOOR * max(1.0, value.size) ** 0.5 and np.isfinite(difference))
 
 
+def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without its axes of size 1."""
+    return tuple(n for n in shape if n != 1)
+
+
 def as_shaped(value: Floats, shape: tuple[int, ...], whole: bool) -> Floats | None:
     """A homework's gradient in the shape of the true one, None if it has another: axes of size 1 aside, and where it
     is not `whole`, up to broadcasting.
@@ -32,7 +37,7 @@ def as_shaped(value: Floats, shape: tuple[int, ...], whole: bool) -> Floats | No
     """
     if value.shape == shape:
         return value
-    if [n for n in value.shape if n != 1] == [n for n in shape if n != 1]:
+    if squeezed(value.shape) == squeezed(shape):
         return value.reshape(shape)
     if whole:
         return None

@@ -15,25 +15,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from flatgrad.diff.judging.case import Case, Floats, Group, Judged, Values
+from flatgrad.diff.judging.case import Case, Group, Judged, Values
+from flatgrad.diff.judging.closeness import squeezed
 from flatgrad.diff.judging.runner import Key, Run
 from flatgrad.diff.judging.truth import MOST_GUESSED, Spec
 from flatgrad.diff.verdicts import Outcome
 
 # So many true gradients are tried in the place of one.
 MOST_TRIED = 80
-
-
-def _fits(value: tuple[int, ...], truth: tuple[int, ...], whole: bool) -> bool:
-    squeezed = tuple(n for n in value if n != 1) == tuple(n for n in truth if n != 1)
-    return squeezed or (not whole and _spreads(value, truth))
-
-
-def _spreads(value: tuple[int, ...], truth: tuple[int, ...]) -> bool:
-    try:
-        return np.broadcast_shapes(value, truth) == truth
-    except ValueError:
-        return False
 
 
 def judge(case: Case) -> tuple[Judged, ...]:
@@ -54,7 +43,8 @@ def judge(case: Case) -> tuple[Judged, ...]:
         elif spec is None:
             other = _other_meaning(case, group, values)
             if other is None:
-                needed = _needed_unnamed(case, group, values, strict, forced)
+                # Its name says nothing: what all that reads it needs, if there is such a gradient.
+                needed = _needed_by_readers(case, group, strict, forced, list(_meanings(case, group, values)))
             else:
                 meant[key] = other
                 # Where it is what another gradient is already, one reader that needs something else is enough.
@@ -75,7 +65,9 @@ def judge(case: Case) -> tuple[Judged, ...]:
         if needed is not None:
             strict[key] = case.forcing[key] = needed
             forced = case.forced_runs(case.forcing)
-    return _with_swapped_names(case, tuple(_judged(case, group, strict, meant, forced) for group in case.groups))
+    tree = ast.parse(case.homework.text)
+    found = tuple(_judged(case, group, _copied(tree, group), strict, meant, forced) for group in case.groups)
+    return _with_swapped_names(case, found)
 
 
 def _with_swapped_names(case: Case, found: tuple[Judged, ...]) -> tuple[Judged, ...]:
@@ -95,9 +87,13 @@ def _with_swapped_names(case: Case, found: tuple[Judged, ...]) -> tuple[Judged, 
     return tuple(made)
 
 
+def _most_rounds(values: Values) -> int:
+    return max((len(rounds) for rounds in values), default=0)
+
+
 def _options(case: Case, group: Group, values: Values) -> list[Spec]:
     """What a gradient of that name may be, one version of the variable or an unnamed step of its statement."""
-    if max((len(rounds) for rounds in values), default=0) > 1:
+    if _most_rounds(values) > 1:
         return list(case.sites.per_round(group.variable))
     return [*case.sites.wholes(group.variable, False), *case.sites.parts_of(group.variable)]
 
@@ -108,8 +104,7 @@ def _is_what_is_needed(
     """Whether a gradient that is not what its name says is what its readers need.
 
     To take its truth in its place would then break readers that are right: `dscores` that is divided by N only
-        later, or `da` that
-    is the gradient before the activation. No more lines may be at fault then than with the truth.
+    later, or `da` that is the gradient before the activation. No more lines may be at fault then than with the truth.
     """
     without = {one: truth for one, truth in case.forcing.items() if one != group.key}
     alone = case.forced_runs(without)
@@ -130,7 +125,7 @@ def _strict_truths(case: Case) -> dict[Key, Spec]:
         if not group.variable:
             continue
         values = case.values(case.frees, group.key)
-        most = max((len(rounds) for rounds in values), default=0)
+        most = _most_rounds(values)
         if most > 1:
             options = list(case.sites.per_round(group.variable))
         else:
@@ -192,9 +187,8 @@ def _other_meaning(case: Case, group: Group, values: Values) -> Spec | None:
 
 
 def _meanings(case: Case, group: Group, values: Values) -> Iterator[Spec]:
-    most = max((len(rounds) for rounds in values), default=0)
     stem = group.variable or group.target.lstrip("d_").rstrip("0123456789_")
-    if most > 1:
+    if _most_rounds(values) > 1:
         yield from case.sites.per_round(stem)
         yield from case.sites.each_round()
         return
@@ -283,21 +277,10 @@ def _may_replace(case: Case, group: Group, spec: Spec, values: Values) -> bool:
     if not _measurable(case, spec, values) or not _few_numbers(case, spec) or (spec.whole and spec.variable in named):
         return False
     return all(
-        value is None or _fits(value.shape, case.truths[draw].shape(spec) or (), True)
+        value is None or squeezed(value.shape) == squeezed(case.truths[draw].shape(spec) or ())
         for draw, rounds in enumerate(values)
         for value in rounds
     )
-
-
-def _needed_unnamed(
-    case: Case,
-    group: Group,
-    values: Values,
-    strict: dict[Key, Spec],
-    forced: Sequence[Run],
-) -> Spec | None:
-    """For a gradient whose name says nothing: the true gradient that all that reads it needs, if there is one."""
-    return _needed_by_readers(case, group, strict, forced, list(_meanings(case, group, values)))
 
 
 def _same_value(case: Case, one: Spec, other: Spec) -> bool:
@@ -313,6 +296,7 @@ def _same_value(case: Case, one: Spec, other: Spec) -> bool:
 def _judged(
     case: Case,
     group: Group,
+    copies: str,
     strict: dict[Key, Spec],
     meant: dict[Key, Spec | None],
     forced: Sequence[Run],
@@ -322,7 +306,6 @@ def _judged(
     records = [one for run in case.frees for one in run.records if one.key == key]
     failed = next((one.failed for one in records if one.failed), "")
     reads = tuple(dict.fromkeys(one.read for one in records if one.read is not None))
-    copies = _copied(case.homework.text, group)
     spec = strict.get(key)
     other = meant.get(key)
     if spec is None:
@@ -332,7 +315,7 @@ def _judged(
             outcome = Outcome.MATCH if case.agrees(other, free, False) else Outcome.FOLLOWS
         return Judged(group, outcome, other, other, free, local, failed, (), reads, copies)
     wrong_at = tuple(
-        draw for draw, rounds in enumerate(local) if rounds and not _right(case, spec, draw, rounds, group.returned)
+        draw for draw, rounds in enumerate(local) if rounds and not case.agrees_at(spec, draw, rounds, group.returned)
     )
     if case.agrees(spec, free, group.returned):
         outcome = Outcome.MATCH
@@ -343,16 +326,11 @@ def _judged(
     return Judged(group, outcome, spec, other, free, local, failed, wrong_at, reads, copies)
 
 
-def _right(case: Case, spec: Spec, draw: int, rounds: tuple[Floats | None, ...], whole: bool) -> bool:
-    known = [value for value in rounds if value is not None]
-    return len(known) == len(rounds) and case.truths[draw].agrees(spec, known, whole)
-
-
-def _copied(text: str, group: Group) -> str:
+def _copied(tree: ast.Module, group: Group) -> str:
     """The gradient that one is assigned from as it is: `grads["W1"] = dW1`."""
     if len(group.key[1]) != 1:
         return ""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and node.lineno == group.last:
             if isinstance(node.value, ast.Name | ast.Attribute | ast.Subscript):
                 return ast.unparse(node.value)

@@ -69,7 +69,7 @@ class Trials:
         """The first of those that the program `number` holds."""
         draw = min(self.one.wrong_at, key=lambda one: _size(self.case.draws[one]), default=0)
         key = self.one.group.key
-        truths = forced_at(self.case, draw, self._forcing(freely))
+        truths = self.case.forced_at(self._forcing(freely), draw)
         wanted = (key[0], key[2])
         start, count = 0, FEW
         while start < len(chunk) and not self._spent():
@@ -108,7 +108,7 @@ class Trials:
         number = self._load([gone])
         found: dict[int, list[Floats | None]] = {}
         for draw in range(len(self.case.draws)) if number is not None else ():
-            truths = forced_at(self.case, draw, self.case.forcing)
+            truths = self.case.forced_at(self.case.forcing, draw)
             truths[CHOICE] = [np.array(0.0)]
             try:
                 run = self.case.runner.run(number or 0, self.case.draws[draw], truths)
@@ -130,7 +130,7 @@ class Trials:
     def _right(self, number: int, index: int, freely: bool) -> bool:
         order = sorted(range(len(self.case.draws)), key=lambda draw: draw not in self.one.wrong_at)
         for draw in order:
-            truths = forced_at(self.case, draw, self._forcing(freely))
+            truths = self.case.forced_at(self._forcing(freely), draw)
             truths[CHOICE] = [np.array(float(index))]
             try:
                 run = self.case.runner.run(number, self.case.draws[draw], truths)
@@ -156,17 +156,6 @@ class Trials:
 
 def _size(draw: Draw) -> int:
     return sum(np.size(value) for value in draw.arguments.values() if isinstance(value, np.ndarray))
-
-
-def forced_at(case: Case, draw: int, forcing: Mapping[Key, Spec]) -> dict[Key, list[Floats | None]]:
-    """The truths that a forced run of a draw is given."""
-    truths: dict[Key, list[Floats | None]] = {}
-    for key, spec in forcing.items():
-        rounds = sum(1 for one in case.frees[draw].records if one.key == key)
-        values = case.expected(spec, draw, rounds)
-        if values is not None:
-            truths[key] = list(values)
-    return truths
 
 
 def agrees_in(case: Case, group: Group, spec: Spec, run: Run, draw: int) -> bool:
