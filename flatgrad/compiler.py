@@ -18,17 +18,19 @@ from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.emit.module import write_module
 from flatgrad.emit.plan import ModulePlan
 from flatgrad.frontend.claims import check_options
-from flatgrad.frontend.classes import marked_shapes, with_methods
+from flatgrad.frontend.class_marks import marked_shapes
+from flatgrad.frontend.classes import with_methods
+from flatgrad.frontend.lifting import lifted
 from flatgrad.frontend.linking import link
 from flatgrad.frontend.methods import spoken
 from flatgrad.frontend.places import Linked
 from flatgrad.frontend.python2 import python2_source
 from flatgrad.frontend.respelling import respelled
-from flatgrad.frontend.source import entry_functions, read_module
+from flatgrad.frontend.source import Module, entry_functions, read_module
 from flatgrad.frontend.staging import one_relation_a_line
 from flatgrad.frontend.unfolding import Unfolded, unfold
 from flatgrad.frontend.unrolling import unroll
-from flatgrad.gates.declared import installed
+from flatgrad.gates.installed import installed
 from flatgrad.ir.printer import printed
 from flatgrad.options import Options
 
@@ -60,18 +62,36 @@ def compile_source(source: str, filename: str, options: Options, beside: bool = 
     with installed(options.declared), _collector_paused():
         own = read_module(source, filename)
         linked = link(own) if beside else Linked(own)
-        try:
-            return _compile(linked, Unfolded(linked.module, {}), options)
-        except Refused as refused:
-            simpler = respelled(linked.module)
-            if not simpler.places:
-                raise
+        refusals: list[Refused] = []
+        for text in _readings(linked.module):
             try:
-                return _compile(linked, simpler, options)
-            except Refused as again:
+                return _compile(linked, text, options)
+            except Refused as refused:
                 # What is said of statements that the user did not write helps nobody.
-                made = {place for place in simpler.places.values() if place.end_line}
-                raise (refused if any(one.span in made for one in again.diagnostics) else again) from None
+                made = {place for place in text.places.values() if place.end_line}
+                understood = not any(one.span in made for one in refused.diagnostics)
+                if text.module is linked.module:
+                    refusals.insert(0, refused)
+                elif understood:
+                    refusals.append(refused)
+        raise refusals[-1] from None
+
+
+def _readings(module: Module) -> Iterator[Unfolded]:
+    """The texts that a file may be read as, the plainest first: with methods as functions where that is better, as it
+    stands, with simpler constructs in the place of others."""
+    plain = Unfolded(module, {})
+    functions = lifted(plain)
+    if functions.places:
+        yield functions
+    yield plain
+    for text in (functions, plain) if functions.places else (plain,):
+        simpler = respelled(text)
+        if simpler is not text:
+            again = lifted(simpler)  # what a method calls may be plain now
+            if again is not simpler:
+                yield again
+            yield simpler
 
 
 def _compile(linked: Linked, text: Unfolded, options: Options) -> Compiled:
@@ -118,6 +138,8 @@ class Compilation(SettingChecks):
         check_options([self.module.functions[name] for name in names], marked_shapes(self.options.shapes))
         chosen = self._entries(names)
         self._describe_helpers(chosen)
+        if self.options.presume:
+            self.presume_ranks(chosen)
         self.chosen.update(chosen)
         written = [*chosen, *(name for name in self.layers if name not in chosen)]
         order = self._call_order(written)

@@ -234,7 +234,7 @@ def _compiled_on_call(
         claims = {**_claims(ranks), **(shapes or {})}
         options = _options(wrt, "", claims, gates, "source", "forks")
         try:
-            module = _build(captured, options((captured.name,)))
+            module = _build(captured, replace(options((captured.name,)), presume=False))
         except Refused as refused:
             return refused
         _keep_defaults(function, module)

@@ -30,23 +30,23 @@ def get_im2col_indices(x_shape, field_height, field_width, padding=1, stride=1):
 
 def im2col_indices_forward(x, field_height, field_width, padding=1, stride=1):
     """Every window of x, of shape (N, C, H, W), as a column."""
-    p = padding  # (1)
-    x_padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), mode="constant")  # (2)
+    p = padding
+    x_padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), mode="constant")  # (1)
     k, i, j = get_im2col_indices(x.shape, field_height, field_width, padding, stride)
-    cols = x_padded[:, k, i, j]  # (3)
+    cols = x_padded[:, k, i, j]  # (2)
     C = x.shape[1]
-    cols2 = cols.transpose(1, 2, 0).reshape(field_height * field_width * C, -1)  # (4)
+    cols2 = cols.transpose(1, 2, 0).reshape(field_height * field_width * C, -1)  # (3)
     return cols2, (x, p, x_padded, k, i, j, cols)
 
 
 def im2col_indices_backward(dcols, cache):
     x, p, x_padded, k, i, j, cols = cache
-    # (4) cols = cols.transpose(1, 2, 0).reshape(field_height * field_width * C, -1)
+    # (3) cols = cols.transpose(1, 2, 0).reshape(field_height * field_width * C, -1)
     dcols = dcols.reshape(cols.transpose(1, 2, 0).shape).transpose(2, 0, 1)
-    # (3) cols = x_padded[:, k, i, j]
+    # (2) cols = x_padded[:, k, i, j]
     dx_padded = np.zeros(x_padded.shape, dcols.dtype)
     np.add.at(dx_padded, np.s_[:, k, i, j], dcols)
-    # (2) x_padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), mode="constant")
+    # (1) x_padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), mode="constant")
     dx = dx_padded[:, :, p : p + x.shape[2], p : p + x.shape[3]]
     return dx
 

@@ -60,7 +60,9 @@ def fully_connected_loss_forward(params, X, y=None, reg=0.0):
 def fully_connected_loss_backward(dloss, cache):
     params, y, reg, num_layers, h, hs, hs2, log_probs = cache
     num_train = log_probs.shape[0]
-    dparams = {key: np.zeros(one.shape, np.result_type(one, 0.0)) for key, one in params.items()}
+    dparams = {
+        key: np.zeros(np.shape(one), np.result_type(one, 0.0)) for key, one in params.items()
+    }
     for i in reversed(range(1, num_layers + 1)):
         # (9) loss += 0.5 * reg * np.sum(W * W)
         dW = dloss * reg * params["W%d" % i]

@@ -135,13 +135,12 @@ def lstm_backward(dh, cache):
         # (5) h[:, t, :] = next_h
         dnext_h = dprev_h + dh[:, t, :]
         # (4) next_h, next_c = lstm_step_forward(x[:, t, :], prev_h, prev_c, Wx, Wh, b)
-        dx_t, dprev_h, dprev_c, dWx_t, dWh_t, db_t = lstm_step_backward(
+        dx[:, t, :], dprev_h, dprev_c, dWx_t, dWh_t, db_t = lstm_step_backward(
             dnext_h, dprev_c, lstm_step_caches[t]
         )
         dWx += dWx_t
         dWh += dWh_t
         db += db_t
-        dx[:, t, :] = dx_t
     # (2) prev_h = h0
     dh0 = dprev_h
     return dx, dh0, dWx, dWh, db

@@ -25,18 +25,18 @@ def max_pool_forward(x, pool_param):
     - cache: (x, pool_param)
     """
     N, C, H, W = x.shape
-    HH, WW = pool_param["pool_height"], pool_param["pool_width"]  # (1)
-    stride = pool_param["stride"]  # (2)
-    H_out = (H - HH) // stride + 1  # (3)
-    W_out = (W - WW) // stride + 1  # (4)
-    out = np.zeros((N, C, H_out, W_out))  # (5)
+    HH, WW = pool_param["pool_height"], pool_param["pool_width"]
+    stride = pool_param["stride"]
+    H_out = (H - HH) // stride + 1
+    W_out = (W - WW) // stride + 1
+    out = np.zeros((N, C, H_out, W_out))  # (1)
     window_maxs = {}
     for i in range(H_out):
         for j in range(W_out):
-            window = x[:, :, i * stride : i * stride + HH, j * stride : j * stride + WW]  # (6)
+            window = x[:, :, i * stride : i * stride + HH, j * stride : j * stride + WW]  # (2)
             window_max = np.max(window, axis=(2, 3))
             window_maxs[i, j] = window_max
-            out[:, :, i, j] = window_max  # (7)
+            out[:, :, i, j] = window_max  # (3)
     return out, (x, HH, WW, stride, H_out, W_out, window_maxs)
 
 
@@ -47,7 +47,7 @@ def max_pool_backward(dout, cache):
     for i in reversed(range(H_out)):
         for j in reversed(range(W_out)):
             window = x[:, :, i * stride : i * stride + HH, j * stride : j * stride + WW]
-            # (7) out[:, :, i, j] = np.max(window, axis=(2, 3))
+            # (3) out[:, :, i, j] = np.max(window, axis=(2, 3))
             dout_part = dout[:, :, i, j]
             dwindow = (
                 dout_part[:, :, None, None]
@@ -56,6 +56,6 @@ def max_pool_backward(dout, cache):
                     axis=(2, 3), dtype=dout_part.dtype, keepdims=True
                 )
             )
-            # (6) window = x[:, :, i * stride : i * stride + HH, j * stride : j * stride + WW]
+            # (2) window = x[:, :, i * stride : i * stride + HH, j * stride : j * stride + WW]
             dx[:, :, i * stride : i * stride + HH, j * stride : j * stride + WW] += dwindow
     return dx

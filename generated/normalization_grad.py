@@ -2,7 +2,6 @@
 
 batchnorm_forward(x, gamma, beta, bn_param)            -> out, cache
 batchnorm_backward(dout, cache)                        -> dx, dgamma, dbeta
-batchnorm_value_and_grad(x, gamma, beta, bn_param)     -> out, (dx, dgamma, dbeta)
 layernorm_forward(x, gamma, beta, ln_param)            -> out, cache
 layernorm_backward(dout, cache)                        -> dx, dgamma, dbeta
 spatial_batchnorm_forward(x, gamma, beta, bn_param)    -> out, cache
@@ -76,12 +75,12 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     bn_param["running_mean"] = running_mean
     bn_param["running_var"] = running_var
 
-    return out, (gamma, mode, x_hat_sqrt, x_hat, x_hat_sqrt2)
+    return out, (x, gamma, mode, x_hat_sqrt, x_hat, x_hat_sqrt2)
 
 
 def batchnorm_backward(dout, cache):
     """Gradients from dout: dx (N, D), dgamma (D,), dbeta (D,)."""
-    gamma, mode, x_hat_sqrt, x_hat, x_hat_sqrt2 = cache
+    x, gamma, mode, x_hat_sqrt, x_hat, x_hat_sqrt2 = cache
     if mode == "train":
         # (9) out = gamma * x_hat + beta
         dgamma = unbroadcast(dout * x_hat, gamma.shape)
@@ -92,18 +91,11 @@ def batchnorm_backward(dout, cache):
     else:
         # (13) out = gamma * x_hat + beta
         dgamma = unbroadcast(dout * x_hat, gamma.shape)
-        dx_hat2 = unbroadcast(dout * gamma, np.shape(x_hat))
+        dx_hat2 = unbroadcast(dout * gamma, x_hat.shape)
         dbeta = unbroadcast(dout, gamma.shape)
         # (12) x_hat = (x - running_mean) / np.sqrt(running_var + eps)
-        dx = unbroadcast(dx_hat2 / x_hat_sqrt2, x_hat.shape)
+        dx = unbroadcast(dx_hat2 / x_hat_sqrt2, x.shape)
     return dx, dgamma, dbeta
-
-
-def batchnorm_value_and_grad(x, gamma, beta, bn_param):
-    out, cache = batchnorm_forward(x, gamma, beta, bn_param)
-    if np.ndim(out) != 0:
-        raise ValueError(f"out has the shape {np.shape(out)}, a scalar is needed")
-    return out, batchnorm_backward(1.0, cache)
 
 
 def layernorm_forward(x, gamma, beta, ln_param):
@@ -160,7 +152,7 @@ def spatial_batchnorm_backward(dout, cache):
     """Gradients from dout (N, C, H, W): dx (N, C, H, W), dgamma (C,), dbeta (C,)."""
     x, out_flat, batchnorm_cache = cache
     # (3) out = out_flat.reshape(N, H, W, C).transpose(0, 3, 1, 2)
-    dout_flat = dout.transpose(0, 2, 3, 1).reshape(np.shape(out_flat))
+    dout_flat = dout.transpose(0, 2, 3, 1).reshape(out_flat.shape)
     # (2) out_flat, cache = batchnorm_forward(x_flat, gamma, beta, bn_param)
     dx_flat, dgamma, dbeta = batchnorm_backward(dout_flat, batchnorm_cache)
     # (1) x_flat = x.transpose(0, 2, 3, 1).reshape(-1, C)

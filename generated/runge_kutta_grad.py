@@ -134,13 +134,8 @@ def simulate_forward(z0, theta, h, num_steps):
 
     Shapes: z0 (2,), theta (4,), h (), num_steps () int.
     """
-    if (
-        np.shape(z0) != (2,)
-        or np.shape(theta) != (4,)
-        or np.ndim(h) != 0
-        or np.ndim(num_steps) != 0
-    ):
-        raise ValueError("shapes must be z0 (2,), theta (4,), h a scalar and num_steps a scalar")
+    if np.shape(z0) != (2,) or np.shape(theta) != (4,) or np.ndim(h) != 0:
+        raise ValueError("shapes must be z0 (2,), theta (4,) and h a scalar")
     z = z0  # (1)
     trajectory = np.zeros((num_steps + 1, 2))  # (2)
     trajectory[0] = z0  # (3)

@@ -127,6 +127,7 @@ BRANCHES = (
         ),
     ),
     Construct("asserts", lambda n: ({"x": n(3), "p": 1.5},)),
+    Construct("assign_in_test", lambda n: tuple({"x": n(N), "w": n(N)} for N in (1, 4))),
 )
 WRITES = (
     Construct("write_slice", lambda n: tuple({"x": n(2, t, 3), "W": n(3, 2)} for t in (0, 1, 4))),
@@ -142,6 +143,8 @@ WRITES = (
             {"v": n(0, 2), "i": np.array([], int), "x": n(3, 2)},
         ),
     ),
+    Construct("write_chained", lambda n: tuple({"x": n(N), "y": n(N)} for N in (1, 3))),
+    Construct("write_transposed", lambda n: tuple({"x": n(N), "sigma": 0.7} for N in (1, 3))),
     Construct("write_out", lambda n: ({"x": n(3, 3)}, {"x": n(1, 1)})),
 )
 CONTAINERS = (
@@ -151,6 +154,27 @@ CONTAINERS = (
     Construct("joined", lambda n: tuple({"X": n(N, 3), "theta": n(3), "bias": n(1)} for N in (1, 4))),
     Construct("list_append", lambda n: tuple({"x": n(t, 3), "h": n(3), "W": n(3, 3)} for t in (1, 4))),
     Construct("list_arms", lambda n: ({"x": n(4, 3)}, {"x": np.abs(n(2, 3))}, {"x": -np.abs(n(1, 3))})),
+    Construct("list_joined", lambda n: tuple({"x": n(t, 3), "h": n(3), "W": n(3, 3)} for t in (2, 5))),
+    Construct("list_places", lambda n: tuple({"x": n(t, 3), "h": n(3), "W": n(3, 3)} for t in (1, 4))),
+    Construct("list_states", lambda n: tuple({"x": n(t, 3), "h1": n(3), "h2": n(3), "W": n(3, 3)} for t in (0, 1, 4))),
+    Construct("list_of_tuples", lambda n: tuple({"x": n(t, 3), "h": n(3), "W": n(3, 3)} for t in (0, 1, 4))),
+    Construct(
+        "list_parameter",
+        lambda n: tuple(
+            {
+                "weights": [n(3, 4), n(4, 4), n(4, 2)][3 - layers :],
+                "biases": [n(4), n(4), n(2)][3 - layers :],
+                "x": n(N, (3, 4, 4)[3 - layers]),
+            }
+            for layers, N in ((3, 5), (2, 1), (1, 2))
+        ),
+    ),
+    Construct(
+        "list_of_pairs",
+        lambda n: tuple(
+            {"params": [(n(3, 3), n(3)) for _ in range(L)], "x": n(N, 3)} for L, N in ((0, 2), (1, 1), (3, 4))
+        ),
+    ),
     Construct("list_through", lambda n: tuple({"x": n(t, 3), "h": n(3), "W": n(3, 3)} for t in (0, 1, 4))),
     Construct("list_sum", lambda n: tuple({"x": n(t, 3), "y": n(t, 3), "w": n(3)} for t in (0, 1, 4))),
     Construct("comprehension", lambda n: ({"x": n(3, 4), "W1": n(4, 2), "W2": n(4, 2)},)),
@@ -171,6 +195,25 @@ CONTAINERS = (
     ),
     Construct("dict_steps", lambda n: tuple({"x": n(t, 3), "h0": n(3), "W": n(3, 3)} for t in (0, 1, 4))),
     Construct(
+        "dict_made",
+        lambda n: tuple(
+            {"x": n(5, 3), "gamma": n(3), "param": param}
+            for param in (None, {}, {"eps": 0.5}, {"mode": "test", "scale": 4.0, "eps": 1})
+        ),
+    ),
+    Construct(
+        "dict_key_names",
+        lambda n: tuple(
+            {
+                "x": n(2, 3),
+                "params": {k + str(i): n(*(3,) * (2 - (k == "b"))) for k in "Wb" for i in (1, 2)},
+                "L": count,
+            }
+            for count in (0, 1, 2)
+        ),
+    ),
+    Construct("dict_state", lambda n: tuple({"x": n(t, 3), "h": n(3), "c": n(3), "W": n(3, 3)} for t in (0, 1, 4))),
+    Construct(
         "dict_settings",
         lambda n: tuple(
             {"x": n(5, 3), "gamma": n(3), "beta": n(3), "bn_param": bn_param}
@@ -180,6 +223,9 @@ CONTAINERS = (
 )
 RESULTS = (
     Construct("several_results", lambda n: ({"x": n(3), "h": n(3), "w": n(3)},)),
+    Construct(
+        "results_by_way", lambda n: tuple({"x": n(3), "decay": 0.3, "full": full} for full in (False, True)), results=1
+    ),
     Construct("own_cache", lambda n: ({"x": n(3, 4), "w": n(4, 2), "b": n(2)},), results=1),
     Construct(
         "own_gradients",
@@ -197,6 +243,27 @@ RESULTS = (
 )
 FUNCTIONS = (
     Construct("helper", lambda n: tuple({"x": n(t, 3), "h": n(3), "W": n(3, 3)} for t in (0, 1, 4))),
+    Construct(
+        "helper_sizes",
+        lambda n: tuple(
+            {"x": n(2, 3, 4), "filter_shape": shape, "mode": mode}
+            for shape, mode in (((2, 3), "same"), ((1, 1), "same"), ((2, 3), "valid"))
+        ),
+        options={"functions": ("f",)},
+    ),
+    Construct(
+        "helper_dict",
+        lambda n: tuple(
+            {"y": n(2), "params": {"growth": growth, "decay": n(2)}, "dt": 0.1, "steps": steps}
+            for growth, steps in ((0.7, 3), (n(2), 1), (0.7, 0))
+        ),
+        options={"functions": ("f",)},
+    ),
+    Construct(
+        "helper_in_place",
+        lambda n: tuple({"W": n(C, 4), "x": n(4), "y": y} for C, y in ((3, 2), (1, 0))),
+        options={"functions": ("f",)},
+    ),
     Construct("closure", lambda n: ({"x": n(3), "w": n(3)},)),
     Construct("function_argument", lambda n: ({"x": n(3), "w": n(3)},), options={"functions": ("f",)}),
     Construct(
@@ -205,6 +272,11 @@ FUNCTIONS = (
         options={"functions": ("net",)},
     ),
     Construct("function_table", lambda n: ({"x": n(2, 3), "W": n(3, 4)},)),
+    Construct("function_lookup", lambda n: tuple({"x": n(2, 3), "W": n(3, 4), "kind": k} for k in ("tanh", "relu"))),
+    Construct("function_partial", lambda n: ({"x": n(4), "slope": 0.3},), options={"functions": ("f",)}),
+    Construct("function_starred", lambda n: ({"x": n(3), "y": n(3), "scale": 0.3},), options={"functions": ("f",)}),
+    Construct("function_nested", lambda n: tuple({"x": n(3), "w": n(3), "n": k} for k in (0, 1, 3))),
+    Construct("function_fills", lambda n: tuple({"x": n(t, 3), "w": n(3)} for t in (1, 4))),
     Construct(
         "function_loop",
         lambda n: tuple({"x": n(t, 3), "w": n(3)} for t in (0, 1, 4)),
@@ -217,6 +289,10 @@ CLASSES = (
     Construct("class_forward", None),
     Construct("class_attribute", None),
     Construct("class_own_method", None),
+    Construct("class_step", None),
+    Construct("class_inherited", None),
+    Construct("class_activation", None),
+    Construct("class_each_step", None, options={"functions": ("RNN",)}),
     Construct("class_named_layers", None),
     Construct("class_layers", None),
     Construct("class_dict_layers", None, options={"functions": ("Net.loss",)}),

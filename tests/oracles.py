@@ -53,8 +53,16 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     if isinstance(value, Mapping):
         for key in value:
             yield from leaves(value[key], (*path, key))
+    elif holds_arrays(value):
+        for position, one in enumerate(value):
+            yield from leaves(one, (*path, position))
     else:
         yield path, value
+
+
+def holds_arrays(value: Any) -> bool:
+    """Whether a value is a list or a tuple of arrays, or of tuples of them; one of numbers is read as an array."""
+    return isinstance(value, list | tuple) and any(isinstance(one, np.ndarray) or holds_arrays(one) for one in value)
 
 
 def leaf(value: Any, path: Path) -> Any:
@@ -64,8 +72,13 @@ def leaf(value: Any, path: Path) -> Any:
 
 
 def with_leaf(value: Any, path: Path, new: Any) -> Any:
-    """The argument with another leaf; the dicts on the way are new ones."""
-    return {**value, path[0]: with_leaf(value[path[0]], path[1:], new)} if path else new
+    """The argument with another leaf; the containers on the way are new ones."""
+    if not path:
+        return new
+    changed = with_leaf(value[path[0]], path[1:], new)
+    if isinstance(value, Mapping):
+        return {**value, path[0]: changed}
+    return type(value)(changed if k == path[0] else one for k, one in enumerate(value))
 
 
 def results_of(value: Any) -> tuple[Any, ...]:

@@ -109,6 +109,9 @@ def _check_options(
             check_float32(module, source, "f", inputs[0], wrt, throughout=_is_float32_throughout(program))
     except Wrong as wrong:
         return Outcome("wrong", wrong.kind, str(wrong))
+    except UnboundLocalError as error:
+        # Of the program itself, at a point beside the one that is differentiated at.
+        return Outcome("inconclusive", "", str(error))
     except Exception as error:
         return Outcome("wrong", f"check raises {type(error).__name__}", "".join(traceback.format_exception(error)[-6:]))
     return outcome

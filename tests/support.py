@@ -28,7 +28,7 @@ import numpy as np
 from flatgrad.compiler import Compiled, compile_source
 from flatgrad.options import Options
 from tests import oracles
-from tests.oracles import Floats, leaf, leaves, results_of
+from tests.oracles import Floats, holds_arrays, leaf, leaves, results_of
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -353,7 +353,14 @@ def upstream_as(gradient: Any, kind: int) -> Any:
 
 
 def check_type(parameter: str, gradient: Any, argument: Any) -> None:
-    """A dict has a gradient with its keys, in any order; an array or a number has one of its shape."""
+    """A dict has a gradient with its keys, in any order, a list of arrays a list of gradients, and so has a tuple in
+    one; an array or a number has one of its shape."""
+    if holds_arrays(argument):
+        if not isinstance(gradient, list) or len(gradient) != len(argument):
+            raise Wrong("gradient is no list of its parameter's length", f"d{parameter} = {gradient!r}"[:200])
+        for position, one in enumerate(argument):
+            check_type(f"{parameter}[{position}]", gradient[position], one)
+        return
     if isinstance(argument, Mapping):
         if not isinstance(gradient, Mapping) or set(gradient) != set(argument):
             raise Wrong("gradient has not the keys of its parameter", f"d{parameter} = {gradient!r}"[:200])
@@ -588,6 +595,8 @@ def narrowed(value: Any) -> Any:
     """Arrays and NumPy scalars in float32, in a dict, too; a Python float stays."""
     if isinstance(value, Mapping):
         return {key: narrowed(part) for key, part in value.items()}
+    if holds_arrays(value):
+        return type(value)(narrowed(part) for part in value)
     if is_float_array(value) or isinstance(value, np.floating):
         return value.astype(np.float32)
     return value

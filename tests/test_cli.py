@@ -15,6 +15,7 @@ import pytest
 
 import flatgrad
 from flatgrad import __version__, cli, compiler
+from tests.command import Run
 
 PRODUCT = "import numpy as np\n\n\ndef product(x, y):\n    z = x * y\n    return z\n"
 TANH = "import numpy as np\n\n\ndef act(x):\n    h = np.tanh(x)\n    return h\n"
@@ -31,21 +32,6 @@ ENVIRONMENT = {
 def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
     options.setdefault("env", ENVIRONMENT)
     return subprocess.run([sys.executable, *arguments], capture_output=True, check=False, timeout=120, **options)
-
-
-class Run:
-    """One call of the command inside this process."""
-
-    def __init__(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-        self.capture = capfdbinary
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            cli.main(arguments)
-        out, err = self.capture.readouterr()
-        code = left.value.code
-        assert isinstance(code, int)
-        return code, out.decode(), err.decode()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flatgrad import cli
+from tests.command import Run
 
 LIBRARY = """import numpy as np
 
@@ -91,19 +91,6 @@ gate(
     domain=(0.5, 2.0),
 )
 """
-
-
-class Run:
-    def __init__(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-        self.capture = capfdbinary
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            cli.main(arguments)
-        out, err = self.capture.readouterr()
-        code = left.value.code
-        assert isinstance(code, int)
-        return code, out.decode(), err.decode()
 
 
 @pytest.fixture

@@ -129,6 +129,48 @@ def test_a_method_that_calls_another() -> None:
     agree(lambda w, x: own["Unit"](w).forward(x), {"w": w, "x": x}, dout, {"w": layer.dw, "x": dx})
 
 
+@pytest.mark.parametrize("T", [0, 1, 4])
+def test_a_method_that_a_loop_calls(T: int) -> None:
+    own, written = pair("class_step")
+    W, U, x, dout = normal((2, 2), (3, 2), (T, 3), (2,))
+    layer = written["RNN"](W, U)
+    np.testing.assert_array_equal(layer.forward(x), own["RNN"](W, U).forward(x))
+    dx = layer.backward(dout)
+    given = {"W": W, "U": U, "x": x}
+    agree(lambda W, U, x: own["RNN"](W, U).forward(x), given, dout, {"W": layer.dW, "U": layer.dU, "x": dx})
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_functions_in_attributes(activation: str) -> None:
+    own, written = pair("class_activation")
+    W, x, dout = normal((3, 2), (4, 3), (4, 2))
+    layer = written["Layer"](W, activation)
+    np.testing.assert_array_equal(layer.forward(x), own["Layer"](W, activation).forward(x))
+    dx = layer.backward(dout)
+    given = {"W": W, "x": x}
+    agree(lambda W, x: own["Layer"](W, activation).forward(x), given, dout, {"W": layer.dW, "x": dx})
+
+
+def test_the_method_of_a_base_class() -> None:
+    own, written = pair("class_inherited")
+    W, b, x, dout = normal((3, 2), (2,), (4, 3), (4, 2))
+    layer = written["Dense"](W, b)
+    np.testing.assert_array_equal(layer.forward(x), own["Dense"](W, b).forward(x))
+    dx = layer.backward(dout)
+    given = {"W": W, "b": b, "x": x}
+    agree(lambda W, b, x: own["Dense"](W, b).forward(x), given, dout, {"W": layer.dW, "b": layer.db, "x": dx})
+
+
+@pytest.mark.parametrize("T", [0, 1, 4])
+def test_a_layer_for_each_step(T: int) -> None:
+    own, written = pair("class_each_step")
+    W, x, dout = normal((2, 2), (3, T, 2), (3, 2))
+    layer = written["RNN"](W)
+    np.testing.assert_array_equal(layer.forward(x), own["RNN"](W).forward(x))
+    dx = layer.backward(dout)
+    agree(lambda W, x: own["RNN"](W).forward(x), {"W": W, "x": x}, dout, {"W": layer.dW, "x": dx})
+
+
 def linear(W: Any) -> Any:
     """A layer of the written class, without a bias."""
     return pair("class_forward")[1]["Linear"](W, np.zeros(W.shape[1]))

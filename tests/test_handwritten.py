@@ -33,15 +33,12 @@ LONGER = {
     ("dropout", "dropout"): 3,
     # what both modes have in common is not taken out of the branches
     ("normalization", "batchnorm"): 8,
-    # the gradient of b is summed window by window; dout[:, :, t] has a name
-    ("conv1d", "conv1d"): 10,
-    ("conv_naive", "conv"): 13,
+    # dout[:, :, t] has a name
+    ("conv1d", "conv1d"): 9,
     # transpose and reshape are reversed one by one
     ("conv_im2col", "conv"): 7,
     # what comes from a pair is added to what is there already in a line of its own
     ("conv_net", "conv_net_loss"): 13,
-    # one of the gradients that a pair hands back goes into its slice in a line of its own
-    ("lstm", "lstm"): 14,
     # `dx[t]` and `dh` collect their contributions one by one, as everything does that is used several times
     ("gru", "gru"): 40,
     ("kalman", "kalman_log_likelihood"): 41,

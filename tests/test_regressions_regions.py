@@ -225,3 +225,30 @@ def test_an_early_return_of_names_that_are_not_known() -> None:
     with pytest.raises(Refused) as refused:
         check_module(source, {"x": X})
     assert [one.code for one in refused.value.diagnostics] == ["FG020"]
+
+
+STEPS = """import numpy as np
+def f(x: "T D", W: "D D"):
+    def sigmoid(v):
+        return 1 / (1 + np.exp(-v))
+
+    def step(v, h, c):
+        a = sigmoid(v @ W + h)
+        b = 1 / (1 + np.exp(-2 * (h @ W)))
+        c = a * c + b
+        h = a * np.tanh(c)
+        return h, c
+
+    h = np.zeros(x.shape[1])
+    c = np.ones(x.shape[1])
+    for t in range(x.shape[0]):
+        h, c = step(x[t], h, c)
+    return h
+"""
+
+
+def test_a_sigmoid_that_backward_computes_again_and_a_result_that_another_is_made_of() -> None:
+    """The definition of a group lost what it is given; the second result was made of a value that had no name yet."""
+    for T in (1, 3):
+        rng = np.random.default_rng(T)
+        check_module(STEPS, {"x": rng.normal(size=(T, 2)), "W": rng.normal(size=(2, 2))})

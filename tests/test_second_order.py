@@ -270,3 +270,24 @@ def f(x):
     (one,) = refused.value.diagnostics
     assert one.span is not None
     assert (one.code, one.span.line) == ("FG021", 5)
+
+
+def test_value_and_grad_is_differentiated_as_what_it_says() -> None:
+    source = "import numpy as np\n\n\ndef f_forward(x: 'N'):\n    return np.sum(np.sin(x) * x)\n"
+    module = load(compiled(compiled(source).text, functions=("f_value_and_grad",)).text)
+    value, gradient, cache = module["f_value_and_grad_forward"](X[0])
+    first, second = 0.5, X[1]
+    expected = first * gradient + second * (2 * np.cos(X[0]) - X[0] * np.sin(X[0]))
+    assert np.allclose(value, np.sum(np.sin(X[0]) * X[0]))
+    assert np.allclose(gradient, np.sin(X[0]) + X[0] * np.cos(X[0]))
+    assert np.allclose(module["f_value_and_grad_backward"](first, second, cache), expected)
+
+
+def test_value_and_grad_with_several_gradients_is_refused() -> None:
+    source = "import numpy as np\n\n\ndef f_forward(x: 'N', y: 'N'):\n    return np.sum(np.sin(x) * y)\n"
+    with pytest.raises(Refused) as refused:
+        compiled(compiled(source).text, functions=("f_value_and_grad",))
+    (one,) = refused.value.diagnostics
+    assert one.code == "FG061"
+    assert "gradients are several" in one.message
+    assert "second derivatives" in one.help

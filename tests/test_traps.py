@@ -216,7 +216,7 @@ def test_lists_of_weights() -> None:
     dw, dx = gradients(model(body, "w, x"), [[2, -3, -3], [-1, -2]])
     assert np.allclose(dw, [-0.19661193, -0.39322387, 0.19661193])
     assert np.allclose(dx, [0.39322387, -0.58983580])
-    never_wrong("return np.dot(w, x)", "w, x", {"w": [2, -3], "x": V[:2]})
+    never_wrong("return np.dot(w, x)", "w, x", {"w": [2, -3], "x": V[:2]}, allowed=("guarded",))
     right("return np.sum(np.array(w) * x)", "w, x", {"w": [2, -3], "x": V[:2]})
     right("return np.asarray(w) * w[0]", "w", {"w": [2, -3, 4]})
 

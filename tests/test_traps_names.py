@@ -179,10 +179,9 @@ def test_integer_arithmetic_of_shapes() -> None:
     [
         "t = np.unwrap(x)", "t = [v for v in x]", "t = (lambda v: np.unwrap(v))(x)", "t = unknown(x)",
         "t = x.frobnicate()",
-        "global G", "t = np.add.reduce(x)", "t = eval('x')", "import os",
+        "t = np.add.reduce(x)", "t = eval('x')", "import os",
         "with open('f'): pass",
         "t = {1: x}", "t = await_(x)", "t = np.fft.fft(x)", "t = x.__class__(x)",
-        "t = (u := x)",
         "t = f'{x}'", "t = np.vectorize(abs)(x)",
     ],
 )  # fmt: skip

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from flatgrad.checking.guessing import ABSENT, WINDOW, Absent, ParameterReader, numbers_for
 from flatgrad.checking.mentions import documents
 from flatgrad.checking.parameters import Parameter, Role, Where
-from flatgrad.checking.usage import Constant, Use, read_uses
+from flatgrad.checking.usage import read_uses
+from flatgrad.checking.use import Constant, Use
 from flatgrad.diagnostics import Refused
 from flatgrad.ir.core import Kind, Literal, Relation, Type, Value, every_step
 from flatgrad.ir.dims import Dim
 
 if TYPE_CHECKING:
-    from flatgrad.frontend.claims import Claim
+    from flatgrad.frontend.claim import Claim
     from flatgrad.frontend.source import Module
     from flatgrad.options import Options
 
@@ -84,7 +85,7 @@ def _linked(module: Module, function: str) -> tuple[ast.FunctionDef, None] | Non
 def _compiled(module: Module, function: str, options: Options) -> _Known:
     from flatgrad.compiler import Compilation
     from flatgrad.frontend.classes import with_methods
-    from flatgrad.gates.declared import installed
+    from flatgrad.gates.installed import installed
 
     nothing = _Known({}, {})
     wanted = (function,)
@@ -97,6 +98,9 @@ def _compiled(module: Module, function: str, options: Options) -> _Known:
             if name is None:
                 return nothing
             compilation = Compilation(made, replace(options, functions=wanted))
+            compilation.function(name)
+            if options.presume:
+                compilation.presume_ranks([name])
             lowered = compilation.function(name)
     except Refused:
         return nothing

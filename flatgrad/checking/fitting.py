@@ -345,9 +345,9 @@ def _moves(
                 price += 0.1 * (gone.isidentifier() + (not kept.isidentifier()))
                 yield price, partial(_renamed, state, gone, Dim.symbol(kept))
         if not short and not gone.isidentifier():
-            for kept in named:
-                for times in (4, 3, 2):
-                    yield 1.6 - 0.1 * times, partial(_renamed, state, gone, Dim.symbol(kept) * times)
+            for kept in present:
+                for times in (4, 3, 2) if kept != gone else ():
+                    yield 1.6 - 0.1 * times + 0.1 * (kept not in named), partial(_renamed, state, gone, Dim.symbol(kept) * times)
 
 
 _ABOUT_SIZES = re.compile(r"shape|size|dimension|broadcast|align|bounds|mismatch|match", re.IGNORECASE)

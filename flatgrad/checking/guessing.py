@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from flatgrad.checking.mentions import mentioned_shape
 from flatgrad.checking.parameters import Domain, Parameter, Role
-from flatgrad.checking.usage import Constant, Use
+from flatgrad.checking.use import Constant, Use
 from flatgrad.ir.core import DType, Kind, Type
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 
 if TYPE_CHECKING:
-    from flatgrad.frontend.claims import Claim
+    from flatgrad.frontend.claim import Claim
 
 _BIAS = re.compile(r"(b|bias|gamma|beta|mu|mean|sigma|var|std|m)(_?\w)?|\w*(bias|_mean|_var)|b[a-z]?h?|b_\w+")
 _NUMBER = re.compile(

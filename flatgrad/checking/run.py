@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +13,13 @@ import numpy as np
 from flatgrad.checking.check import Extend, Given, Outcome, check_drawn, check_given, no_tick
 from flatgrad.checking.contract import Pair, pairs, variable_of
 from flatgrad.checking.given import Unusable, fitting, from_model, missing
-from flatgrad.checking.gradients import draw_upstream
+from flatgrad.checking.gradients import differentiate, draw_upstream
 from flatgrad.checking.inputs import NoArguments, describe, drawn, fit
 from flatgrad.checking.loading import beside, run_module
 from flatgrad.checking.rows import Settings, Tick
-from flatgrad.checking.second import compiled_twice
+from flatgrad.checking.second import Twice, compiled_twice
+from flatgrad.checking.state import Path as Way
+from flatgrad.checking.state import as_floats, get, put
 from flatgrad.checking.subject import Model, State, find_model, quiet, run_model, state_of
 from flatgrad.diagnostics import Refused
 
@@ -214,8 +217,10 @@ def _second(
     except NoArguments as error:
         return Outcome(name, problem=str(error))
     variables = _differentiated(task.pair, base, settings)
+    entries = _entries_of(task, base, settings)
+    ranks = [np.ndim(result) for result in results]
     try:
-        twice = compiled_twice(module.text, module.label, name, variables, options, [np.ndim(r) for r in results])
+        twice = compiled_twice(module.text, module.label, name, variables, options, ranks, entries)
     except Refused as refused:
         return Outcome(name, problem=f"the generated module is not compiled again:\n{refused}".replace(":\n\n", ":\n"))
     with quiet():
@@ -224,7 +229,7 @@ def _second(
     pair = next(pair for pair in pairs(again, twice.second.text) if pair.name == twice.function)
     subject = find_model(once, twice.function)
     assert subject is not None
-    extend = _extended(task, twice.upstream, settings.seed)
+    extend = _extended(task, twice, entries, settings.seed)
     fallback = next((entry.wrt for entry in twice.second.entries if entry.name == twice.function), ())
     wanted = replace(settings, wrt=())
     if own is not None:
@@ -234,16 +239,37 @@ def _second(
     return replace(outcome, function=name)
 
 
-def _extended(task: Task, upstream: Sequence[str], seed: int) -> Extend:
-    """Adds the upstream gradients that the function of gradients takes: of the shapes that the model's results have."""
+def _entries_of(task: Task, state: State, settings: Settings) -> dict[int, list[Way]]:
+    """Of each gradient that is a dict or a list, by its place, the ways to the arrays that it has one of."""
+    found: dict[int, list[Way]] = {}
+    if not any(isinstance(value, Mapping | list | tuple) for value in state.values()):
+        return found
+    gradients = differentiate(task.pair, task.model, state, settings.seed)
+    for place, name in enumerate(task.pair.gradients):
+        variable = variable_of(name, state)
+        paths = [path for path in gradients.by_path if path[0] == variable and len(path) > 1]
+        if paths:
+            found[place] = paths
+    return found
+
+
+def _extended(task: Task, twice: Twice, entries: Mapping[int, Sequence[Way]], seed: int) -> Extend:
+    """Adds what the function of gradients takes besides the arguments: upstream gradients, of the shapes that the
+    model's results have, and directions, of the parameters' structure."""
 
     def extend(state: State) -> State:
-        if not upstream:
-            return state
-        rng = np.random.default_rng([seed, 6])
+        # The model itself says what does not fit: the sizes in its errors are what fitting goes by, guards name none.
         results = run_model(task.model, state)
-        drawn_ones = {name: draw_upstream(result, rng) for name, result in zip(upstream, results, strict=False)}
-        return {**state, **drawn_ones}
+        rng = np.random.default_rng([seed, 6])
+        added = {name: draw_upstream(result, rng) for name, result in zip(twice.upstream, results, strict=False)}
+        rng = np.random.default_rng([seed, 7])
+        for place, paths in entries.items():
+            root = str(paths[0][0])
+            inside = {root: copy.deepcopy(state[root])}
+            for path in paths:
+                put(inside, path, draw_upstream(as_floats(get(state, path)), rng))
+            added[twice.directions[place]] = inside[root]
+        return {**state, **added}
 
     return extend
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
-Constant = str | int | float | bool | None
+from flatgrad.checking.syntax import callee, conditions, in_order, is_text, key_prefix, untransposed, whole_parts
+from flatgrad.checking.use import Use
 
 _SIZED = frozenset({"zeros", "ones", "empty", "full", "eye", "identity", "randn", "rand", "reshape", "range", "arange"})
 _REPEATED = frozenset({"repeat", "tile", "pad", "roll", "array_split", "split", "expand_dims", "swapaxes"})
@@ -19,67 +19,6 @@ _SQUARE = frozenset({"inv", "det", "slogdet", "cholesky", "eigh", "eigvalsh", "s
 _SPREAD = frozenset({"cholesky", "eigh", "eigvalsh"})
 _PLAIN = frozenset({"array", "asarray", "atleast_1d", "atleast_2d", "float", "copy"})
 _DEEPEST = 4  # calls of helpers that are looked into
-
-
-@dataclass(slots=True, eq=False)
-class Use:
-    """How one thing is used, as far as has been read.
-
-    Attributes:
-        rank: the number of dims, where an unpacking of its shape or the like says it; `least`: at least so many;
-            `likely`: a guess, of a product for example.
-        dims: what dims are called, by position from the front.
-        integer, label, flag: it is a count or a place in a shape or a slice; it picks elements; it is tested.
-        constants: what it is compared with for equality.
-        positive, square, spread: `log` or `sqrt` reads it; it is a square matrix; a covariance.
-        keys: of a dict, the entries under constant keys; `optional` ones may be missing.
-        prefixes: what keys begin with that are put together when the function runs.
-        sequence: it is gone through element by element, side by side with others.
-        nullable: it is compared with None.
-    """
-
-    rank: int | None = None
-    least: int = 0
-    likely: int | None = None
-    dims: dict[int, str] = field(default_factory=dict)
-    integer: bool = False
-    label: bool = False
-    flag: bool = False
-    constants: list[Constant] = field(default_factory=list)
-    positive: bool = False
-    square: bool = False
-    spread: bool = False
-    keys: dict[str | int, Use] = field(default_factory=dict)
-    optional: set[str | int] = field(default_factory=set)
-    prefixes: dict[str, Use] = field(default_factory=dict)
-    sequence: bool = False
-    nullable: bool = False
-
-    @property
-    def is_dict(self) -> bool:
-        return bool(self.keys or self.prefixes)
-
-    def absorb(self, other: Use) -> None:
-        """Take over what is known of the same thing under another name."""
-        self.rank = self.rank if self.rank is not None else other.rank
-        self.least = max(self.least, other.least)
-        self.likely = self.likely if self.likely is not None else other.likely
-        self.integer |= other.integer
-        self.label |= other.label
-        self.flag |= other.flag
-        self.constants += [one for one in other.constants if one not in self.constants]
-        self.positive |= other.positive
-        self.square |= other.square
-        self.spread |= other.spread
-        self.sequence |= other.sequence
-        self.nullable |= other.nullable
-        for key, use in other.keys.items():
-            known = key in self.keys
-            self.keys.setdefault(key, Use()).absorb(use)
-            if not known and key in other.optional:
-                self.optional.add(key)
-        for prefix, use in other.prefixes.items():
-            self.prefixes.setdefault(prefix, Use()).absorb(use)
 
 
 def read_uses(
@@ -122,7 +61,7 @@ class _Reader:
         self.mates: list[tuple[Use, Use]] = []
 
     def read(self) -> None:
-        nodes = list(_in_order(self.function.body))
+        nodes = list(in_order(self.function.body))
         for node in nodes:
             self._alias(node)
         for node in nodes:
@@ -145,7 +84,7 @@ class _Reader:
             case ast.Subscript(value=value, slice=ast.Constant(value=str() as key)):
                 owner = self._resolve(value)
                 return None if owner is None else owner.keys.setdefault(key, Use())
-            case ast.Subscript(value=value, slice=index) if (prefix := _prefix(index)) is not None:
+            case ast.Subscript(value=value, slice=index) if (prefix := key_prefix(index)) is not None:
                 owner = self._resolve(value)
                 return None if owner is None else owner.prefixes.setdefault(prefix, Use())
             case ast.Call(func=ast.Attribute(value=value, attr="get" | "setdefault" | "pop"), args=[key, *_]):
@@ -156,7 +95,7 @@ class _Reader:
                     if key.value not in owner.keys:
                         owner.optional.add(key.value)
                     return owner.keys.setdefault(key.value, Use())
-                prefix = _prefix(key)
+                prefix = key_prefix(key)
                 return owner.prefixes.setdefault(prefix, Use()) if prefix is not None else None
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[value]) if name in _PLAIN:
                 return self._resolve(value)
@@ -200,7 +139,7 @@ class _Reader:
             ) is not None and not use.is_dict:
                 use.dims.setdefault(0, name)
             case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
-                for part in _conditions(test):
+                for part in conditions(test):
                     if (use := self._resolve(part)) is not None:
                         use.flag = True
             case ast.For(iter=source) | ast.comprehension(iter=source):
@@ -244,7 +183,7 @@ class _Reader:
         base = self._resolve(node.value)
         index = node.slice
         items = list(index.elts) if isinstance(index, ast.Tuple) else [index]
-        if base is not None and not _is_text(index):
+        if base is not None and not is_text(index):
             plain = not any(isinstance(i, ast.Constant) and i.value in (None, Ellipsis) for i in items)
             used = sum(not (isinstance(i, ast.Constant) and i.value in (None, Ellipsis)) for i in items)
             if plain or used:
@@ -289,7 +228,7 @@ class _Reader:
                 if use is not None:
                     use.least = max(use.least, 1)
                     use.likely = use.likely or 2
-            one, other = self._resolve(_untransposed(node.left)), self._resolve(_untransposed(node.right))
+            one, other = self._resolve(untransposed(node.left)), self._resolve(untransposed(node.right))
             if one is not None and other is not None:
                 self.mates.append((one, other))
         elif isinstance(node.op, ast.Div) and right is not None and _names(node.right, _POSITIVE_NAMES):
@@ -324,11 +263,11 @@ class _Reader:
                     use.nullable = True
                 elif isinstance(other.value, str | bool):
                     use.constants.append(other.value)
-            elif isinstance(op, ast.Eq | ast.NotEq) and isinstance(other, ast.Call) and _callee(other) == "arange":
+            elif isinstance(op, ast.Eq | ast.NotEq) and isinstance(other, ast.Call) and callee(other) == "arange":
                 use.label = True
 
     def _call(self, node: ast.Call) -> None:
-        name = _callee(node)
+        name = callee(node)
         uses = [self._resolve(arg) for arg in node.args]
         own = self._resolve(node.func.value) if isinstance(node.func, ast.Attribute) else None
         if name in _SIZED or name in _REPEATED:
@@ -337,7 +276,7 @@ class _Reader:
             if name == "reshape" and own is None and isinstance(node.func, ast.Attribute):
                 parts = node.args
             for arg in [*parts, *(keyword.value for keyword in node.keywords if keyword.arg in ("shape", "num"))]:
-                for part in _whole_parts(arg):
+                for part in whole_parts(arg):
                     use = self._resolve(part)
                     if use is not None and not use.least and use.rank is None:
                         use.integer = True
@@ -373,7 +312,7 @@ class _Reader:
             if keyword.arg == "axis" and use is not None and isinstance(keyword.value, ast.Constant | ast.Tuple):
                 axes = keyword.value.elts if isinstance(keyword.value, ast.Tuple) else [keyword.value]
                 numbers = [one.value for one in axes if isinstance(one, ast.Constant) and isinstance(one.value, int)]
-                if numbers and _callee(node) not in ("stack", "concatenate", "expand_dims"):
+                if numbers and callee(node) not in ("stack", "concatenate", "expand_dims"):
                     use.least = max(use.least, max(numbers) + 1)
 
     def _module_function(self, node: ast.Call, name: str, uses: list[Use | None]) -> None:
@@ -417,68 +356,3 @@ _POSITIVE_NAMES = re.compile(r"(running_)?(var|variance|std|sigma|scale|tau|temp
 def _names(node: ast.expr, pattern: re.Pattern[str]) -> bool:
     name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
     return pattern.fullmatch(name) is not None
-
-
-def _in_order(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    for statement in body:
-        yield from ast.walk(statement)
-
-
-def _conditions(test: ast.expr) -> Iterator[ast.expr]:
-    match test:
-        case ast.BoolOp(values=values):
-            for value in values:
-                yield from _conditions(value)
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            yield from _conditions(operand)
-        case _:
-            yield test
-
-
-def _whole_parts(node: ast.expr) -> Iterator[ast.expr]:
-    """The operands of integer arithmetic and of tuples, down to the names."""
-    match node:
-        case ast.Tuple(elts=elts) | ast.List(elts=elts):
-            for one in elts:
-                yield from _whole_parts(one)
-        case ast.BinOp(left=left, right=right):
-            yield from _whole_parts(left)
-            yield from _whole_parts(right)
-        case ast.UnaryOp(operand=operand):
-            yield from _whole_parts(operand)
-        case _:
-            yield node
-
-
-def _untransposed(node: ast.expr) -> ast.expr:
-    match node:
-        case ast.Attribute(value=value, attr="T"):
-            return value
-        case ast.Call(func=ast.Attribute(value=value, attr="transpose" | "swapaxes")):
-            return value
-    return node
-
-
-def _callee(node: ast.Call) -> str:
-    match node.func:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-    return ""
-
-
-def _is_text(node: ast.expr) -> bool:
-    return (isinstance(node, ast.Constant) and isinstance(node.value, str)) or _prefix(node) is not None
-
-
-def _prefix(node: ast.expr) -> str | None:
-    """What a key begins with that is put together: `"W" + str(i)`, `f"W{i}"`, `"W%d" % i`, `"W{}".format(i)`."""
-    match node:
-        case ast.BinOp(left=ast.Constant(value=str() as text), op=ast.Add()):
-            return text
-        case ast.BinOp(left=ast.Constant(value=str() as text), op=ast.Mod()):
-            return text.partition("%")[0]
-        case ast.JoinedStr(values=[ast.Constant(value=str() as text), *_]):
-            return text
-        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str() as text), attr="format")):
-            return text.partition("{")[0]
-    return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flatgrad.analysis import varied
 from flatgrad.compilation.parameters import ParameterChoice
 from flatgrad.compilation.typed import called_names
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.facts.callers import call_assumptions, needs_callers
+from flatgrad.facts.infer import Disputed
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.methods import spoken
 from flatgrad.frontend.source import name_span
@@ -16,6 +18,12 @@ from flatgrad.ir.core import Call, every_step
 
 # How often helpers are described by their callers: as deep as helpers that call each other go.
 _MOST_ROUNDS = 4
+
+# Where shapes are only said, and nothing else hangs on them.
+_SAID = ("docstring", "comment")
+
+# What has been found out about the functions of a file, by their names.
+_Known = tuple[dict[str, Any], ...]
 
 
 @dataclass(slots=True)
@@ -27,7 +35,7 @@ class FunctionChoice(ParameterChoice):
         chosen: list[str] = []
         for name in names:
             try:
-                lowered = self.function(name)
+                lowered = self._read(name)
             except Refused as refused:
                 errors.extend(refused.diagnostics)
                 continue
@@ -47,10 +55,30 @@ class FunctionChoice(ParameterChoice):
             )
         return chosen
 
+    def _read(self, name: str) -> Lowered:
+        """A function, typed. What the docstring of a helper says of shapes is dropped where a call shows otherwise."""
+        while True:
+            try:
+                return self.function(name)
+            except Disputed as refused:
+                said = [one for one in self.claims.get(refused.function, ()) if one.origin in _SAID]
+                if not said or refused.function == name:
+                    raise
+                (found,) = refused.diagnostics
+                self.notes.append(
+                    replace(
+                        found,
+                        message=f"the shapes that are written at {refused.function} do not hold for this call",
+                        label=found.message.removeprefix("the shapes do not fit: "),
+                        help="they are not relied on",
+                        severity="note",
+                    )
+                )
+                self.disclaimed.add(refused.function)
+                self._type_again([])
+
     def _describe_helpers(self, chosen: list[str]) -> None:
         """Type helpers again that need to know what they are given, until their callers tell nothing new."""
-        state = (self.typed, self.raw, self.assumed, self.claims, self.inlinable)
-        described = self.described
         for _ in range(_MOST_ROUNDS):
             callers = [(self.typed[name], self.assumed[name]) for name in self.typed if name in self.assumed]
             found = dict(self.described)
@@ -61,16 +89,26 @@ class FunctionChoice(ParameterChoice):
                     found[name] = call_assumptions(name, typed, callers, self.described.get(name, {}))
             if found == self.described:
                 return
+            before = self._known()
             self.described = found
-            self.typed, self.raw, self.assumed, self.claims, self.inlinable = {}, {}, {}, {}, {}
             try:
-                for name in chosen:
-                    self.function(name)
+                self._type_again(chosen)
             except Refused:
                 # Two calls give it different things.
-                self.typed, self.raw, self.assumed, self.claims, self.inlinable = state
-                self.described = described
+                self._forget_to(before)
                 return
+
+    def _type_again(self, chosen: list[str]) -> None:
+        """Read and type every function anew, with what is described and presumed by now."""
+        self.typed, self.raw, self.assumed, self.claims, self.inlinable = {}, {}, {}, {}, {}
+        for name in chosen:
+            self.function(name)
+
+    def _known(self) -> _Known:
+        return self.typed, self.raw, self.assumed, self.claims, self.inlinable, self.described
+
+    def _forget_to(self, known: _Known) -> None:
+        self.typed, self.raw, self.assumed, self.claims, self.inlinable, self.described = known
 
     def _check_wrt(self, chosen: list[str], errors: list[Diagnostic]) -> None:
         known = {spoken(value.name) for name in chosen for value in self.typed[name].function.block.params}

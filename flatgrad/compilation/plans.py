@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flatgrad.compilation.functions import FunctionChoice
+from flatgrad.compilation.presumed import PresumedRanks
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.differentiate.walk import Backward, Memory, Signature, differentiate
 from flatgrad.emit.callee import Callee
@@ -13,13 +13,15 @@ from flatgrad.emit.module import function_text
 from flatgrad.emit.plan import FunctionPlan, FunctionText, ModulePlan
 from flatgrad.facts.guards import guard_lines
 from flatgrad.facts.layers import layer_guards
+from flatgrad.facts.sizes import settling
 from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.lists import lists_read
 from flatgrad.frontend.methods import MARK, bare
 from flatgrad.ir.core import Call, Kind, Relation, Value, every_step
 
 
 @dataclass(slots=True)
-class Planning(FunctionChoice):
+class Planning(PresumedRanks):
     """Differentiates functions."""
 
     def _plan(self, name: str) -> FunctionPlan:
@@ -68,9 +70,12 @@ class Planning(FunctionChoice):
 
     def _called_as(self, name: str) -> Callee:
         lowered = self.typed[name]
+        params = lowered.function.block.params
+        changes = frozenset(k for k, param in enumerate(params) if param in lowered.overwritten)
         pair = self.module.borrowed.pairs.get(name)
         if pair is not None:
-            return Callee(pair.forward, pair.backward, pair.forward, tuple(range(pair.results)), pair.results + 1)
+            results = tuple(range(pair.results))
+            return Callee(pair.forward, pair.backward, pair.forward, results, pair.results + 1, changes=changes)
         positions, width = tuple(result.position for result in lowered.results), lowered.width
         method = self.module.methods.get(name)
         if method is not None and method.receiver:
@@ -78,14 +83,14 @@ class Planning(FunctionChoice):
             left = MARK if method.is_forward else " "
             held = tuple(f"{method.receiver}{MARK}d{bare(one)}" if left in one else "" for one in wanted)
             forward, backward = (f"{method.receiver}{MARK}{one}" for one in (method.name, method.backward_name))
-            return Callee(forward, backward, forward, positions, width, held)
+            return Callee(forward, backward, forward, positions, width, held, changes)
         base = name.removesuffix("_forward")
         plain = name
         if self.differentiated[name] and name.endswith("_forward") and positions != tuple(range(width - 1)):
             # The function of that name hands out a cache that the user's own did not.
             whole = positions == tuple(range(width))
             plain = "" if not whole else f"{name}[0]" if width == 1 else f"{name}[:-1]"
-        return Callee(f"{base}_forward", f"{base}_backward", plain, positions, width)
+        return Callee(f"{base}_forward", f"{base}_backward", plain, positions, width, changes=changes)
 
     def _numpy(self) -> str:
         return import_names(self.module, [name for name, wanted in self.differentiated.items() if wanted]).numpy
@@ -125,7 +130,10 @@ class Planning(FunctionChoice):
         positions = tuple(k for k, p in enumerate(lowered.function.block.params) if p.name in wanted)
         parameters = tuple(param.name for param in lowered.function.block.params)
         keys = {k: self._keys(name, k) for k, p in enumerate(lowered.function.block.params) if p.type.kind is Kind.DICT}
-        return Signature(name, positions, self._upstream(lowered), parameters=parameters, keys=keys)
+        lists = lists_read(lowered.function.block)
+        sequences = {k: lists[one] for k, one in enumerate(lowered.function.block.params) if one in lists}
+        upstream, sizes = self._upstream(lowered), settling(lowered)
+        return Signature(name, positions, upstream, None, parameters, keys, sequences, sizes)
 
     def _keys(self, name: str, position: int) -> frozenset[str] | None:
         """The keys under which a function, or one that it calls, reads a dict; None where they are not constants."""

@@ -8,15 +8,18 @@ from dataclasses import dataclass, field, replace
 
 from flatgrad.analysis import useful
 from flatgrad.diagnostics import Diagnostic, Refused
-from flatgrad.facts.contracts import class_contract
+from flatgrad.facts.contracts import class_contract, unlike_the_others
 from flatgrad.facts.infer import Assumption, infer
 from flatgrad.facts.keyed import with_claimed_entries
 from flatgrad.facts.optional import sure_assumptions
 from flatgrad.facts.recursion import base_case, is_proved
 from flatgrad.facts.settings import checkable
+from flatgrad.facts.sizes import check_sizes, settling, sizes_given
+from flatgrad.facts.texts import check_texts
 from flatgrad.facts.usage import default_assumptions, usage_assumptions
 from flatgrad.frontend.borrowed import Pair
-from flatgrad.frontend.claims import Claim, parameter_claims
+from flatgrad.frontend.claim import Claim
+from flatgrad.frontend.claims import parameter_claims
 from flatgrad.frontend.classes import method_claims
 from flatgrad.frontend.contracts import Contract, Unclear
 from flatgrad.frontend.environment import Lowered
@@ -46,6 +49,9 @@ class TypedFunctions:
     notes: list[Diagnostic] = field(default_factory=list)
     chosen: set[str] = field(default_factory=set)
     described: dict[str, dict[str, Assumption]] = field(default_factory=dict)
+    presumed: dict[str, dict[str, Assumption]] = field(default_factory=dict)
+    # The functions whose own words about shapes do not hold for what they are given.
+    disclaimed: set[str] = field(default_factory=set)
     # How the layers of each class are called, and the methods that are written as these need them, in order.
     contracts: dict[str, Contract | Unclear] = field(default_factory=dict)
     layers: dict[str, None] = field(default_factory=dict)
@@ -89,22 +95,25 @@ class TypedFunctions:
             claims = method_claims(self.module, method, shapes)
         else:
             claims = parameter_claims(self.module, node, shapes)
+        if name in self.disclaimed:
+            claims = tuple(one for one in claims if one.origin not in ("docstring", "comment"))
         self.claims[name] = claims
-        assumptions = self.described.get(name, {}) | _assumptions(claims)
+        assumptions = self.presumed.get(name, {}) | self.described.get(name, {}) | _assumptions(claims)
         called = [n for n in called_names(self.module, name) if n != name and f"{OWN}.{n}" not in BY_PATH]
         inlined = frozenset(n for n in called if self._inlines(n))
         kinds: Mapping[Span, Type] = {}
+        described = frozenset(claim.name for claim in claims if claim.shape is not None)
         recursive = name in called_names(self.module, name) and f"{OWN}.{name}" not in BY_PATH
         if recursive:
             # What it gives is not known before it has been read: anything that may share memory with its arguments.
             self.raw[name] = self._before_it_is_known(name)
             self.assumed[name] = {}
-            context, passing = Context(self.module, self._callee, inlined, kinds, self._contract), None
+            context, passing = Context(self.module, self._callee, inlined, kinds, self._contract, described), None
             while passing != (passing := self._passing(self.raw[name])):
                 self.raw[name] = replace(lower(node, context), recursive=True)
         guessed = recursive
         for _ in range(6):
-            context = Context(self.module, self._callee, inlined, kinds, self._contract)
+            context = Context(self.module, self._callee, inlined, kinds, self._contract, described)
             lowered = checkable(lower(node, context))
             if recursive:
                 base = base_case(lowered)
@@ -125,7 +134,9 @@ class TypedFunctions:
             elif answers == kinds:
                 break
             kinds = answers
-        self.raw[name] = lowered
+        check_sizes(typed)
+        check_texts(typed)
+        self.raw[name] = replace(lowered, sizes=() if settling(typed) else sizes_given(typed))
         self.assumed[name] = assumptions
         self.notes.extend(note for note in lowered.notes if note not in self.notes)
         return with_groups(typed) if self.options.gates == "grouped" else typed
@@ -194,11 +205,18 @@ class TypedFunctions:
         """How the layers of a class are called; a method whose backward pass they need is written too."""
         if name not in self.contracts:
             asked = self.options.functions and entry_functions(self.module, self.options.functions)
+            unlike = unlike_the_others(self.module)
             self.contracts[name], method = class_contract(
-                name, self.module, asked, self.function, lambda key: self._default_parameters(self.function(key))
+                name,
+                self.module,
+                {*asked, *unlike},
+                self.function,
+                lambda key: self._default_parameters(self.function(key)),
             )
             if method:
                 self.layers[method] = None
+            if method in unlike and method not in asked:
+                self.notes.append(unlike[method])
         return self.contracts[name]
 
     def _callee(self, name: str) -> Lowered:

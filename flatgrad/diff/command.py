@@ -114,8 +114,8 @@ def has_gradients(file: File) -> bool:
 
 def show_isolation() -> None:
     """Print what homework is kept from on this machine, and how. Raises click.ClickException where it cannot be run."""
-    from flatgrad.sandbox.isolation import describe
     from flatgrad.sandbox.process import SandboxFailure
+    from flatgrad.sandbox.protection import describe
 
     try:
         rows = [(what, "yes" if isolated else "NO", how) for what, isolated, how in describe()]

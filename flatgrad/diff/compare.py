@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from flatgrad.diagnostics import Refused
+from flatgrad.diff.explained import explained_verdicts
 from flatgrad.diff.homework import Homework, Style
 from flatgrad.diff.judging.alone import Alone, look_alone
 from flatgrad.diff.judging.broken import Broken, broken_statements, following
@@ -20,7 +21,8 @@ from flatgrad.diff.judging.instrument import Program, instrument
 from flatgrad.diff.judging.judge import judge
 from flatgrad.diff.judging.model import against_model
 from flatgrad.diff.judging.required import missing_variables
-from flatgrad.diff.judging.runner import Overtime, Run, Runner, Tampered
+from flatgrad.diff.judging.runner import Overtime, Runner, Tampered
+from flatgrad.diff.judging.runs import Run
 from flatgrad.diff.judging.sites import Role
 from flatgrad.diff.judging.temporaries import with_temporaries
 from flatgrad.diff.judging.truth import Sites, Spec, Truth, union_of
@@ -28,7 +30,6 @@ from flatgrad.diff.options import CompareOptions
 from flatgrad.diff.reading.models import read_model_forward
 from flatgrad.diff.reading.reading import plain_text, read_homework
 from flatgrad.diff.reasons.explanation import Explanation
-from flatgrad.diff.reasons.repairs import explain_all
 from flatgrad.diff.report.derive import derive
 from flatgrad.diff.report.reference import Reference, reference_for
 from flatgrad.diff.report.shown import RAISES, place_of
@@ -145,8 +146,7 @@ def _judged_report(
         found, said = against_model(case, found, model, options)
         warnings += said
     broken = broken_statements(case)
-    found = tuple(following(one, broken) for one in found)
-    explained = explain_all(case, found)
+    found, explained = explained_verdicts(case, tuple(following(one, broken) for one in found), not (model or broken))
     reference = deriving.result()
     if reference.reason:
         place = f" (line {reference.line})" if reference.line else ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from flatgrad.analysis import is_whole, layer_gradients
 from flatgrad.differentiate.contributions import Contributions, bare, gradient_name, gradient_type, type_of
-from flatgrad.differentiate.rules import refusal
+from flatgrad.differentiate.rules import build_rule, refusal
 from flatgrad.differentiate.unbroadcast import summed_to
 from flatgrad.facts.indexing import Style, index_style, tells_apart
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import ZERO, Attribute, DType, Kind, Literal, Loop, Operand, Relation, Slice, Type, Value
+from flatgrad.ir.lists import joined_axis
 
 # Augmented writes whose reverse is a write of the same kind, or none.
 CHANGES = frozenset({"add", "subtract", "multiply", "divide"})
@@ -29,6 +30,8 @@ class AccessWalk(Contributions):
         if style is Style.NEW_AXES:
             self.contribute(source, self.build.add("read", gradient, attrs={"index": _without_new_axes(index)}))
         else:
+            if source.type.shape.is_scalar:
+                raise refusal("an element of a number has no gradient here", step, "write it without the index")
             name = gradient_name(source)
             base = self.scope.provided(source)
             if base is None:
@@ -57,7 +60,7 @@ class AccessWalk(Contributions):
             and base.type.dtype is not DType.FLOAT
             and step.stage is not None
         ):
-            self.floating[step.stage] = base
+            self.floating[step.stage] = self._written_array(base)
         if "mode" in step.attrs:
             self._reverse_written(step, str(step.attrs["mode"]), index, gradient)
             return
@@ -91,6 +94,12 @@ class AccessWalk(Contributions):
             self.visited(base)
         if isinstance(value, Value) and value in self.active:
             self.visited(value)
+
+    def _written_array(self, base: Value) -> Value:
+        """The array that has a name: `x.T[0] = v` writes into x."""
+        made = None if base.name else self.producers.get(base)
+        whole = made.args[0] if isinstance(made, Relation) and made.gate == "transpose" else None
+        return whole if isinstance(whole, Value) else base
 
     def reverse_layer(self, step: Relation) -> None:
         """`x = layer.forward(x)`: a call of the layer's own backward pass, even where nobody asks for that of x."""
@@ -157,27 +166,42 @@ class AccessWalk(Contributions):
 
     def reverse_stacked(self, step: Relation) -> None:
         """The gradient of a list is an array whose first axis runs over the elements."""
-        source, axis = step.args[0], step.attrs["axis"]
-        if isinstance(source, Value) and source in self.active:
-            gradient = self.adjoint(step.out)
-            if axis:
-                gradient = self.build.add("moveaxis", gradient, attrs={"source": axis, "destination": 0})
-            self.contribute(source, gradient)
-            self.visited(source)
+        source, gradient = step.args[0], self.adjoint(step.out)
+        if not isinstance(source, Value) or source not in self.active:
+            return
+        way = joined_axis(step, source.type.shape.rank)
+        if way is None:
+            raise refusal(
+                "how many dimensions the elements of this list have is not known", step, "use np.array or np.stack"
+            )
+        axis, is_new = way
+        if not is_new:
+            rank = source.type.shape.rank
+            assert rank is not None
+            dims = ["n", "-1"]
+            dims = [*(f"np.shape(dz)[{k}]" for k in range(axis)), *dims]
+            dims += [f"np.shape(dz)[{k}]" for k in range(axis + 1, rank - 1)]
+            spelling = f"np.reshape(dz, ({', '.join(dims)}))"
+            count = self.build.add("dim", source, attrs={"axis": 0, "rank": None, "list": True})
+            gradient = build_rule(self.build, spelling, {"dz": gradient, "n": count})
+        if axis:
+            gradient = self.build.add("moveaxis", gradient, attrs={"source": axis, "destination": 0})
+        self.contribute(source, gradient)
+        self.visited(source)
 
     # Dicts
 
     def reverse_item(self, step: Relation) -> None:
         """An entry: where every key is a constant, the gradients are put together at the end; else they add up."""
         source = step.args[0]
-        if not isinstance(source, Value) or source not in self.active or source not in self.keyed_at_run_time:
+        if not isinstance(source, Value) or source not in self.active or source not in self.added_up:
             return
         base = self.scope.provided(source)
         if base is None:
-            base = self.build.value("zeros_for", source, name=gradient_name(source))
-        key = step.args[1] if len(step.args) > 1 else Literal(step.attrs["key"], repr(step.attrs["key"]))  # type: ignore[arg-type]
+            base = self.zeros_for(source, name=gradient_name(source))
+        keys = step.args[1:] or (Literal(step.attrs["key"], repr(step.attrs["key"])),)  # type: ignore[arg-type]
         gradient = bare(self.build, self.adjoint(step.out))
-        self.adjoints[source] = self.build.value("item_add", base, gradient, key, name=gradient_name(source))
+        self.adjoints[source] = self.build.value("item_add", base, gradient, *keys, name=gradient_name(source))
         self.visited(source)
 
     def reverse_dict(self, step: Relation) -> None:
@@ -225,7 +249,7 @@ class AccessWalk(Contributions):
     def dict_gradient(self, param: Value) -> Value:
         """A dict with a gradient for each entry that forward reads."""
         gradient = self.adjoints.get(param)
-        if isinstance(gradient, Value) and param in self.keyed_at_run_time:
+        if isinstance(gradient, Value) and param in self.added_up:
             return gradient
         keys: list[Attribute] = []
         parts: list[Operand] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from flatgrad.facts.infer import gate_types
+from flatgrad.facts.gate_types import gate_types
 from flatgrad.facts.site import RelationSite, literal_type
 from flatgrad.facts.structural import structural_type
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Stage, Step, Type, Value

@@ -9,6 +9,7 @@ from flatgrad.differentiate.builder import Builder
 from flatgrad.facts.unbound import maybe_unbound
 from flatgrad.frontend.environment import Lowered
 from flatgrad.ir.core import (
+    Attribute,
     Block,
     Call,
     DType,
@@ -100,7 +101,11 @@ class Contributions:
             step.args[0]
             for step in every_step(self.function)
             if isinstance(step, Relation) and step.gate == "entry" and len(step.args) > 1
+            if isinstance(step.args[0], Value)
         }
+        self.lists: dict[Value, int] = {}
+        # Dicts whose gradient is added up entry by entry, and the keys that it has; None for those of the dict itself.
+        self.added_up: dict[Value, tuple[str, ...] | None] = dict.fromkeys(self.keyed_at_run_time)
         self._place(self.function)
         # `W1 = params["W1"]`: one variable, one gradient.
         self.same: dict[Value, Value] = {
@@ -166,6 +171,12 @@ class Contributions:
 
     # Contributions
 
+    def zeros_for(self, value: Value, *like: Value, name: str = "") -> Value:
+        """Zeros like a forward value; of a dict, for each key that its gradient has."""
+        keys = self.added_up.get(value)
+        attrs: dict[str, Attribute] = {} if keys is None else {"keys": keys}
+        return self.build.value("zeros_for", value, *like, attrs=attrs, name=name)
+
     def contribute(self, value: Value, gradient: Operand) -> None:
         """Add a gradient of the value's own shape to what has come so far."""
         value = self.same.get(value, value)
@@ -173,6 +184,21 @@ class Contributions:
         name = gradient_name(value)
         if so_far is None and self.always and value.name and not _bears(gradient, name):
             so_far = self.build.value("zeros_for", value, gradient, name=name)
+        if value in self.added_up:
+            if so_far is None and _bears(gradient, name):
+                self.adjoints[value] = gradient
+                return
+            # What another function gives need not have all of the keys.
+            depth = self.lists.get(value)
+            if depth is not None:
+                attrs: dict[str, Attribute] = {"list": depth}
+                if so_far is not None:
+                    gradient = self.build.value("dict_add", so_far, gradient, attrs=attrs, name=name)
+                self.adjoints[value] = gradient
+                return
+            begun = self.zeros_for(value, name=name) if so_far is None else so_far
+            self.adjoints[value] = self.build.value("dict_add", begun, gradient, name=name)
+            return
         if so_far is None:
             if name and not _bears(gradient, name):
                 gradient = self.build.add("let", gradient, name=name)

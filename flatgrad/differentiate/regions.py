@@ -24,6 +24,7 @@ from flatgrad.ir.core import (
     Value,
     bound_values,
     every_step,
+    is_constant_entry,
     is_literal,
 )
 from flatgrad.ir.rewrite import mapped_block
@@ -55,11 +56,13 @@ class RegionWalk(AccessWalk):
         if value in self.handed_back:
             loop, position, entering = self.handed_back[value]
             if value.type.shape == loop.handed[position].type.shape:
-                return self._like(entering, name)
+                found = self._like(entering, name)
+                self.hints.setdefault(found, value)
+                return found
         like = self.arrived[0]
         if like.type.shape.least_rank:
-            return self.build.value("zeros_for", value, like, name=name)
-        return self.build.value("zeros_for", value, name=name)
+            return self.zeros_for(value, like, name=name)
+        return self.zeros_for(value, name=name)
 
     # Loops
 
@@ -248,7 +251,10 @@ class RegionWalk(AccessWalk):
         for reader in every_step(other):
             elsewhere |= {value for value in differentiable_operands(reader) if self._sends_back(reader, value)}
         for step in reversed(block.body[: block.body.index(branch)]):
-            if not isinstance(step, Relation) or step in self.done or len(step.outs) != 1 or step.gate == "layer":
+            if not isinstance(step, Relation) or step in self.done or len(step.outs) != 1:
+                continue
+            # The gradients of constant entries meet in that of their dict.
+            if step.gate == "layer" or is_constant_entry(step):
                 continue
             value = step.out
             if value not in scope.adjoints or value in elsewhere or (scope.parent and value in scope.parent.adjoints):

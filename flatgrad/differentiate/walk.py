@@ -17,6 +17,7 @@ from flatgrad.differentiate.regions import RegionWalk
 from flatgrad.differentiate.rules import NOWHERE, as_binding, build_rule, refusal
 from flatgrad.differentiate.unbroadcast import summed_axes, summed_to
 from flatgrad.frontend.environment import Binding, Lowered, Structure
+from flatgrad.frontend.lists import lists_read
 from flatgrad.gates.entry import TABLE, Site
 from flatgrad.groups.apply import GROUP_BACKWARD
 from flatgrad.ir.core import (
@@ -34,6 +35,7 @@ from flatgrad.ir.core import (
     Step,
     Value,
     every_step,
+    is_constant_entry,
     values_in,
 )
 from flatgrad.simplify.tidy import tidied
@@ -52,7 +54,8 @@ class Memory:
 class Signature:
     """What a caller needs to know of another function's backward pass: the parameters that it gives gradients for, in
     the order in which it returns them. Without `memory` it is one that flatgrad writes. `keys`: for parameters that are
-    dicts, by position, the keys that their gradients may have; None where the keys are put together at run time."""
+    dicts, by position, the keys that their gradients may have; None where the keys are put together at run time.
+    `lists`: the positions of parameters that are lists of arrays; `sizes`: of those that it makes sizes of."""
 
     name: str
     differentiated: tuple[int, ...]
@@ -60,6 +63,8 @@ class Signature:
     memory: Memory | None = None
     parameters: tuple[str, ...] = ()
     keys: Mapping[int, frozenset[str] | None] = field(default_factory=dict)
+    lists: Mapping[int, int] = field(default_factory=dict)
+    sizes: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,8 @@ class _Walk(RegionWalk):
     ) -> None:
         super().__init__(lowered, wrt, upstream, always)
         self.callee = callee
+        self._check_sizes()
+        self._share_dicts()
 
     def run(self) -> Backward:
         self.build.stage = self.lowered.stages[-1]
@@ -337,12 +344,16 @@ class _Walk(RegionWalk):
             own = not self.scope.counter or arg in self.scope.defined
             fresh = wanted and own and isinstance(arg, Value) and arg.name and arg not in self.adjoints
             repeated = sum(other is arg for other in step.args) > 1
+            if isinstance(arg, Value) and arg in self.added_up and not self._has_every_key(signature, position, arg):
+                fresh = False
             name = gradient_name(arg) if fresh and not repeated and isinstance(arg, Value) else ""
             if not name and self.scope.counter and signature.parameters:
                 # In a loop it is that of one round: `dW_t`.
                 name = f"d{signature.parameters[position]}_{self.scope.counter}"
             elif not name and not repeated and signature.parameters and isinstance(arg, Value):
-                if (not arg.name or arg in self.adjoints) and step.function != self.lowered.function.name:
+                if arg in self.added_up:
+                    name = f"d{signature.parameters[position]}_{step.outs[0].name or step.function}"
+                elif (not arg.name or arg in self.adjoints) and step.function != self.lowered.function.name:
                     name = f"d{signature.parameters[position]}"
             names.append(name)
         outs = tuple(
@@ -358,30 +369,78 @@ class _Walk(RegionWalk):
         for position, out in zip(signature.differentiated, outs, strict=True):
             arg = step.args[position]
             if isinstance(arg, Value) and arg in self.active:
-                if arg.type.kind is Kind.DICT:
-                    self._share_dict(step, arg, signature.keys.get(position))
                 self.contribute(arg, out)
                 if arg not in visited:
                     visited.append(arg)
         for arg in visited:
             self.visited(arg)
 
-    def _share_dict(self, step: Call, given: Value, keys: frozenset[str] | None) -> None:
-        """Refuses a dict that two calls are given, or of which an entry is read both here and in the function."""
-        items = [
-            other
-            for other in every_step(self.function)
-            if isinstance(other, Relation) and other.gate == "entry" and other.args[0] is given
-        ]
-        own = {str(other.attrs.get("key")) for other in items if other.out in self.active}
-        apart = not own or (keys is not None and not own & keys and given not in self.keyed_at_run_time)
-        if not apart or self.scope.provided(given) is not None:
-            what = given.name or "this dict"
-            raise refusal(
-                f"the gradients of {what} from {step.function} and elsewhere would have to be added entry by entry",
-                step,
-                f"read the entries of {what} once, and hand them on",
-            )
+    def _check_sizes(self) -> None:
+        """Refuses a gradient that would go through the sizes that a helper gives.
+
+        Raises:
+            Refused: FG025.
+        """
+        for step in every_step(self.function):
+            for position in self.callee(step.function).sizes if isinstance(step, Call) else ():
+                arg = step.args[position] if isinstance(step, Call) else None
+                if isinstance(step, Call) and isinstance(arg, Value) and arg in self.varied:
+                    message = f"{arg.name or 'this argument'} carries a gradient, and {step.function} makes sizes of it"
+                    raise refusal(message, step, "let it return numbers, one by one, or leave it out with --wrt")
+
+    def _share_dicts(self) -> None:
+        """Finds the dicts that several calls are given, or of which an entry is read both here and in the function:
+        their gradients are added up entry by entry.
+
+        Raises:
+            Refused: FG025 for a list, and where the backward function is not flatgrad's.
+        """
+        own: dict[Value, set[str]] = {}
+        for step in every_step(self.function):
+            if is_constant_entry(step) and isinstance(step.args[0], Value) and step.out in self.active:
+                own.setdefault(step.args[0], set()).add(str(step.attrs["key"]))
+        given: dict[Value, list[tuple[Call, int]]] = {}
+        lists = lists_read(self.function)
+        for step in every_step(self.function):
+            if isinstance(step, Call):
+                for position in self.callee(step.function).differentiated:
+                    arg = step.args[position]
+                    if isinstance(arg, Value) and arg in self.active and arg.type.kind is Kind.DICT:
+                        given.setdefault(arg, []).append((step, position))
+        for value, uses in given.items():
+            keys = [self.callee(step.function).keys.get(position) for step, position in uses]
+            apart = [own.get(value, set()), *keys]
+            known = [one for one in apart if one is not None]
+            once = len(known) == len(apart) and sum(map(len, known)) == len(set().union(*known))
+            first, _ = uses[0]
+            memory = self.callee(first.function).memory
+            if value not in self.added_up and len(uses) == 1 and (once or not own.get(value)):
+                if self.block_of[first] is self.function or (memory is not None and not self._in_loop(first)):
+                    continue
+            for step, position in uses:
+                signature = self.callee(step.function)
+                depth = signature.lists.get(position)
+                if depth is not None and signature.memory is None and (value in lists or not self._in_loop(step)):
+                    self.lists[value] = lists.get(value, depth)
+                    continue
+                if signature.memory is not None or depth is not None:
+                    what = value.name or "this dict"
+                    raise refusal(
+                        f"the gradients of {what} from {step.function} and elsewhere would have to be added entry by "
+                        "entry",
+                        step,
+                        f"read the entries of {what} once, and hand them on",
+                    )
+            everything = len(known) == len(apart) and value not in self.added_up
+            self.added_up[value] = tuple(sorted(set().union(*known))) if everything else None
+
+    def _has_every_key(self, signature: Signature, position: int, given: Value) -> bool:
+        """Whether a function gives a gradient for every entry that the dict is given one for, outside of loops."""
+        keys, every = signature.keys.get(position), self.added_up[given]
+        return keys is not None and every is not None and keys == set(every) and self.scope.block is self.function
+
+    def _in_loop(self, step: Step) -> bool:
+        return any(step in every_step(loop.body) for loop in self.loops)
 
     def _handed_over(self, out: Value, gradient: Operand, memory: Memory) -> Operand:
         """An upstream gradient as a backward function of the user's takes it: never None, and a copy where it may

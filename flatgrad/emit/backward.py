@@ -17,25 +17,50 @@ from flatgrad.emit.rounds import bound_name, over_layers
 from flatgrad.emit.schedule import schedule
 from flatgrad.emit.spell import Names
 from flatgrad.frontend.environment import Lowered
-from flatgrad.ir.core import Block, Branch, Call, Loop, Relation, Stage, Value, is_literal
+from flatgrad.ir.core import (
+    Block,
+    Branch,
+    Call,
+    Loop,
+    Relation,
+    Stage,
+    Value,
+    bound_values,
+    every_step,
+    is_literal,
+    values_in,
+)
 
 
 class _Writer(BackwardLines):
     def write(self) -> tuple[list[Item], list[str]]:
         self.schedule, self.apart = with_ownership(schedule(self.backward.block))
         self.order = order_of(self.schedule.block, self.schedule.folded)
-        for param in self.schedule.block.params:
+        lists = self._lists()
+        for position, param in enumerate(self.schedule.block.params):
             name = self.scope.take(param.name)
             self.upstream.append(name)
             self.variables[param] = name
             self.holders[name] = param
-            self.residuals.upstream[name] = param
+            if self.backward.upstream[position] not in lists:
+                self.residuals.upstream[name] = param
         items = self._block(self.schedule.block)
         results = [self.variables[value] for value in self.schedule.block.results]
         return items, results
 
+    def _lists(self) -> set[int]:
+        """The results that are lists, `return [b, 2.0 * a]`: their gradients come as lists, and have no shape."""
+        made = {
+            step.out
+            for step in every_step(self.lowered.function.block)
+            if isinstance(step, Relation) and step.gate == "array_of"
+        }
+        return {position for position, result in enumerate(self.lowered.results) if result.value in made}
+
     def _block(self, block: Block) -> list[Item]:
         items: list[Item] = []
+        self.placed.update(self._placed_at_once(block))
+        done = set(self.placed.values())
         for line in block.body:
             position = self.order.start[line]
             match line:
@@ -45,6 +70,8 @@ class _Writer(BackwardLines):
                     branch = self._branch(line, position)
                     if branch.parts:
                         items.append(branch)
+                case Relation() if line in done:
+                    self._same_variable(line)
                 case Relation():
                     if line in self.apart and line.gate in ("scatter", "write"):
                         apart, line = line, self._copied_base(line, position, items)
@@ -52,6 +79,27 @@ class _Writer(BackwardLines):
                     else:
                         items.append((line.stage, self._line(line, position, line in self.apart)))
         return items
+
+    def _placed_at_once(self, block: Block) -> dict[Value, Relation]:
+        """`dx_t, dh = step_backward(...)` and then `dx[t] = dx_t` is `dx[t], dh = step_backward(...)`."""
+        found: dict[Value, Relation] = {}
+        for position, line in enumerate(block.body):
+            if not isinstance(line, Relation) or line.gate != "call_backward":
+                continue
+            if self.callee(str(line.attrs["function"])).held is not None:
+                continue
+            bound = set(line.outs)
+            for other in block.body[position + 1 :]:
+                if isinstance(other, Relation) and other.gate == "scatter" and other not in self.apart:
+                    base, value = other.args
+                    places = set(values_in(other.attrs["index"]))
+                    alone = all(self.order.uses.get(one) == [self.order.start[other]] for one in other.args)  # type: ignore[arg-type]
+                    whole = other.attrs["mode"] == "set" and value in line.outs and base not in bound
+                    if whole and alone and bound.isdisjoint(places) and all(map(self.residuals.is_forward, places)):
+                        assert isinstance(value, Value)
+                        found[value] = other
+                bound.update(bound_values(other))
+        return found
 
     def _loop(self, loop: Loop, position: int) -> list[Item]:
         items: list[Item] = []

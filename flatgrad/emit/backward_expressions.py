@@ -6,7 +6,7 @@ import ast
 
 from flatgrad.emit.backward_names import BackwardNames
 from flatgrad.emit.spell import literal, spell
-from flatgrad.ir.core import DType, Kind, Literal, Operand, Relation, Value
+from flatgrad.ir.core import Attribute, DType, Kind, Literal, Operand, Relation, Value
 
 GRADIENT_ARITHMETIC = frozenset(
     {"add", "subtract", "multiply", "divide", "negative", "spread", "let", "sum", "unbroadcast"}
@@ -71,7 +71,7 @@ class BackwardExpressions(BackwardNames):
         if like.type.kind is Kind.SCALAR:
             return ast.Constant(0.0)
         if like.type.kind is Kind.DICT:
-            return self._dict_of_zeros(like)
+            return self._dict_of_zeros(like, line.attrs.get("keys"))
         shape = self._shape_of(like)
         arguments = [shape]
         if len(line.args) > 1:
@@ -80,35 +80,51 @@ class BackwardExpressions(BackwardNames):
             arguments.append(self._own_dtype(like))
         return ast.Call(self._numpy("zeros"), arguments, [])
 
-    def _dict_of_zeros(self, like: Value) -> ast.expr:
-        """Zeros for every entry, in its own dtype, floating where it holds integers."""
+    def _dict_of_zeros(self, like: Value, keys: Attribute = None) -> ast.expr:
+        """Zeros for every entry, or for those of some keys, in its own dtype, floating where it holds integers."""
         numpy = self.names.numpy
         entries = self.residuals.like(like) if self.residuals.is_forward(like) else self._operand(like)
+        if isinstance(keys, tuple):
+            key = self._key()
+            entry = ast.Subscript(entries, ast.Name(key, ast.Load()), ast.Load())
+            shape, dtype = ast.Call(self._numpy("shape"), [entry], []), [entry, ast.Constant(0.0)]
+            filled = ast.Call(self._numpy("zeros"), [shape, ast.Call(self._numpy("result_type"), dtype, [])], [])
+            over = ast.Tuple([ast.Constant(one) for one in keys if isinstance(one, str)], ast.Load())
+            generator = ast.comprehension(ast.Name(key, ast.Store()), over, [], 0)
+            return ast.DictComp(ast.Name(key, ast.Load()), filled, [generator])
         if like.type.shape.is_scalar and like.type.number is None:
             return ast.Call(ast.parse("dict.fromkeys", mode="eval").body, [entries, ast.Constant(0.0)], [])
         if like in self.residuals.lists:
-            zeros = f"{numpy}.zeros({numpy}.shape(one), {numpy}.result_type(one, 0.0))"
-            made = ast.parse(f"[{zeros} for one in _]", mode="eval").body
+            one = f"{numpy}.zeros({numpy}.shape(one), {numpy}.result_type(one, 0.0))"
+            flat = self.residuals.lists[like] == 1
+            text = f"[{one} for one in _]" if flat else f"[[{one} for one in part] for part in _]"
+            made = ast.parse(text, mode="eval").body
             assert isinstance(made, ast.ListComp)
             made.generators[0].iter = entries
             return made
-        # What a loop fills may hold numbers of Python.
-        own = like in self.residuals.params
-        shape = "one.shape" if own else f"{numpy}.shape(one)"
-        zeros = f"{numpy}.zeros({shape}, {numpy}.result_type(one, 0.0))"
+        # It may hold numbers of Python.
+        zeros = f"{numpy}.zeros({numpy}.shape(one), {numpy}.result_type(one, 0.0))"
         node = ast.parse(f"{{key: {zeros} for key, one in _.items()}}", mode="eval").body
         assert isinstance(node, ast.DictComp)
         node.generators[0].iter = ast.Call(ast.Attribute(entries, "items", ast.Load()), [], [])
         return node
 
     def _own_dtype(self, value: Value) -> ast.expr:
-        """The dtype of a gradient of zeros: that of the value, floating where it holds integers."""
+        """The dtype of a gradient of zeros: that of the value, floating where it holds integers. What may stand for
+        nothing has none: then that of the upstream gradient."""
         source = self.residuals.like(value)
+        if value in self.residuals.unbound and self.residuals.upstream:
+            return ast.Call(self._numpy("result_type"), [ast.Name(next(iter(self.residuals.upstream)), ast.Load())], [])
         if value.type.kind is not Kind.ARRAY or value in self.residuals.unbound:
             source = ast.Call(self._numpy("asarray"), [source], [])
         return ast.Call(self._numpy("result_type"), [source, ast.Constant(0.0)], [])
 
     def _shape_of(self, value: Value) -> ast.expr:
+        filled = self.residuals.filled_by(value)
+        if filled is not None:
+            # Without any round the list may have no element.
+            shape = ast.Call(self._numpy("shape"), [filled], [])
+            return ast.Subscript(shape, ast.Slice(ast.Constant(1), None, None), ast.Load())
         if value in self.residuals.unbound:
             return ast.Call(self._numpy("shape"), [self.residuals.like(value)], [])
         relation = Relation((value,), "shape", (value,))

@@ -33,11 +33,15 @@ class BackwardLines(BackwardExpressions):
                 self._same_variable(line)
                 return ast.Assign([target], self._operand(line.args[1]))
             case "item_add":
-                target = ast.Subscript(
-                    ast.Name(self._same_variable(line), ast.Load()), self._operand(line.args[2]), ast.Store()
-                )
+                entry: ast.expr = ast.Name(self._same_variable(line), ast.Load())
+                for key in line.args[2:]:
+                    entry = ast.Subscript(entry, self._operand(key), ast.Load())
+                assert isinstance(entry, ast.Subscript)
+                target = ast.Subscript(entry.value, entry.slice, ast.Store())
                 op, value = _signed(ast.Add(), self._operand(line.args[1]))
                 return ast.AugAssign(target, op, value)
+            case "dict_add":
+                return self._dict_added(line)
             case "or_zeros":
                 return self._or_zeros(line)
             case "zeros_of":
@@ -57,6 +61,29 @@ class BackwardLines(BackwardExpressions):
                 return ast.Assign([ast.Tuple(targets, ast.Store())], self._expression(line))
             case _:
                 return self._assign(line, self._expression(line), position)
+
+    def _dict_added(self, line: Relation) -> ast.stmt:
+        """What another function gives for the entries that it reads is added to what there is of each."""
+        whole, change = ast.Name(self._same_variable(line), ast.Load()), self._operand(line.args[1])
+        key = self._key()
+        depth = line.attrs.get("list")
+        if depth is not None:
+            text = f"for {key}, one in enumerate(_):\n    _[{key}] += one"
+            if depth == 2:
+                text = (
+                    f"for {key}, part in enumerate(_):\n    for j, one in enumerate(part):\n        _[{key}][j] += one"
+                )
+            (loop,) = ast.parse(text).body
+            assert isinstance(loop, ast.For)
+            assert isinstance(loop.iter, ast.Call)
+            loop.iter.args[0] = change
+            for part in ast.walk(loop):
+                if isinstance(part, ast.Subscript) and isinstance(part.value, ast.Name) and part.value.id == "_":
+                    part.value = whole
+            return loop
+        target = ast.Subscript(whole, ast.Name(key, ast.Load()), ast.Store())
+        added = ast.AugAssign(target, ast.Add(), ast.Subscript(change, ast.Name(key, ast.Load()), ast.Load()))
+        return ast.For(ast.Name(key, ast.Store()), change, [added], [])
 
     def _or_zeros(self, line: Relation) -> ast.stmt:
         """No upstream gradient means zero."""
@@ -133,7 +160,10 @@ class BackwardLines(BackwardExpressions):
         if call not in self.calls:
             self.calls[call] = self.cache_name(call)
         arguments.append(self.residuals.cache_of(call, self.calls[call]))
-        targets = self._targets(line, position)
+        elements = {k: self._element(self.placed[out]) for k, out in enumerate(line.outs) if out in self.placed}
+        others = Relation(tuple(out for out in line.outs if out not in self.placed), line.gate, line.args, line.attrs)
+        named = iter(self._targets(others, position))
+        targets = [elements[k] if k in elements else next(named) for k in range(len(line.outs))]
         target = targets[0] if len(targets) == 1 else ast.Tuple(targets, ast.Store())
         return ast.Assign([target], ast.Call(function, arguments, []))
 

@@ -48,6 +48,9 @@ class BackwardNames:
         self.calls: dict[Call, str] = {}
         self.unbroadcasts = False
         self.layers = layers_run_over(lowered.function.block)
+        self._key_name = ""
+        # What another function returns and goes into an array at once, with the lines that would put it there.
+        self.placed: dict[Value, Relation] = {}
 
     def _bind(self, value: Value, wanted: str, position: int, others: Sequence[str] = ()) -> str:
         """Give a value a variable: the wanted name where no other value that is still read holds it."""
@@ -87,6 +90,11 @@ class BackwardNames:
                 wanted = out.name or self._wanted(out, line)
                 targets.append(ast.Name(self._bind(out, wanted, position), ast.Store()))
         return targets
+
+    def _key(self) -> str:
+        """What the keys of a dict are called where its gradient is put together."""
+        self._key_name = self._key_name or self.scope.take("key")
+        return self._key_name
 
     def _same_variable(self, line: Relation) -> str:
         base = line.args[0]

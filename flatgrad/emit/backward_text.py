@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flatgrad.emit.holes import FillHoles
 from flatgrad.emit.residuals import Residuals
@@ -126,7 +126,7 @@ def _groups(items: Iterable[Item], fill: FillHoles) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _nested(item: Nested, fill: FillHoles) -> list[Group]:
+def _nested(item: Nested, fill: FillHoles) -> list[NestedText]:
     head = item.head
     assert isinstance(head, ast.For | ast.If)
     head.body = [ast.Pass()]
@@ -135,9 +135,14 @@ def _nested(item: Nested, fill: FillHoles) -> list[Group]:
         head = item.over
         head.body = [ast.Pass()]
     text = _unparsed(head, fill).rpartition(":\n")[0]
-    found: list[Group] = [NestedText(item.stage, text, inner)]
+    found = [NestedText(item.stage, text, inner)]
     if len(item.parts) > 1:
-        found.append(NestedText(item.stage, "else", _groups(item.parts[1], fill)))
+        match item.parts[1]:
+            case (Nested(head=ast.If()) as other,):
+                first, *rest = _nested(other, fill)
+                found += [replace(first, head=f"el{first.head}"), *rest]
+            case others:
+                found.append(NestedText(item.stage, "else", _groups(others, fill)))
     return found
 
 

@@ -139,10 +139,10 @@ def _begun(one: FunctionPlan, residuals: Residuals) -> dict[str, Stage]:
     for step in every_step(one.lowered.function.block):
         if isinstance(step, Loop) and step.stage is not None:
             for init, param in zip(step.inits, step.carried, strict=True):
-                if init in unbound and param.name in kept:
+                if init in unbound and param.name and param.name in kept:
                     begun.setdefault(param.name, step.stage)
         if isinstance(step, Branch) and step.stage is not None:
             for out, *ends in zip(step.outs, step.then.results, step.orelse.results, strict=True):
-                if out.name in kept and any(end in unbound for end in ends):
+                if out.name and out.name in kept and any(end in unbound for end in ends):
                     begun.setdefault(out.name, step.stage)
     return begun

@@ -9,7 +9,7 @@ from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.emit.callee import Callee
 from flatgrad.emit.forward_plan import ForwardWriting, copy_text
 from flatgrad.frontend.source import span_of
-from flatgrad.ir.core import Call, Kind, Relation, Span, Stage, Value, every_step
+from flatgrad.ir.core import Call, Kind, Operand, Relation, Span, Stage, Value, every_step
 
 
 class CallEditing(ForwardWriting):
@@ -111,10 +111,16 @@ class CallEditing(ForwardWriting):
     def _written_later(self, value: Value) -> bool:
         return value in self.lowered.overwritten and value.type.kind is not Kind.SCALAR
 
+    def _changed_first_by(self, value: Operand, step: Call) -> bool:
+        return isinstance(value, Value) and self.lowered.overwritten.get(value) is step.stage
+
     def _protect_arguments(self, step: Call) -> None:
         """The callee's cache may hold what it is given: an array that is written to later is handed over as a copy."""
         assert step.span is not None
-        written = {value for value in step.operands() if self._written_later(value)}
+        # What this call itself changes is looked after by the function that does.
+        callee, _ = self.plan.calls[step]
+        changed = {step.args[k] for k in callee.changes if self._changed_first_by(step.args[k], step)}
+        written = {value for value in step.operands() if self._written_later(value)} - changed
         if not written:
             return
         start, end = self.edits.bounds(step.span)

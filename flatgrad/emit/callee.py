@@ -16,6 +16,7 @@ class Callee:
         width: how many these are.
         held: of a method, for each gradient the attribute that backward leaves it on, or '' where it returns it; of a
             function, None. A method keeps what a cache would hold on its object.
+        changes: the arguments that it changes in place, by position.
     """
 
     forward: str
@@ -24,3 +25,4 @@ class Callee:
     positions: tuple[int, ...]
     width: int
     held: tuple[str, ...] | None = None
+    changes: frozenset[int] = frozenset()

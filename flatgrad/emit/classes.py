@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flatgrad.diagnostics import Diagnostic, Refused
@@ -38,20 +38,23 @@ def class_texts(plan: ModulePlan, functions: Mapping[str, FunctionText]) -> tupl
     pending = list(wanted)
     while pending:
         owner = found[pending.pop()]
-        for name in _free_names(owner):
+        for name in (*_free_names(owner), *_free_names_of_tables(module, owner)):
             if name in found and name not in wanted:
                 wanted.add(name)
                 pending.append(name)
     texts = []
     kept = KeptNames(plan)
+    written: set[ast.Assign] = set()
     for name, owner in found.items():
         if name in wanted:
+            tables = [one for one in _tables(module, owner) if one not in written]
+            written |= set(tables)
             pairs = {
                 module.methods[key].name: (plans[key], module.methods[key], functions[key])
                 for key in plans
                 if module.methods[key].owner is owner
             }
-            texts.append(_ClassWriter(module, owner, pairs, found, kept).text())
+            texts.append(_ClassWriter(module, owner, pairs, found, kept, tables).text())
     return tuple(texts)
 
 
@@ -62,8 +65,30 @@ def class_rows(plan: ModulePlan, classes: Iterable[ClassText]) -> list[str]:
     return [f"{first.ljust(width)}  {second}" for first, second in rows]
 
 
+def _free_names_of_tables(module: Module, owner: ast.ClassDef) -> list[str]:
+    return [name for table in _tables(module, owner) for name in _free_names(table.value)]
+
+
+def _tables(module: Module, owner: ast.ClassDef) -> list[ast.Assign]:
+    """The dicts of classes and functions at the head of the module that a class reads."""
+    read = set(_free_names(owner)) - module.constants.keys()
+    classes = {one.name for one in module.tree.body if isinstance(one, ast.ClassDef)}
+    found: list[ast.Assign] = []
+    for statement in module.tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(values=values)) if name in read:
+                known = {*classes, *module.functions, *module.imports}
+                if all(one in known for value in values for one in _free_names(value)):
+                    found.append(statement)
+    return found
+
+
 def _free_names(node: ast.AST) -> list[str]:
     return list(dict.fromkeys(part.id for part in ast.walk(node) if isinstance(part, ast.Name)))
+
+
+def _targets(table: ast.Assign) -> list[str]:
+    return [one.id for one in table.targets if isinstance(one, ast.Name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +100,7 @@ class _ClassWriter:
     pairs: Mapping[str, tuple[FunctionPlan, Method, FunctionText]]
     classes: Mapping[str, ast.ClassDef]
     kept: KeptNames
+    tables: Sequence[ast.Assign]
 
     def text(self) -> ClassText:
         parts: list[str | tuple[MethodText, MethodText]] = []
@@ -97,8 +123,9 @@ class _ClassWriter:
                     parts.append("\n".join(self._plain(statement, line)))
             line = (statement.end_lineno or statement.lineno) + 1
         parts += ["\n".join(simple)] if simple else []
-        plain = "\n".join(part for part in parts if isinstance(part, str))
-        return ClassText(self._head(), tuple(parts), tuple(rows), plain)
+        above = ["\n".join(self._plain(one, one.lineno)) for one in self.tables]
+        plain = "\n".join([*above, *(part for part in parts if isinstance(part, str))])
+        return ClassText("\n\n\n".join([*above, self._head()]), tuple(parts), tuple(rows), plain)
 
     def _head(self) -> str:
         line, column = header_end(self.module, self.owner)
@@ -137,6 +164,7 @@ class _ClassWriter:
         """Whether the module will define all that a method which is kept reads."""
         module = self.module
         known = {*module.imports, *module.functions, *module.constants, *self.classes, *dir(builtins)}
+        known |= {name for table in _tables(module, self.owner) for name in _targets(table)}
         bound = {part.id for part in stores(method)}
         bound |= {part.arg for part in ast.walk(method) if isinstance(part, ast.arg)}
         bound |= {part.name for part in ast.walk(method) if isinstance(part, ast.FunctionDef | ast.ClassDef)}

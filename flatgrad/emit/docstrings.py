@@ -12,7 +12,7 @@ from flatgrad.emit.backward_text import BackwardText
 from flatgrad.emit.forward_plan import ForwardText
 from flatgrad.emit.plan import FunctionPlan, FunctionText, ModulePlan
 from flatgrad.frontend.borrowed import Pair
-from flatgrad.frontend.claims import Claim
+from flatgrad.frontend.claim import Claim
 from flatgrad.frontend.methods import MARK
 from flatgrad.ir.dims import Shape
 

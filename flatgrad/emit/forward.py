@@ -8,8 +8,9 @@ from flatgrad.emit.forward_plan import ForwardPlan, ForwardText, copy_text
 from flatgrad.emit.residuals import Residuals
 from flatgrad.emit.statements import StatementWriting
 from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.methods import MARK
 from flatgrad.frontend.source import Module, span_of, text_at
-from flatgrad.ir.core import bound_values, every_step
+from flatgrad.ir.core import Value, bound_values, every_step
 
 
 def write_forward(module: Module, lowered: Lowered, residuals: Residuals, plan: ForwardPlan) -> ForwardText:
@@ -31,7 +32,7 @@ class _ForwardWriter(StatementWriting):
         heads = []
         producers = {out: step for step in every_step(self.lowered.function.block) for out in bound_values(step)}
         copies = [
-            (value, name, copy_text(self.names.get(value, value.name), value))
+            (value, name, self._copied(self.names.get(value, value.name), value))
             for value, name in self.residuals.copies.items()
         ]
         copies += [(value, name, self.names.get(value, value.name)) for value, name in self.plan.aside.items()]
@@ -43,7 +44,9 @@ class _ForwardWriter(StatementWriting):
             else:
                 self.after.setdefault(producer.stage, []).append(line)
         for stage, value in self.plan.floating.items():
-            self.before.setdefault(stage, []).extend(_floating_guard(self.names.get(value, value.name)))
+            self.before.setdefault(stage, []).extend(
+                _floating_guard(self.names.get(value, value.name) or self.lowered.places[value])
+            )
         self._collect()
         lines = [*self.plan.guards, *heads, *self._body()]
         return ForwardText(
@@ -53,6 +56,10 @@ class _ForwardWriter(StatementWriting):
             tuple(name for _, name in self.plan.results),
             self.plan.cache,
         )
+
+    def _copied(self, name: str, value: Value) -> str:
+        copied = copy_text(name, value)
+        return f"None if {name} is None else {copied}" if value in self.residuals.unbound else copied
 
     def _signature(self) -> str:
         """The parameters without annotations, their defaults as they were written."""
@@ -64,7 +71,8 @@ class _ForwardWriter(StatementWriting):
         defaults |= {a.arg: d for a, d in zip(node.kwonlyargs, node.kw_defaults, strict=True) if d is not None}
 
         def text(argument: ast.arg) -> str:
-            default = defaults.get(argument.arg)
+            # That an attribute may be None stands nowhere.
+            default = None if MARK in argument.arg else defaults.get(argument.arg)
             return (
                 argument.arg
                 if default is None
@@ -74,7 +82,12 @@ class _ForwardWriter(StatementWriting):
         parts = [text(a) for a in node.posonlyargs]
         parts += ["/"] if node.posonlyargs else []
         parts += [text(a) for a in node.args]
-        parts += ["*", *(text(a) for a in node.kwonlyargs)] if node.kwonlyargs else []
+        if node.vararg is not None:
+            parts.append(f"*{node.vararg.arg}")
+        elif node.kwonlyargs:
+            parts.append("*")
+        parts += [text(a) for a in node.kwonlyargs]
+        parts += [f"**{node.kwarg.arg}"] if node.kwarg is not None else []
         return ", ".join(parts)
 
 

@@ -12,7 +12,7 @@ from flatgrad.emit.labels import unread_names
 from flatgrad.emit.residuals import Residuals
 from flatgrad.frontend.environment import Lowered, Result
 from flatgrad.frontend.source import Module, span_of
-from flatgrad.ir.core import Call, Kind, Relation, Stage, Value, every_step
+from flatgrad.ir.core import Call, DType, Kind, Relation, Stage, Value, every_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,10 @@ class ForwardWriting:
 
 
 def copy_text(source: str, value: Value) -> str:
-    """The text of a copy: a product with 1.0 where a number may stand there as well."""
+    """The text of a copy: a product with 1.0 where a number may stand there as well, `+n` where that is an integer."""
     node = ast.parse(source, mode="eval").body
     if value.type.kind is Kind.ARRAY:
         return ast.unparse(ast.Call(ast.Attribute(node, "copy", ast.Load()), [], []))
+    if value.type.dtype is DType.INT:
+        return ast.unparse(ast.UnaryOp(ast.UAdd(), node))
     return ast.unparse(ast.BinOp(ast.Constant(1.0), ast.Mult(), node))

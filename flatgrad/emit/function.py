@@ -23,6 +23,7 @@ from flatgrad.emit.residuals import Residuals
 from flatgrad.emit.schedule import schedule
 from flatgrad.emit.spell import Names
 from flatgrad.frontend.environment import Result
+from flatgrad.frontend.liveness import arguments as bound_arguments
 from flatgrad.frontend.source import span_of
 from flatgrad.ir.core import Call, Relation, Span, Value, every_step
 
@@ -30,7 +31,7 @@ from flatgrad.ir.core import Call, Relation, Span, Value, every_step
 def write_function(plan: ModulePlan, one: FunctionPlan, names: Names) -> FunctionText:
     lowered, module = one.lowered, plan.module
     own = _own_names(one)
-    scope = Scope(own | set(module.bound) | set(names.functions.imports))
+    scope = Scope(own | set(module.bound) | set(names.functions.imports) | {names.unbroadcast})
     results = _result_names(one, scope)
     lines = schedule(one.backward.block)
     uses: dict[Value, int] = {}
@@ -211,9 +212,7 @@ def _texts(
         gradients=tuple(f"d{value.name}" for value in one.backward.wrt),
         result=Scope({f"{one.base}_forward", f"{one.base}_backward"}).take(forward.results[0]),
         results=forward.results,
-        cache_variable=Scope(
-            forward.results + tuple(a.arg for a in (*node.posonlyargs, *node.args, *node.kwonlyargs))
-        ).take("cache"),
+        cache_variable=Scope(forward.results + tuple(a.arg for a in bound_arguments(node))).take("cache"),
         arguments=_arguments(one),
         check_scalar=not shape.is_scalar,
         unbroadcasts=text.unbroadcasts,
@@ -223,4 +222,9 @@ def _texts(
 def _arguments(one: FunctionPlan) -> str:
     node = one.lowered.node.args
     positional = [a.arg for a in (*node.posonlyargs, *node.args)]
-    return ", ".join([*positional, *(f"{a.arg}={a.arg}" for a in node.kwonlyargs)])
+    rest = [f"*{node.vararg.arg}"] if node.vararg is not None else []
+    named = [
+        *(f"{a.arg}={a.arg}" for a in node.kwonlyargs),
+        *([f"**{node.kwarg.arg}"] if node.kwarg is not None else []),
+    ]
+    return ", ".join([*positional, *rest, *named])

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from flatgrad.emit.plan import FunctionText
 from flatgrad.frontend.source import Module
-from flatgrad.gates.declared import declared_paths
 from flatgrad.gates.entry import OWN
+from flatgrad.gates.installed import declared_paths
 
 
 def helper_texts(module: Module, functions: tuple[FunctionText, ...], plain: Sequence[str]) -> tuple[str, ...]:

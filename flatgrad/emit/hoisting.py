@@ -48,6 +48,8 @@ class Hoisting(CallEditing):
                     place = hoist.name
                     if isinstance(step, Relation) and step.gate == "array_of" and text[:1] in "[(":
                         text = f"{self.residuals.names.numpy}.array({text})"
+                    if isinstance(step, Relation) and step.gate == "stacked" and _is_list(text):
+                        text = f"{self.residuals.names.numpy}.array({text})"
                     if len(step.outs) > 1:
                         text, place = f"{text}[{step.outs.index(out)}]", ""
                     if hoist.copied and self.lowered.roots.get(out) == frozenset((out,)):
@@ -67,7 +69,7 @@ class Hoisting(CallEditing):
             lambda span: self._on_one_line(self.edits.rendered(span)),
             self.residuals.names.numpy,
         )
-        for found, lines in ((checks.before, self.before), (checks.after, self.after)):
+        for found, lines in ((checks.before, self.before), (checks.after, self.after), (checks.heads, self.heads)):
             for stage, texts in found.items():
                 lines.setdefault(stage, []).extend(texts)
 
@@ -126,8 +128,17 @@ class Hoisting(CallEditing):
                 called, sequence = sequence.func, sequence.args[0]
                 if isinstance(called, ast.Name) and called.id == "reversed":
                     break
-            numbered = f"enumerate({self.edits.rendered(span_of(self.module, sequence))})"
+            if loop.backwards and isinstance(sequence, ast.Subscript):
+                sequence = sequence.value  # `weights[::-1]`
+            start = loop.bounds[0]
+            first = f", {start.text}" if isinstance(start, Literal) and start.value else ""
+            numbered = f"enumerate({self.edits.rendered(span_of(self.module, sequence))}{first})"
             self.edits.replace(over, f"reversed(list({numbered}))" if loop.backwards else numbered)
+
+
+def _is_list(text: str) -> bool:
+    """Whether this is a list, and no call that makes an array of one."""
+    return not isinstance(ast.parse(text, mode="eval").body, ast.Call) or text.startswith(("list(", "tuple("))
 
 
 class _Renaming(ast.NodeTransformer):

@@ -10,8 +10,8 @@ from flatgrad.emit.libraries import functions_of
 from flatgrad.emit.names import Scope
 from flatgrad.emit.spell import Names
 from flatgrad.frontend.source import Module
-from flatgrad.gates.declared import declared_paths
 from flatgrad.gates.entry import BY_PATH
+from flatgrad.gates.installed import declared_paths
 
 
 def import_names(module: Module, functions: Iterable[str]) -> Names:

@@ -271,6 +271,10 @@ class MethodLines:
                 said.append(f"d{bare(value.name)}")
         edits = Edits("\n".join(self.back))
         stored = {part.id for part in stores(self.back_tree)}
+        # What backward binds again, as the index of its loop, is a variable: the object keeps what forward left.
+        again = [name for name in self.kept if name in stored]
+        for name in again:
+            del renamed[name]
         for part in variables(self.back_tree):
             wanted = renamed.get(part.id, part.id)
             local = MARK in part.id and (not part.id.startswith(self.receiver) or part.id in stored)
@@ -278,7 +282,7 @@ class MethodLines:
                 wanted = self.local(part.id)
             if wanted != part.id:
                 edits.replace(span_in(self.back, part), wanted)
-        added = self._apart_lines(edits)
+        added = [(1, f"{name} = {self.kept[name]}") for name in again] + self._apart_lines(edits)
         for number, line in added:
             edits.replace(Span(number, 0, number, 0), f"{line}\n")
         text = edits.rendered(Span(1, 0, len(self.back), len(self.back[-1]))) if self.back else ""

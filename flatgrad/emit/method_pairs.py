@@ -56,12 +56,15 @@ def backward_method_name(method: Method) -> str:
 
 
 def _own_signature(method: Method, signature: str) -> str:
-    """The parameters without the attributes, which stand at the end."""
+    """The parameters without the attributes, which stand at the end, or before `**kwargs`."""
     if not method.attributes:
         return signature
+    named = method.node.args.kwarg
+    last = f"**{named.arg}" if named is not None else ""
     added = ", ".join(method.attributes)
-    rest = signature.removesuffix(added).rstrip(", ")
-    return rest.removesuffix("*").rstrip(", ") if rest.endswith("*") else rest
+    rest = signature.removesuffix(last).rstrip(", ").removesuffix(added).rstrip(", ")
+    own = rest.removesuffix("*").rstrip(", ") if rest.endswith("*") else rest
+    return ", ".join(part for part in (own, last) if part)
 
 
 def _backward_docstring(plan: FunctionPlan, upstream: Sequence[str], method: Method) -> str:

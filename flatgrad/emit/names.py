@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import re
 from collections.abc import Callable, Iterable
 
 from flatgrad.ir.core import Literal, Relation, Value
@@ -55,6 +56,7 @@ _SUFFIX = {
     "greater": "mask",
     "less": "mask",
     "read": "part",
+    "opaque": "test",
     "c_": "columns",
     "r_": "joined",
 }
@@ -84,3 +86,8 @@ def described(relation: Relation, target: str) -> str:
 
 def is_identifier(text: str) -> bool:
     return text.isidentifier() and not keyword.iskeyword(text)
+
+
+def place_name(text: str) -> str:
+    """What to call `state["h"]`: `state_h`."""
+    return re.sub(r"\W+", "_", text).strip("_")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flatgrad.differentiate.rules import refusal_at
-from flatgrad.emit.names import described
+from flatgrad.emit.names import described, place_name
 from flatgrad.emit.recomputing import ARITHMETIC, Recomputing
 from flatgrad.emit.residual_state import Hoist
+from flatgrad.emit.steps import Line
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Branch, Call, Kind, Loop, Relation, Stage, Step, Value
 
@@ -34,6 +35,10 @@ class Naming(Recomputing):
                 self.hoists.append(Hoist(name, producer.stage, value, None, copied))
             elif isinstance(producer, Call):
                 self.hoisted[value] = self.scope.take(producer.function.rpartition(".")[2].removesuffix("_forward"))
+            elif value in self.lowered.places:
+                place = self.lowered.places[value]
+                self.hoisted[value] = self.scope.take(place_name(place))
+                self.steps.lines.append(Line(f"{self.hoisted[value]} = {place}", producer.stage))
             else:
                 raise refusal_at("backward needs a part of this that has no name", producer.span, "give it a name")
         return self.hoisted[value]
@@ -43,6 +48,8 @@ class Naming(Recomputing):
         element = self.lowered.elements.get(value)
         if element is not None:
             return element.container.removesuffix("s") or element.container
+        if not value.name and value in self.lowered.places:
+            return place_name(self.lowered.places[value])
         producer = self._producers.get(value)
         if isinstance(producer, Loop) and value in producer.outs and not value.name:
             return self.described(producer.handed[producer.outs.index(value)])

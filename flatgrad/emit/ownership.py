@@ -28,8 +28,8 @@ Roots = frozenset[Value]
 
 def with_ownership(schedule: Schedule) -> tuple[Schedule, frozenset[Relation]]:
     """The schedule with copies where they are needed, and the `update` lines that must not be written in place."""
-    for _ in range(MOST_ROUNDS):
-        found = _Sharing(schedule)
+    for count in range(MOST_ROUNDS):
+        found = _Sharing(schedule, own=count > MOST_ROUNDS // 2)
         found.settle()
         if not found.copied and not found.handed:
             return schedule, frozenset(found.apart)
@@ -125,10 +125,14 @@ class _Sharing:
         copied: values that must be in a buffer of their own.
         handed: loops and positions of what their rounds must hand on in a buffer of its own.
         apart: lines that are printed out of place.
+
+    With `own`, what is written to gets the copy wherever it is not clear who should: copies of what others read have
+    not settled.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, own: bool) -> None:
         self.schedule = schedule
+        self.own = own
         self.order: Order = order_of(schedule.block, schedule.folded)
         self.roots: dict[Value, Roots] = {param: frozenset((EXTERNAL,)) for param in schedule.block.params}
         self.sharing: dict[Value, dict[Value, None]] = {}
@@ -160,7 +164,7 @@ class _Sharing:
                 loop, position = self.carried[param]
                 init = self._of(loop.inits[position])
                 back = self._of(loop.body.results[position])
-                if not self._foreign(init, loop) and back - init:
+                if not self._foreign(init, loop) and back - init and not _is_handed(loop, position):
                     self.handed.add((loop, position))
                     self.copied.discard(param)
 
@@ -248,8 +252,8 @@ class _Sharing:
                     # What was taken from the variable since it began gets a copy; what it began with, the variable.
                     began = origin is not None and (origin in self.bound or origin in self.carried)
                     since = began and self.order.bound.get(value, 0) > self.order.bound.get(origin, 0)  # type: ignore[arg-type]
-                    if began and not since and origin is not None and not self._begins_anew(origin):
-                        self._copy(origin)
+                    if self.own or (began and not since and origin is not None and not self._begins_anew(origin)):
+                        self._copy(origin if origin is not None else base)
                     else:
                         self._copy(self.origin.get(value, value))
             if origin is not None:
@@ -315,6 +319,12 @@ class _Sharing:
                 inner = self.schedule.folded[source]
                 continue
             return locked | self.roots.get(source, frozenset((EXTERNAL,)))
+
+
+def _is_handed(loop: Loop, position: int) -> bool:
+    """Whether the rounds of a loop hand on a copy already: another would change nothing."""
+    result = loop.body.results[position]
+    return any(isinstance(step, Relation) and step.gate == "copy_of" and step.out is result for step in loop.body.body)
 
 
 def _is_fancy(read: Relation) -> bool:

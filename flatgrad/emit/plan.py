@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flatgrad.differentiate.walk import Backward
 from flatgrad.emit.callee import Callee
 from flatgrad.emit.forward_plan import ForwardText
-from flatgrad.frontend.claims import Claim
+from flatgrad.frontend.claim import Claim
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.source import Module
 

@@ -23,6 +23,8 @@ class Recomputing(ResidualState):
 
     def _recomputed(self, value: Value, depth: int) -> bool:
         """Whether backward computes a part of an expression again rather than having it named and cached."""
+        if value in self.lowered.places:
+            return False  # `state["loss"] += e` has written over what it was computed from
         producer = self._producers.get(value)
         if not isinstance(producer, Relation) or has_effect(producer) or self._of_changed_dict(producer):
             return False
@@ -55,13 +57,14 @@ class Recomputing(ResidualState):
 
     def _again(self, value: Value, producer: Relation) -> bool:
         """Whether backward computes a value of a round again rather than have forward keep it for each round."""
-        if has_effect(producer) or self._of_changed_dict(producer):
+        if has_effect(producer) or self._of_changed_dict(producer) or value in self.lowered.places:
             return False
         if not value.name and producer.stage is not None and self._recomputed(value, 0):
             return True
         if value in self.steps.inline and not any(arg in self.lowered.overwritten for arg in producer.operands()):
             return True
-        counts = value.type.dtype is DType.INT and value.type.kind is Kind.SCALAR and producer.gate in ARITHMETIC
+        counts = value.type.dtype is DType.INT and value.type.kind is Kind.SCALAR
+        counts = (counts or value in self.ends) and producer.gate in ARITHMETIC
         free = producer.gate in FREE or producer.gate == "alias" or counts or is_view(producer)
         sizes = producer.gate in ("dim", "shape", "size", "ndim")
         return free and all(sizes or arg not in self.lowered.overwritten for arg in producer.operands())

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flatgrad.emit.holes import Hole
-from flatgrad.emit.names import Scope
+from flatgrad.emit.names import Scope, place_name
 from flatgrad.emit.spell import Names, literal
 from flatgrad.emit.steps import Steps
-from flatgrad.facts.unbound import always_read, maybe_unbound
+from flatgrad.facts.optional import maybe_none
+from flatgrad.facts.unbound import always_read, arms_around, maybe_unbound
 from flatgrad.frontend.environment import Lowered
+from flatgrad.frontend.lists import lists_read
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import (
+    Block,
     Branch,
     Kind,
     Literal,
     Loop,
     Operand,
     Relation,
+    Slice,
     Stage,
     Step,
     Value,
     bound_values,
     every_step,
     inner_blocks,
+    values_in,
 )
 from flatgrad.ir.dims import Dim
 
@@ -41,6 +46,14 @@ class Hoist:
     value: Value | None = None
     mask: Relation | None = None
     copied: bool = False
+
+
+def _slice_ends(block: Block) -> Iterator[Value]:
+    for step in every_step(block):
+        index = step.attrs.get("index") if isinstance(step, Relation) and step.gate in ("read", "write") else None
+        for item in index if isinstance(index, tuple) else ():
+            if isinstance(item, Slice):
+                yield from values_in(item)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,8 +97,11 @@ class ResidualState:
     _bound: Counter[str] = field(default_factory=Counter)
     # Values that may stand for nothing where the program does not read them.
     unbound: frozenset[Value] = frozenset()
+    arms: dict[Value, tuple[Block, ...]] = field(default_factory=dict)
     # The user's own lists and dicts that are read, with the loops that fill them.
     containers: dict[str, Stage] = field(default_factory=dict)
+    # Where slices begin and end: single integers, wherever they are read.
+    ends: frozenset[Value] = frozenset()
 
     def __post_init__(self) -> None:
         self.steps = Steps(self.lowered, self.scope)
@@ -98,6 +114,8 @@ class ResidualState:
                 self._producers[out] = step
                 if out.name and step.stage is not None:
                     self._targets.setdefault(step.stage, out.name)
+                elif step.stage is not None and (place := self.lowered.stored.get(step.stage)):
+                    self._targets.setdefault(step.stage, place_name(place))
                 sized = isinstance(step, Relation) and step.gate == "dim" and self._bearers[out.name] == 1
                 sized = sized and not self.steps.path(out) and out not in self.steps.conditional
                 if sized and out.name and out.type.number is not None:
@@ -119,7 +137,10 @@ class ResidualState:
         parts = (part for part in ast.walk(self.lowered.node) if isinstance(part, ast.Name))
         self._bound = Counter(part.id for part in parts if not isinstance(part.ctx, ast.Load))
         self._filled = self._dicts_filled()
+        self.ends = frozenset(_slice_ends(self.lowered.function.block))
+        self.arms = arms_around(self.lowered.function.block)
         self.unbound = maybe_unbound(self.lowered.function.block) - always_read(self.lowered.function.block)
+        self.unbound |= maybe_none(self.lowered)
 
     def _dicts_filled(self) -> dict[Value, Stage]:
         """The versions of dicts that loops fill, with the stage behind which each is full: no entry is ever written
@@ -147,14 +168,9 @@ class ResidualState:
         return found
 
     @property
-    def lists(self) -> set[Value]:
-        """The parameters that are lists of arrays."""
-        return {
-            step.args[0]
-            for step in every_step(self.lowered.function.block)
-            if isinstance(step, Relation) and step.gate == "entry" and step.attrs.get("list")
-            if isinstance(step.args[0], Value)
-        }
+    def lists(self) -> dict[Value, int]:
+        """The parameters that are lists of arrays, with 2 for those whose elements are tuples or lists of arrays."""
+        return lists_read(self.lowered.function.block)
 
     @property
     def params(self) -> frozenset[Value]:
@@ -165,6 +181,10 @@ class ResidualState:
 
     def expression(self, value: Value) -> ast.expr:
         """A forward value, as backward writes it."""
+        raise NotImplementedError
+
+    def filled_by(self, value: Value) -> ast.expr | None:
+        """The list of which a value is the last element that a loop has put there, where nothing was in it before."""
         raise NotImplementedError
 
     def like(self, value: Value) -> ast.expr:

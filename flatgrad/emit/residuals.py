@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from flatgrad.differentiate.rules import refusal_at
 from flatgrad.emit.holes import Hole
+from flatgrad.emit.names import place_name
 from flatgrad.emit.recomputing import FREE
 from flatgrad.emit.residual_state import described_entry, is_view, one_of
 from flatgrad.emit.sizes import Sizes
@@ -60,6 +61,18 @@ class Residuals(Sizes):
                 return self.size(producer)
             return one_of(producer, value, spell(producer, self.operand, self.names))
         return self._extra(self._hoist(value, producer))
+
+    def filled_by(self, value: Value) -> ast.expr | None:
+        """The list of which a value is the last element that a loop has put there, where nothing was in it before."""
+        loop = self._producers.get(value)
+        if not isinstance(loop, Loop) or value not in loop.outs or value.name or loop.stage is None:
+            return None
+        place = loop.outs.index(value)
+        element = self.lowered.elements.get(loop.handed[place])
+        if element is None or loop.inits[place] not in self.unbound or not self._keeps(element):
+            return None
+        self.containers.setdefault(element.container, loop.stage)
+        return ast.Name(element.container, ast.Load())
 
     def like(self, value: Value) -> ast.expr:
         """A value of which only shape and dtype are read: it may have been written to."""
@@ -144,10 +157,11 @@ class Residuals(Sizes):
         if isinstance(producer, Relation) and self._again(value, producer):
             expression = one_of(producer, value, spell(producer, self.operand, self.names))
             # What sizes are read from is found when the heads of the rounds stand already.
-            alone = self._settling or self._bearers[value.name] > 1 or value.type.kind is Kind.SCALAR
+            index = self.steps.path(value)[-1].index
+            in_arm = len(self.arms.get(value, ())) > len(self.arms.get(index, ()))
+            alone = self._settling or self._bearers[value.name] > 1 or value.type.kind is Kind.SCALAR or in_arm
             if not value.name or alone:
                 return expression
-            index = self.steps.path(value)[-1].index
             heads = self._heads.setdefault(index, {})
             if value.name not in heads:
                 if index in self._headed:
@@ -161,7 +175,9 @@ class Residuals(Sizes):
         elif producer is None and not value.name:
             # A part of a tuple or a dict that is carried: kept with what the rounds hand on, or not at all.
             name = self.steps.begins_with(value)
-            if not name or self._bearers[name] != 1:
+            if value in self.lowered.places:
+                name = self.steps.names.get(value) or self.scope.take(place_name(self.lowered.places[value]))
+            elif not name or self._bearers[name] != 1:
                 raise no_name(self._loop_span(value))
         else:
             name = value.name

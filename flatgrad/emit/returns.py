@@ -39,8 +39,11 @@ class ReturnWriting(Hoisting):
         cached = self.plan.cache
         if len(self.lowered.returns) > 1:
             before = self._stages_before(stage)
+            # A parameter is there from the beginning, whatever else its name is bound to further down.
+            given = {value.name for value in self.lowered.function.block.params}
             cached = tuple(
-                name if not (at := self.plan.bound_at.get(name)) or at & before else "None" for name in cached
+                name if name in given or not (at := self.plan.bound_at.get(name)) or at & before else "None"
+                for name in cached
             )
         returned = ", ".join([values.get(name, name) for _, name in self.plan.results])
         lines.append(f"return {returned}, {_tuple_text(cached)}{trailing if values else ''}")

@@ -29,10 +29,21 @@ from flatgrad.ir.rewrite import mapped, with_operands
 
 # Relations that are statements by nature.
 STATEMENTS = frozenset(
-    {"update", "scatter", "write", "item_add", "call_backward", "zeros_for", "zeros_of", "or_zeros", "copy_of"}
+    {
+        "update",
+        "scatter",
+        "write",
+        "item_add",
+        "dict_add",
+        "call_backward",
+        "zeros_for",
+        "zeros_of",
+        "or_zeros",
+        "copy_of",
+    }
 )
 # Of those, the ones that write into the buffer of their first operand.
-WRITES = frozenset({"update", "scatter", "write", "item_add"})
+WRITES = frozenset({"update", "scatter", "write", "item_add", "dict_add"})
 # What may be written twice rather than named: it costs nothing to compute again.
 FREE = frozenset({"dim", "shape", "ndim", "size", "transpose", "subshape", "dtype"})
 SCALAR_ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative"})
@@ -80,7 +91,12 @@ def schedule(block: Block) -> Schedule:
     _count(block, uses, {}, 0)
     for value in block.results:
         uses[value] = uses.get(value, 0) + 2
-    apart: set[Value] = set()
+    # What is written into is a variable.
+    apart = {
+        line.args[0]
+        for line in every_step(block)
+        if isinstance(line, Relation) and line.gate in WRITES and isinstance(line.args[0], Value)
+    }
     while True:
         folded: dict[Value, Relation] = {}
         lines = _lines(block, uses, apart, folded)

@@ -10,7 +10,7 @@ from flatgrad.emit.names import is_identifier
 from flatgrad.emit.overwritten import Overwritten
 from flatgrad.emit.spell import spell
 from flatgrad.gates.entry import TABLE
-from flatgrad.ir.core import Kind, Relation, Value
+from flatgrad.ir.core import Kind, Operand, Relation, Value
 from flatgrad.ir.dims import Dim
 
 
@@ -64,6 +64,9 @@ class Sizes(Overwritten):
         if key in settled:
             return settled[key]
         source = self._source(relation, number)
+        if source is None and base in self.kept:
+            # It stands in an arm, as does what is read of it.
+            return spell(Relation((relation.out,), "dim", (base,), relation.attrs), self.like_operand, self.names)
         if source is None and named:
             value = next(
                 v for v in self._producers if v.name == named and (v is relation.out or v.type.number == number)
@@ -101,13 +104,15 @@ class Sizes(Overwritten):
     def _source(self, relation: Relation, number: Dim | None) -> ast.expr | None:
         """Something in the cache to read a size from: the array itself, else one that is known to agree."""
         base = relation.args[0]
-        if isinstance(base, Value) and base in self.kept:
+        if isinstance(base, Value) and base in self.kept and not self.arms.get(base):
             return spell(Relation((relation.out,), "dim", (base,), relation.attrs), self.like_operand, self.names)
         if number is None:
             return None
-        for value in list(self.kept):
+        # The head of backward may read it: what an arm binds need not be there.
+        always = (value for value in list(self.kept) if value not in self.unbound and not self.arms.get(value))
+        for value in always:
             for axis, dim in enumerate(value.type.shape.front):
-                if dim == number and value.type.kind is Kind.ARRAY and value not in self.unbound:
+                if dim == number and value.type.kind is Kind.ARRAY:
                     read = Relation((relation.out,), "dim", (value,), {"axis": axis})
                     return spell(read, self.like_operand, self.names)
         for name, gradient in self.upstream.items():
@@ -117,6 +122,12 @@ class Sizes(Overwritten):
                     return ast.Subscript(shape, ast.Constant(axis), ast.Load())
         return None
 
+    def _is_there(self, value: Value, base: Operand) -> bool:
+        """Whether a value is bound wherever another is: no arm binds it that the other need not stand in."""
+        around = self.arms.get(value, ())
+        beside = self.arms.get(base, ()) if isinstance(base, Value) else ()
+        return value not in self.unbound and around == beside[: len(around)]
+
     def _whole_shape(self, relation: Relation) -> ast.expr:
         base = relation.args[0]
         assert isinstance(base, Value)
@@ -124,7 +135,7 @@ class Sizes(Overwritten):
         if base not in self.kept and base not in self.hoisted:
             for value in list(self.kept):
                 same = value.type.shape == base.type.shape and value.type.kind is Kind.ARRAY
-                if same and value not in self.unbound:
+                if same and self._is_there(value, base):
                     base = value
                     break
             else:

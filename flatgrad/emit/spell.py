@@ -65,8 +65,11 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
                     array = listed  # a number of NumPy's would turn float32 into float64
             return ast.Subscript(array, _index(index, operand), ast.Load())
         case "entry":
-            key = operand(relation.args[1]) if len(relation.args) > 1 else _constant(relation.attrs["key"])
-            return ast.Subscript(operand(relation.args[0]), key, ast.Load())
+            places = [operand(key) for key in relation.args[1:]] or [_constant(relation.attrs["key"])]
+            entry = operand(relation.args[0])
+            for place in places:
+                entry = ast.Subscript(entry, place, ast.Load())
+            return entry
         case "dict_of":
             keys = relation.attrs["keys"]
             assert isinstance(keys, tuple)
@@ -79,6 +82,8 @@ def spell(relation: Relation, operand: OperandText, names: Names) -> ast.expr:
             return ast.Call(_numpy(attribute, names), [operand(source)], [])
         case "dim" if isinstance(relation.args[0], Value) and relation.args[0].type.kind is Kind.OTHER:
             return ast.Call(ast.Name("len", ast.Load()), [operand(relation.args[0])], [])  # of a list of layers
+        case "dim" if relation.attrs.get("list"):
+            return ast.Call(ast.Name("len", ast.Load()), [operand(relation.args[0])], [])
         case "dim":
             return ast.Subscript(
                 spell(Relation((relation.out,), "shape", relation.args), operand, names),
@@ -241,8 +246,13 @@ class _Substitution(ast.NodeTransformer):
         for arg in node.args:
             if isinstance(arg, ast.Starred) and isinstance(arg.value, ast.Name):
                 args.extend(self._starred(arg.value.id))
-            elif isinstance(arg, ast.Name) and (replaced := self._argument(arg.id)) is not None:
-                args.append(replaced)
+            elif isinstance(arg, ast.Name):
+                replaced = self._argument(arg.id)
+                args += [replaced] if replaced is not None else []
+            else:
+                visited = self.visit(arg)
+                assert isinstance(visited, ast.expr)
+                args.append(visited)
         keywords = []
         for keyword in node.keywords:
             assert keyword.arg is not None
@@ -271,8 +281,21 @@ class _Substitution(ast.NodeTransformer):
             return attribute(self.attrs[text], self.operand, self.names)
         return None
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        """`-scale * x` is -x where the scale is 1."""
+        match node:
+            case ast.BinOp(left=ast.UnaryOp(op=ast.USub(), operand=ast.Name(id=text)), op=ast.Mult(), right=right) if (
+                text in self.attrs and self.attrs[text] == 1
+            ):
+                visited = self.visit(right)
+                assert isinstance(visited, ast.expr)
+                return _negated(visited)
+        return self.generic_visit(node)
+
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id in self.operands:
             return self.operand(self.operands[node.id])
+        if node.id in self.attrs:
+            return attribute(self.attrs[node.id], self.operand, self.names)
         roots = {"np": self.names.numpy, "math": self.names.math, "special": self.names.special}
         return ast.Name(roots.get(node.id, node.id), ast.Load())

@@ -87,6 +87,11 @@ class StatementWriting(ReturnWriting):
 
     def _statement_lines(self, statement: ast.stmt, span: Span, stage: Stage | None) -> list[str]:
         lines: list[str] = []
+        if stage is None and isinstance(statement, ast.Raise):
+            # That of an `elif` that only checks something: the whole of it is one stage.
+            return (
+                textwrap.dedent(self.edits.rendered(span)) + self._trailing(span.end_line, span.end_column, "")
+            ).split("\n")
         if stage is None or self._is_unread(statement):
             return lines
         number = f"({self.numbers[stage]})" if stage in self.numbers else ""

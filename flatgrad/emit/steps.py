@@ -231,7 +231,8 @@ class Steps:
     def _keep_chain(self, loop: Loop, position: int, labels: Mapping[Value, str]) -> None:
         param, back = loop.carried[position], loop.handed[position]
         name = self.scope.take(_plural(self.names[back] or self.names[param]))
-        first = labels.get(loop.inits[position], loop.inits[position].name) or self.names[param]
+        first = labels.get(loop.inits[position], loop.inits[position].name)
+        first = first or self.lowered.places.get(param) or self.names[param]
         self.stores.append(Store(name, (loop,), True, self._held(param, param.name or first)))
         held = self._held(back, self.names[back])
         self.lines.append(
@@ -248,13 +249,14 @@ class Steps:
 
     def _keep(self, value: Value, labels: Mapping[Value, str]) -> None:
         loops = self.path(value)
-        if value in self._params and not value.name:
+        place = self.lowered.places.get(value, "")
+        if value in self._params and not value.name and not place:
             raise no_name(None if loops[-1].stage is None else loops[-1].stage.span)
         is_list = len(loops) == 1 and self._lists(loops[0]) and (value in self._direct or value in self._params)
         own = self.names[value]
         name = self.scope.take(_plural(own))
         self.stores.append(Store(name, loops, is_list))
-        held = self._held(value, own)
+        held = self._held(value, place if value in self._params and place else own)
         if is_list:
             text = f"{name}.append({held})"
             indices: list[ast.expr] = [self._position(loops[0])]

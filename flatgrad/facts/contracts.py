@@ -10,7 +10,7 @@ import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from flatgrad.diagnostics import Refused
+from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.frontend.contracts import (
     UNKNOWN,
     Contract,
@@ -20,11 +20,12 @@ from flatgrad.frontend.contracts import (
     lineage,
     method_of,
     own_contract,
+    takes_nothing,
 )
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.in_place import changed_argument
-from flatgrad.frontend.methods import FORWARD, MARK
-from flatgrad.frontend.source import Module
+from flatgrad.frontend.methods import FORWARD, MARK, spoken
+from flatgrad.frontend.source import Module, name_span
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Relation, Value
 
@@ -71,6 +72,39 @@ def class_contract(
     if isinstance(own, Contract) and own.local:
         return _held_to(own, key, module.methods, typed), ""
     return own, ""
+
+
+def unlike_the_others(module: Module) -> dict[str, Diagnostic]:
+    """The forward methods of layers whose own backward takes no gradient, while that of others in the same list does:
+    these get a backward pass that is called as the others are, with the note that says so."""
+    classes = {one.name: one for one in module.tree.body if isinstance(one, ast.ClassDef)}
+    found: dict[str, Diagnostic] = {}
+    for method in module.methods.values():
+        for attribute, names in method.layers.items():
+            own = {name: _own(classes[name], classes) for name in sorted(names)}
+            if len({one is not None for one in own.values()}) < 2:
+                continue
+            for name, pair in own.items():
+                if pair is not None:
+                    key, backward = pair
+                    found[key] = Diagnostic(
+                        "FG068",
+                        f"{name}.backward is written anew, as `backward(self, dout)`",
+                        name_span(module, backward),
+                        f"it takes no gradient, and other layers in {spoken(attribute)} do",
+                        severity="note",
+                    )
+    return found
+
+
+def _own(owner: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> tuple[str, ast.FunctionDef] | None:
+    """The forward method of a class whose own backward takes no gradient, with that."""
+    family, _ = lineage(owner, classes)
+    forward = next((found for one in FORWARD if (found := method_of(one, family)) is not None), None)
+    backward = method_of("backward", family)
+    if forward is None or backward is None or forward[0] is not owner or not takes_nothing(backward[1]):
+        return None
+    return f"{owner.name}.{forward[1].name}", backward[1]
 
 
 def _delegates(method: ast.FunctionDef) -> bool:

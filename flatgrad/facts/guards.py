@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from flatgrad.facts.infer import Assumption, Callee, given_values, infer, parameter_types
 from flatgrad.frontend.environment import Lowered
@@ -97,6 +98,9 @@ def _conditions(
     for name, claim in claims.items():
         places = everywhere if name in sure else {**_places({name: claim}), **everywhere}
         condition, whole = _condition(name, claim, proven[name], ranked, relied, places, texts)
+        condition = " or ".join(
+            filter(None, (condition, _middle_text(name, claim, {n: claims[n] for n in sure}, texts)))
+        )
         if condition and name not in sure:
             one = f"({condition})" if " or " in condition else condition
             condition = f"{name} is not None and {one}"
@@ -168,6 +172,19 @@ def _condition(
     return " or ".join(parts), False
 
 
+def _middle_text(name: str, claim: Shape, claims: Mapping[str, Shape], texts: _Texts) -> str:
+    """The comparison of open dims that two claims call alike, `*batch`: `k.shape[:-2] != q.shape[:-2]`."""
+    if claim.middle is None or name not in claims:
+        return ""
+    first = next(other for other, shape in claims.items() if shape.middle == claim.middle)
+    return "" if first == name else f"{_open(name, claim, texts)} != {_open(first, claims[first], texts)}"
+
+
+def _open(name: str, claim: Shape, texts: _Texts) -> str:
+    ends = (str(len(claim.front) or ""), f"-{len(claim.back)}" if claim.back else "")
+    return texts.shape(name) + (f"[{':'.join(ends)}]" if any(ends) else "")
+
+
 def _has_remainder(texts: Mapping[int, str]) -> bool:
     return any(" % " in text for text in texts.values())
 
@@ -234,23 +251,38 @@ def _message(names: list[str], relied: Mapping[str, Assumption], texts: _Texts) 
         return f'"{_listed([_called(name) for name in names])} must be {"scalars" if len(names) > 1 else "a scalar"}"'
     if len(names) == 1:
         return f'f"{_called(names[0])} must have shape {_spoken(shapes[names[0]])}, not {{{texts.shape(names[0])}}}"'
+    letters = _letters(shapes.values())
     said = [
-        f"{_called(name)} a scalar" if shape.is_scalar else f"{_called(name)} {_spoken(shape)}"
+        f"{_called(name)} a scalar" if shape.is_scalar else f"{_called(name)} {_spoken(shape, letters)}"
         for name, shape in shapes.items()
     ]
     return f'"shapes must be {_listed(said)}"'
 
 
 def _called(name: str) -> str:
-    """An entry of a dict by its key."""
-    return name.rpartition("[")[2].strip("]'") if name.endswith("]") else name
+    """An entry of a dict by its key, without what would end or fill the string that it stands in."""
+    if not name.endswith("]"):
+        return name
+    return re.sub(r"[\\\"'{}]", "_", name.rpartition("[")[2].strip("]'"))
 
 
-def _spoken(shape: Shape) -> str:
-    """A shape for people: a dim that nobody named is an underscore."""
-    dims = [str(dim) if all(name.isidentifier() for name in dim.symbols()) else "_" for dim in shape.front]
-    if shape.middle is not None:
-        dims += ["...", *(str(dim) for dim in shape.back)]
+def _letters(shapes: Iterable[Shape]) -> dict[str, str]:
+    """Letters for the dims that nobody named and that stand in several shapes."""
+    dims = [dim.as_symbol for shape in shapes for dim in (*shape.front, *shape.back)]
+    shared = [name for name in dict.fromkeys(dims) if name and not name.isidentifier() and dims.count(name) > 1]
+    free = [letter for letter in "nmkpqrs" if letter not in dims]
+    return dict(zip(shared, free, strict=False))
+
+
+def _spoken(shape: Shape, letters: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A shape for people: a dim that nobody named is a letter where it stands in several shapes, else an underscore."""
+
+    def spoken(dim: Dim) -> str:
+        known = all(name.isidentifier() for name in dim.symbols())
+        return str(dim) if known else letters.get(dim.as_symbol or "", "_")
+
+    front, back = ([spoken(dim) for dim in dims] for dims in (shape.front, shape.back))
+    dims = front if shape.middle is None else [*front, "...", *back]
     return "(" + ", ".join(dims) + ("," if len(dims) == 1 else "") + ")"
 
 

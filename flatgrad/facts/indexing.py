@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import EllipsisType
 
+from flatgrad.facts.windows import number_of, window_length
 from flatgrad.ir.core import Attribute, DType, Kind, Literal, Loop, Operand, Slice, Type, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
 from flatgrad.ir.solver import Solver, broadcast
@@ -71,7 +72,8 @@ def _walk(shape: Shape, index: tuple[Attribute, ...], type_of: TypeOf, solver: S
             dims += [] if item is Ellipsis else [Dim.of(1)]
             beside = False
         elif isinstance(item, Slice):
-            dims.append(_slice_dim(shape.front[axis], item, type_of, f"{label}.{count}"))
+            window = window_length(shape.front[axis], item, type_of, solver)
+            dims.append(_slice_dim(shape.front[axis], item, type_of, f"{label}.{count}") if window is None else window)
             axis += 1
             beside = False
         else:
@@ -154,7 +156,7 @@ def _slice_dim(dim: Dim, item: Slice, type_of: TypeOf, label: str) -> Dim:
     """The length of a slice, where it is the same expression for every value of the symbols; else a new symbol."""
     if item.start is None and item.stop is None and item.step in (None, 1, -1):
         return dim
-    bounds = [_number(part, type_of) for part in (item.start, item.stop, item.step)]
+    bounds = [number_of(part, type_of) for part in (item.start, item.stop, item.step)]
     known = [None if bound is None else bound.constant for bound in bounds]
     if dim.constant is not None and all(k is not None or p is None for k, p in zip(known, _parts(item), strict=True)):
         return Dim.of(len(range(dim.constant)[slice(*known)])) if known[2] != 0 else Dim.symbol(label)
@@ -168,12 +170,6 @@ def _slice_dim(dim: Dim, item: Slice, type_of: TypeOf, label: str) -> Dim:
 
 def _parts(item: Slice) -> tuple[Attribute, Attribute, Attribute]:
     return item.start, item.stop, item.step
-
-
-def _number(attribute: Attribute, type_of: TypeOf) -> Dim | None:
-    if isinstance(attribute, int) and not isinstance(attribute, bool):
-        return Dim.of(attribute)
-    return type_of(attribute).number if isinstance(attribute, Value) else None
 
 
 def _place(number: Dim | None, dim: Dim) -> _Place | None:

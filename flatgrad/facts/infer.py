@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from flatgrad.diagnostics import Diagnostic, Refused
+from flatgrad.facts.gate_types import arithmetic_number, gate_types
+from flatgrad.facts.integers import cut_down, integers_in, parts_of
 from flatgrad.facts.joining import entering, joined, leaving, stable
-from flatgrad.facts.site import RelationSite, gufunc, literal_type, promoted
-from flatgrad.facts.structural import operand_type, structural_type
+from flatgrad.facts.site import RelationSite, literal_type
+from flatgrad.facts.structural import structural_type
 from flatgrad.frontend.environment import Lowered, Result
 from flatgrad.frontend.layers import lists_of_layers
 from flatgrad.gates.entry import TABLE
@@ -104,6 +106,14 @@ def _dicts(lowered: Lowered, callee: Callee) -> set[Value]:
     return found
 
 
+class Disputed(Refused):
+    """A call gives a function something of another shape than is claimed of its parameter."""
+
+    def __init__(self, function: str, diagnostic: Diagnostic) -> None:
+        super().__init__((diagnostic,))
+        self.function = function
+
+
 class _Inference:
     def __init__(self, solver: Solver, callee: Callee) -> None:
         self.solver = solver
@@ -113,10 +123,16 @@ class _Inference:
         self.arrays: set[Value] = set()
         # What is known of the values inside loops and branches, by those that bind them.
         self.inner: dict[Value, Type] = {}
-        # Entries of dicts that are given, whose types are those that they came with.
-        self.entries: set[Value] = set()
+        # What is given, entries of dicts among it, and what each holds if it is an integer.
+        self.given: dict[Value, Dim] = {}
+        # The values that lines have proved to be single integers.
+        self.integers: set[Value] = set()
+        self.makers: dict[Value, Relation] = {}
 
-    def enter(self, lowered: Lowered, assumptions: Mapping[str, Assumption]) -> None:
+    def enter(self, lowered: Lowered, assumptions: Mapping[str, Assumption], label: str = "") -> None:
+        for step in every_step(lowered.function.block):
+            if isinstance(step, Relation):
+                self.makers.update(dict.fromkeys(step.outs, step))
         for value, text in given_values(lowered).items():
             known = assumptions.get(text, Assumption())
             shape = known.shape if known.shape is not None else Shape.unknown(text)
@@ -125,8 +141,9 @@ class _Inference:
                 kind = Kind.SCALAR
             elif shape.least_rank and known.kind is None and known.shape is not None:
                 kind = Kind.ARRAY
-            self.types[value] = Type(kind, known.dtype or DType.OPEN, shape)
-            self.entries.add(value)
+            self.given[value] = Dim.integer(text, label)
+            number = self.given[value] if shape.is_scalar and known.dtype is DType.INT else None
+            self.types[value] = Type(kind, known.dtype or DType.OPEN, shape, number)
         for value in _dicts(lowered, self.callee):
             # Read inside a loop, it is a dict outside as well.
             if value in self.types:
@@ -137,12 +154,12 @@ class _Inference:
 
     def settle(self, body: tuple[Step, ...], label: str = "", depth: int = 0, most: int = MOST_SWEEPS) -> None:
         for _ in range(most):
-            before = self.solver.size
+            before = self.solver.size, len(self.integers)
             for position, step in enumerate(body):
                 self._forward(step, f"{label}{position}", depth)
             for step in reversed(body):
                 self._backward(step)
-            if self.solver.size == before:
+            if (self.solver.size, len(self.integers)) == before:
                 break
 
     def final_types(self) -> dict[Value, Type]:
@@ -181,23 +198,22 @@ class _Inference:
                     if step.attrs.get("of_array") and isinstance(step.args[0], Value):
                         self.arrays.add(step.args[0])
                     self._index_facts(step)
-                    if step.gate == "entry" and step.out in self.entries:
+                    for value in integers_in(step, self.makers):
+                        self._is_integer(value)
+                    if step.gate == "entry" and step.out in self.given:
                         return
                     for out, one in zip(step.outs, self.relation_types(step, label), strict=True):
                         self._learn(out, one)
         except Contradiction as error:
             text = step.stage.text if step.stage is not None else ""
-            raise Refused(
-                (
-                    Diagnostic(
-                        "FG050",
-                        f"the shapes do not fit: {error}",
-                        step.span or (step.stage.span if step.stage else None),
-                        self._described(step),
-                        f"in `{text}`: correct the shape that is claimed, or the line" if text else "",
-                    ),
-                )
-            ) from None
+            found = Diagnostic(
+                "FG050",
+                f"the shapes do not fit: {error}",
+                step.span or (step.stage.span if step.stage else None),
+                self._described(step),
+                f"in `{text}`: correct the shape that is claimed, or the line" if text else "",
+            )
+            raise Disputed(step.function, found) if isinstance(step, Call) else Refused((found,)) from None
 
     # Regions: what their lines prove holds inside, as they may not be run at all
 
@@ -205,6 +221,7 @@ class _Inference:
         inner = _Inference(self.solver.copy(scope), self.callee)
         inner.types = dict(self.types)
         inner.arrays = set(self.arrays)
+        inner.given, inner.integers, inner.makers = self.given, set(self.integers), self.makers
         return inner
 
     def _keep(self, inner: _Inference) -> None:
@@ -214,15 +231,27 @@ class _Inference:
 
     def _branch(self, step: Branch, label: str, depth: int) -> None:
         found: list[list[Type]] = []
+        refused: list[Refused] = []
         for name, arm in zip(("then", "else"), step.arms, strict=True):
             inner = self._inside(f"{label}.{name}")
-            inner.settle(arm.body, f"{label}.{name}.", depth, 3)
+            try:
+                inner.settle(arm.body, f"{label}.{name}.", depth, 3)
+            except Refused as error:
+                refused.append(error)
+                if not depth or len(refused) == 2 or any(one.code != "FG050" for one in error.diagnostics):
+                    raise
+                # In a function that is called: what it is given here does not come this way.
+                continue
             self._keep(inner)
             found.append([inner.type_of(result) for result in arm.results])
-        for position, (out, one, other) in enumerate(zip(step.outs, *found, strict=True)):
-            self._learn(out, joined(one, other, f"{label}.{position}"))
+        for position, (out, one, other) in enumerate(zip(step.outs, found[0], found[-1], strict=True)):
+            self._learn(out, one if refused else joined(one, other, f"{label}.{position}"))
 
     def _loop(self, step: Loop, label: str, depth: int) -> None:
+        for bound in step.bounds:
+            # `range(n)` is run on integers only.
+            if isinstance(bound, Value):
+                self._is_integer(bound)
         types = [replace(self.type_of(init), number=None) for init in step.inits]
         first = [
             self.type_of(one).number if isinstance(one, Value) else literal_type(one).number for one in step.bounds
@@ -234,6 +263,8 @@ class _Inference:
             counts = up and (not first or (first[0] is not None and first[0].never_negative))
             number = Dim.symbol(f"{label}.index") if counts else None
             inner.types[step.index] = Type(Kind.SCALAR, DType.INT, SCALAR, number)
+            if number is not None and first and first[1] is not None:
+                inner.solver.stops[f"{label}.index"] = first[1]
             inner.types.update(zip(step.carried, types, strict=True))
             if step.condition is not None:
                 inner.settle(step.condition.body, f"{label}.test.", depth, 1)
@@ -259,6 +290,23 @@ class _Inference:
             self.solver.same_shape(self.types[out].shape, one.shape)
         self.types[out] = one
 
+    def _is_integer(self, value: Value) -> None:
+        """A line that is run proves that a value is a single integer, and so is what it is made of."""
+        known = self.types.get(value)
+        if known is None or known.dtype not in (DType.OPEN, DType.INT) or value in self.integers:
+            return
+        self.integers.add(value)
+        number = known.number
+        if value in self.given:
+            number = self.given[value] if number is None else number
+        elif parts := parts_of(value, self.makers):
+            for part in parts:
+                self._is_integer(part)
+            made = self.makers[value]
+            number = self.type_of(parts[0]).number if made.gate == "alias" else arithmetic_number(made, self.type_of)
+        self.solver.same_shape(known.shape, SCALAR)
+        self.types[value] = replace(known, dtype=DType.INT, number=number)
+
     def _described(self, step: Step) -> str:
         parts = [f"{value.name} {self.type_of(value).shape}" for value in step.operands() if value.name]
         return ", ".join(dict.fromkeys(parts))
@@ -272,7 +320,10 @@ class _Inference:
         if one is not None:
             return [one]
         site = RelationSite(step, self.type_of, self.solver, label)
-        return gate_types(site, step, self.type_of, self.solver)
+        types = gate_types(site, step, self.type_of, self.solver)
+        if step.gate in ("int", "math.floor"):
+            return [replace(one, number=cut_down(step, self.makers, self.type_of, self.given)) for one in types]
+        return types
 
     def _index_facts(self, step: Relation) -> None:
         """An index is an integer or a mask, whatever else is known of it; what has entries by name is a dict."""
@@ -311,7 +362,7 @@ class _Inference:
             name: replace(one, shape=None if one.shape is None else _suffixed(one.shape, label))
             for name, one in assumptions.items()
         }
-        inner.enter(lowered, fresh)
+        inner.enter(lowered, fresh, label)
         for param, arg in zip(lowered.function.block.params, step.args, strict=True):
             given = literal_type(arg) if isinstance(arg, Literal) else self.type_of(arg)
             claimed = assumptions.get(param.name)
@@ -335,6 +386,10 @@ class _Inference:
             # It is not compiled, and need not be understood.
             return [Type.open(f"{label}.{position}") for position in range(len(step.outs))]
         self.types = outer
+        if not lowered.recursive:
+            for param, arg in zip(lowered.function.block.params, step.args, strict=True):
+                if param in inner.integers and isinstance(arg, Value):
+                    self._is_integer(arg)
         if lowered.imported:
             # What they carry is for the backward function of the user's to say.
             types = [inner.type_of(result.value) for result in lowered.results]
@@ -356,83 +411,6 @@ class _Inference:
         for value in step.operands():
             if self.type_of(value).kind is not Kind.OTHER:
                 self.solver.same_shape(self.type_of(value).shape, SCALAR)
-
-
-def gate_types(site: RelationSite, step: Relation, type_of: Callable[[Value], Type], solver: Solver) -> list[Type]:
-    """The types that a table gate's own rules give its results."""
-    gate = TABLE[step.gate]
-    rule = gate.shape
-    found = rule if isinstance(rule, str) else rule(site)
-    shapes = list(found) if isinstance(found, tuple | list) else [found] * len(step.outs)
-    resolved = [solver.resolve(gufunc(site, one) if isinstance(one, str) else one) for one in shapes]
-    if len(resolved) != len(step.outs):
-        raise site.refuse(f"{step.gate} has {len(resolved)} results here", "give each of them a name: `a, b = ...`")
-    operands = [operand_type(arg, type_of) for arg in step.args]
-    dtype = _gate_dtype(site, operands)
-    if step.attrs.get("into") and operands[0].kind is Kind.ARRAY:
-        return [operands[0]]
-    types = []
-    for shape in resolved:
-        number = _number(step, type_of) if shape.is_scalar and dtype is DType.INT else None
-        types.append(Type(_kind(step, gate.view, shape, operands), dtype, shape, number))
-    return types
-
-
-# Gates whose result is an array even where it has no dims: it can be written to.
-_KEEPS_ARRAY = {
-    "zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like", "copy", "array", "astype",
-    "where", "tensordot", "cross", "roll", "pad",
-}  # fmt: skip
-
-
-def _kind(step: Relation, view: bool, shape: Shape, operands: list[Type]) -> Kind:
-    if shape.is_scalar:
-        return Kind.OPEN if view or step.gate in _KEEPS_ARRAY else Kind.SCALAR
-    if shape.least_rank:
-        return Kind.ARRAY
-    if any(one.kind is Kind.ARRAY for one in operands) and not view and shape == operands[0].shape:
-        return Kind.ARRAY
-    return Kind.OPEN
-
-
-def _gate_dtype(site: RelationSite, operands: list[Type]) -> DType:
-    rule = site.gate.dtype
-    if isinstance(rule, DType):
-        return rule
-    if callable(rule):
-        return rule(site)
-    if rule == "float":
-        return DType.FLOAT
-    if rule == "same":
-        return site.type("x").dtype if site.has("x") else promoted(operands)
-    return promoted(operands)
-
-
-def _number(step: Relation, type_of: Callable[[Value], Type]) -> Dim | None:
-    """Integer arithmetic on sizes, kept symbolic."""
-    numbers: list[Dim] = []
-    for arg in step.args:
-        number = operand_type(arg, type_of).number
-        if number is None:
-            return None
-        numbers.append(number)
-    paths = {spelling.path for spelling in TABLE[step.gate].spellings}
-    if len(numbers) == 1:
-        return -numbers[0] if "USub" in paths else None
-    if len(numbers) != 2:
-        return None
-    first, second = numbers
-    if "Add" in paths:
-        return first + second
-    if "Sub" in paths:
-        return first - second
-    if "Mult" in paths:
-        return first * second
-    if "FloorDiv" in paths:
-        return first // second
-    if "Mod" in paths:
-        return first % second
-    return None
 
 
 def _suffixed(shape: Shape, label: str) -> Shape:
@@ -464,6 +442,8 @@ def _rebuilt(lowered: Lowered, types: Mapping[Value, Type]) -> Lowered:
         results=tuple(result(one) for one in lowered.results),
         changed_dicts=frozenset(of(value) for value in lowered.changed_dicts),
         written=frozenset((of(value), key) for value, key in lowered.written),
+        places={of(value): text for value, text in lowered.places.items()},
+        hidden=tuple(replace(one, value=of(one.value)) for one in lowered.hidden),
         elements={of(value): replace(one, index=of(one.index)) for value, one in lowered.elements.items()},
         returns={stage: tuple(result(one) for one in results) for stage, results in lowered.returns.items()},
         roots={of(value): frozenset(of(r) for r in roots) for value, roots in lowered.roots.items()},

@@ -36,7 +36,7 @@ def entering(known: Type, back: Type, label: str) -> Type:
 
     def dims(found: tuple[Dim, ...], side: str) -> tuple[Dim, ...]:
         return tuple(
-            Dim.symbol(f"{inner}.{side}{axis}") if any(name.startswith(rounds) for name in dim.symbols()) else dim
+            Dim.symbol(f"{inner}.{side}{axis}") if any(name.startswith(rounds) for name in dim.atoms()) else dim
             for axis, dim in enumerate(found)
         )
 
@@ -77,11 +77,22 @@ def _wider(one: DType, other: DType) -> DType:
 def _shape(one: Shape, other: Shape, label: str) -> Shape:
     if one == other:
         return one
-    if one.dims is None or other.dims is None or len(one.front) != len(other.front):
-        return Shape.unknown(label)
-    return Shape(
-        tuple(
-            first if first == second else Dim.symbol(f"{label}.{axis}")
-            for axis, (first, second) in enumerate(zip(one.front, other.front, strict=True))
+    alike = (one.middle, len(one.front), len(one.back)) == (other.middle, len(other.front), len(other.back))
+    if alike:
+        front, back = (
+            _dims(first, second, f"{label}.{side}")
+            for first, second, side in ((one.front, other.front, ""), (one.back, other.back, "-"))
         )
+        return Shape(front, one.middle, back)
+    # As many last dims as both show, whatever stands before them.
+    ends = [shape.front if shape.middle is None else shape.back for shape in (one, other)]
+    shown = min(map(len, ends))
+    first, second = (end[len(end) - shown :] for end in ends)
+    return Shape((), label, _dims(first, second, f"{label}.-"))
+
+
+def _dims(one: tuple[Dim, ...], other: tuple[Dim, ...], label: str) -> tuple[Dim, ...]:
+    return tuple(
+        first if first == second else Dim.symbol(f"{label}{axis}")
+        for axis, (first, second) in enumerate(zip(one, other, strict=True))
     )

@@ -18,6 +18,7 @@ from flatgrad.ir.core import (
     Branch,
     Function,
     Loop,
+    Operand,
     Relation,
     Step,
     Value,
@@ -27,6 +28,10 @@ from flatgrad.ir.core import (
 
 # The constant text that a key begins with: `'W' + str(_0)`, `'W%d' % _0`, `f'W{_0}'`, `'W{}'.format(_0)`.
 _PREFIX = re.compile(r"f?(?P<quote>['\"])(?P<prefix>[A-Za-z]+(?:_(?=['\"%{]))?)(?=['\"%{])")
+# Elements that are called vectors.
+_VECTOR = re.compile(r"[uv]|\w*vec(tor)?")
+# What lists of biases are called.
+_BIASES = re.compile(r"(\w+_)?(bs|bias(es)?)")
 
 
 def with_claimed_entries(lowered: Lowered, typed: Lowered) -> Lowered:
@@ -37,7 +42,11 @@ def with_claimed_entries(lowered: Lowered, typed: Lowered) -> Lowered:
         typed: the same with types.
     """
     plain, known = (list(every_step(one.function.block)) for one in (lowered, typed))
-    claims = {position: claim for position, claim in _claims(typed) if not plain[position].attrs}  # type: ignore[union-attr]
+    claims = {
+        position: claim
+        for position, claim in (*_claims(typed), *_claims_of_lists(typed))
+        if not plain[position].attrs.keys() & {"rank", "columns"}  # type: ignore[union-attr]
+    }
     if not claims:
         return lowered
     as_read = {
@@ -101,6 +110,89 @@ def _claims(typed: Lowered) -> Iterator[tuple[int, Mapping[str, Attribute]]]:
                 yield position, {"columns": weights}
 
 
+def _claims_of_lists(typed: Lowered) -> Iterator[tuple[int, Mapping[str, Attribute]]]:
+    """The same for elements of lists of arrays: `weights[i]` is taken for a matrix in a product, whatever the list is
+    called, and what is added to that product for one number a column, as `biases[i]` and b in `for W, b in params`."""
+    steps = list(every_step(typed.function.block))
+    in_place = read_for_certain(typed.function.block)
+    elements = {
+        step.out: position
+        for position, step in enumerate(steps)
+        if step in in_place
+        and isinstance(step, Relation)
+        and step.gate == "entry"
+        and step.attrs.get("list")
+        and (step.out.name or step.span is not None)
+    }
+    producers = {step.out: step for step in steps if isinstance(step, Relation)}
+    matrices = {out for out, position in elements.items() if "rank" in steps[position].attrs}  # type: ignore[union-attr]
+
+    def element(given: Operand) -> Value | None:
+        while isinstance(given, Value) and given not in elements:
+            made = producers.get(given)
+            if made is None or made.gate not in ("transpose", "alias"):
+                return None
+            given = made.args[0]
+        return given if isinstance(given, Value) else None
+
+    for step in steps:
+        if not isinstance(step, Relation) or step.gate not in PRODUCTS:
+            continue
+        for given, other in (step.args, step.args[::-1]):
+            operand = element(given)
+            if operand is None or operand.type.shape.rank is not None or operand.type.shape.least_rank > 2:
+                continue
+            if (other.type.shape.rank if isinstance(other, Value) else None) in (None, 1, 2):
+                vector = _VECTOR.fullmatch(operand.name)
+                if vector is None:
+                    matrices.add(operand)
+                yield elements[operand], {"rank": 2 if vector is None else 1}
+    for step in steps:
+        if not isinstance(step, Relation) or step.gate != "add":
+            continue
+        for given, product in (step.args, step.args[::-1]):
+            bias = element(given)
+            made = producers.get(product) if isinstance(product, Value) else None
+            weights = element(made.args[1]) if made is not None and made.gate in PRODUCTS else None
+            if bias is None or bias.type.shape.rank is not None or weights not in matrices or made is None:
+                continue
+            if producers.get(made.args[1]) is not producers[weights] or not _is_bias(producers[bias]):  # type: ignore[arg-type]
+                continue  # of a transpose the columns are the rows
+            if elements[weights] < elements[bias]:
+                yield elements[bias], {"columns": weights}
+    inits = {
+        carried: init
+        for loop in steps
+        if isinstance(loop, Loop)
+        for carried, init in zip(loop.carried, loop.inits, strict=True)
+    }
+    for step in steps:
+        if not isinstance(step, Relation) or step.gate != "add":
+            continue
+        for given, product in (step.args, step.args[::-1]):
+            bias = element(given)
+            made = producers.get(product) if isinstance(product, Value) else None
+            if bias is None or bias.type.shape.rank is not None or made is None or made.gate not in PRODUCTS:
+                continue
+            # `np.dot(w, a) + b`: as many dims as a, of whose columns each is one case.
+            rank = _rank(made.args[1], inits)
+            if element(made.args[0]) in matrices and _is_bias(producers[bias]) and rank in (None, 1, 2):
+                yield elements[bias], {"rank": rank or 2}
+
+
+def _rank(operand: Operand, inits: Mapping[Value, Value]) -> int | None:
+    """How many dims an operand has, or what a loop begins with in its place."""
+    while isinstance(operand, Value) and operand.type.shape.rank is None and operand in inits:
+        operand = inits[operand]
+    return operand.type.shape.rank if isinstance(operand, Value) else None
+
+
+def _is_bias(entry: Relation) -> bool:
+    """Whether an element is called a bias, or its list is."""
+    called = entry.args[0].name if isinstance(entry.args[0], Value) else ""
+    return bool(BIAS.fullmatch(entry.out.name)) or bool(_BIASES.fullmatch(called)) or len(entry.args) > 2
+
+
 def prefix(key: Relation) -> str:
     """The letters that a key begins with."""
     text = key.attrs.get("text")
@@ -124,7 +216,9 @@ def read_for_certain(block: Block) -> set[Step]:
         if isinstance(step, Branch | Loop):
             blocks = (step.body,) if isinstance(step, Loop) else step.arms
             inner = {one for part in blocks for one in read_for_certain(part)}
-            found |= {one for one in inner if one.stage is not step.stage}
+            # What a `for` binds it binds in every round, in front of all else.
+            bound = isinstance(step, Loop) and bool(step.bounds)
+            found |= {one for one in inner if bound or one.stage is not step.stage}
         found.add(step)
     return found
 

@@ -47,6 +47,18 @@ def is_none_by_default(lowered: Lowered, name: str) -> bool:
     return isinstance(default, ast.Constant) and default.value is None
 
 
+def maybe_none(lowered: Lowered) -> frozenset[Value]:
+    """The parameters that are None by default, and that a function gets by without."""
+    block = lowered.function.block
+    needed = {
+        value
+        for step in block.body
+        if isinstance(step, Relation) and (step.gate in REFUSING or step.attrs.get("of_array"))
+        for value in step.operands()
+    }
+    return frozenset(one for one in block.params if is_none_by_default(lowered, one.name)) - needed
+
+
 def _symbols(shape: Shape | None) -> set[str]:
     return set() if shape is None else {name for dim in (*shape.front, *shape.back) for name in dim.symbols()}
 

@@ -108,6 +108,10 @@ class RelationSite:
         return Dim.symbol(f"{self._label}.{self._opened}")
 
     def number(self, attribute: Attribute) -> Dim | None:
+        number = self.integer(attribute)
+        return None if number is None or number.signed else number
+
+    def integer(self, attribute: Attribute) -> Dim | None:
         if isinstance(attribute, bool):
             return None
         if isinstance(attribute, int):

@@ -10,6 +10,7 @@ from flatgrad.facts.joining import joined
 from flatgrad.facts.site import literal_type, promoted
 from flatgrad.ir.core import Attribute, DType, Kind, Literal, Operand, Relation, Slice, Type, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
+from flatgrad.ir.lists import joined_axis
 from flatgrad.ir.solver import Solver
 
 INTEGER = Type(Kind.SCALAR, DType.INT, SCALAR)
@@ -182,6 +183,8 @@ def _opaque(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> 
             return Type(Kind.SHAPE, DType.INT, Shape.unknown(label))
         case "anything":
             return Type.open(label)
+        case "settings":
+            return Type(Kind.DICT, DType.NONE, SCALAR)
         case "keys":
             return Type(Kind.OTHER, DType.NONE, Shape((Dim.symbol(f"{label}.length"),)))
         case "dtype":
@@ -267,17 +270,20 @@ def _list_of(element: Type, label: str) -> Type:
 
 
 def _stacked(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
-    """`stacked(hs, axis=1)`: an array of the elements of a list."""
-    whole, axis = operand_type(relation.args[0], type_of), relation.attrs["axis"]
+    """`stacked(hs, axis=1)`: an array of the elements of a list; with a `form` as `np.hstack` and its kind join
+    them."""
+    whole = operand_type(relation.args[0], type_of)
     shape = solver.grow_front(whole.shape, 1)
-    assert isinstance(axis, int)
-    if axis and shape.dims is not None:
-        dims = list(shape.dims)
-        dims.insert(axis if axis > 0 else len(dims) + axis, dims.pop(0))
-        shape = Shape(tuple(dims))
-    elif axis:
-        shape = Shape.unknown(label)
-    return Type(Kind.ARRAY, whole.dtype, shape)
+    way = joined_axis(relation, shape.rank)
+    if way is None or shape.dims is None:
+        return Type(Kind.ARRAY, whole.dtype, shape if way == (0, True) else Shape.unknown(label))
+    axis, is_new = way
+    count, *dims = shape.dims
+    if is_new:
+        dims.insert(axis, count)
+    else:
+        dims[axis] = count * dims[axis]
+    return Type(Kind.ARRAY, whole.dtype, Shape(tuple(dims)))
 
 
 def _dict_of(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> Type:
@@ -303,6 +309,7 @@ _RULES: dict[str, Callable[[Relation, TypeOf, Solver, str], Type]] = {
     "container": _container,
     "put": _put,
     "item_add": _update,
+    "dict_add": _alias,
     "copy_of": _alias,
     "let": _alias,
     "constant": _constant,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flatgrad.ir.core import Block, Branch, Literal, Loop, Relation, Step, Value, inner_blocks
+from flatgrad.ir.core import Block, Branch, Literal, Loop, Relation, Step, Value, bound_values, inner_blocks
 
 
 def maybe_unbound(block: Block) -> frozenset[Value]:
@@ -37,6 +37,23 @@ def _collect(block: Block, found: set[Value]) -> None:
                 for out, *ends in zip(step.outs, step.then.results, step.orelse.results, strict=True):
                     if any(end in found for end in ends):
                         found.add(out)
+
+
+def arms_around(block: Block) -> dict[Value, tuple[Block, ...]]:
+    """For each value that an arm of a branch binds, the arms around it, the outermost first."""
+    found: dict[Value, tuple[Block, ...]] = {}
+
+    def visit(inside: Block, around: tuple[Block, ...]) -> None:
+        if around:
+            found.update((value, around) for value in inside.params)
+        for step in inside.body:
+            if around:
+                found.update((value, around) for value in bound_values(step))
+            for inner in inner_blocks(step):
+                visit(inner, (*around, inner) if isinstance(step, Branch) else around)
+
+    visit(block, ())
+    return found
 
 
 def always_read(block: Block) -> frozenset[Value]:

@@ -40,13 +40,25 @@ def usage_assumptions(typed: Lowered, assumptions: Mapping[str, Assumption]) -> 
 
 
 def default_assumptions(lowered: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:
-    """A parameter whose default is a number is taken for a number: `reg=0.0`, `eps=1e-5`."""
+    """A parameter whose default is a number is taken for a number: `reg=0.0`, `eps=1e-5`; but not where the function
+    asks whether it is one."""
     read = {value.name for step in every_step(lowered.function.block) for value in step.operands()}
     return {
         name: Assumption(SCALAR, None, Kind.SCALAR)
         for name, default in defaults_of(lowered.node).items()
-        if name not in assumptions and _is_number(default) and name in read
+        if name not in assumptions and _is_number(default) and name in read and not _may_be_array(lowered.node, name)
     }
+
+
+def _may_be_array(node: ast.FunctionDef, name: str) -> bool:
+    """Whether a function asks `np.isscalar(F)` or reads `F.T`: F may be an array as well."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Call(func=ast.Attribute(attr="isscalar"), args=[ast.Name(id=other)]) if other == name:
+                return True
+            case ast.Attribute(value=ast.Name(id=other), attr="T" | "shape" | "ndim") if other == name:
+                return True
+    return False
 
 
 def _is_number(node: ast.expr) -> bool:
@@ -74,14 +86,21 @@ def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, 
         for bias, product in (step.args, step.args[::-1]):
             if not isinstance(bias, Value) or bias not in params or not BIAS.fullmatch(bare(bias.name)):
                 continue
-            made = producers.get(product) if isinstance(product, Value) else None
-            weights = made.args[1] if isinstance(made, Relation) and made.gate in PRODUCTS else None
+            weights = _weights(product, producers)
             known = assumptions.get(params[bias], Assumption())
             if known.shape is not None or bias.type.shape.rank is not None or not isinstance(weights, Value):
                 continue
             if weights in params and bare(weights.name)[:1] in ("W", "w") and weights.type.shape.rank == 2:
                 found[params[bias]] = Assumption(Shape(weights.type.shape.front[1:]), known.dtype, known.kind)
     return found
+
+
+def _weights(product: Operand, producers: Mapping[Value, Step]) -> Operand | None:
+    """The second operand of a product, or of the last of a sum of products: `x @ Wx + h @ Wh`."""
+    made = producers.get(product) if isinstance(product, Value) else None
+    if isinstance(made, Relation) and made.gate == "add":
+        return _weights(made.args[1], producers)
+    return made.args[1] if isinstance(made, Relation) and made.gate in PRODUCTS else None
 
 
 def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, Assumption]:

@@ -10,7 +10,7 @@ from flatgrad.frontend.expression_base import elements_of
 from flatgrad.frontend.source import dotted_path
 from flatgrad.frontend.truths import TruthLowering
 from flatgrad.gates.entry import BY_PATH
-from flatgrad.ir.core import Literal, Span, Value
+from flatgrad.ir.core import Attribute, Literal, Span, Value
 
 
 class AttributeLowering(TruthLowering):
@@ -28,6 +28,10 @@ class AttributeLowering(TruthLowering):
         value = self.lower(node.value)
         if isinstance(value, Poison):
             return value
+        if isinstance(value, Value) and value in self.objects:
+            # A setting of an object: no gradient goes there.
+            attrs: dict[str, Attribute] = {"text": f"_0.{node.attr}", "holds": "anything"}
+            return self._relation("opaque", (value,), attrs, self.place(node))
         if isinstance(value, Value | Literal):
             operand = self.as_operand(value, node.value)
             if isinstance(operand, Value):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from flatgrad.frontend.changed_constants import changed_names
+
 BUILTIN = "builtins"
 
 
@@ -200,20 +202,13 @@ LOGGER = "logging.getLogger"
 _LIBRARIES = frozenset({"numpy", "math", "scipy"})
 _BUILTINS = frozenset({"abs", "float", "int", "max", "min", "round", "bool", "len", "sum", "pow"})
 _IMPURE = ("random", "load", "from", "gen", "memmap", "save", "set")  # beginnings of names in NumPy that do not compute
-_CHANGING_METHODS = frozenset(
-    {"append", "clear", "extend", "fill", "insert", "itemset", "partition", "pop", "put", "remove", "resize"}
-    | {"reverse", "setfield", "setflags", "sort"}
-)
-_CHANGING_FUNCTIONS = frozenset(
-    {"at", "copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask", "shuffle"}
-)
 
 
 def _constants(
     tree: ast.Module, values: Mapping[str, ast.expr], imports: Mapping[str, str], bound: frozenset[str]
 ) -> dict[str, ast.expr]:
     constants: dict[str, ast.expr] = {}
-    changed = _changed_names(tree)
+    changed = changed_names(tree, (name for name, value in values.items() if _is_flat(value)))
     for name, value in values.items():
         if _is_constant(value, constants, imports, bound) and (name not in changed or _is_immutable(value)):
             constants[name] = value
@@ -230,7 +225,8 @@ def _is_constant(
         case ast.Constant():
             return True
         case ast.Name(id=name):
-            return name in known
+            # `pi` of `from numpy import pi`, and `float` of `np.finfo(float)`.
+            return name in known or _library_path(node, imports) is not None or name in _BUILTINS - bound
         case ast.UnaryOp(operand=operand):
             return constant(operand)
         case ast.BinOp(left=left, right=right):
@@ -239,6 +235,8 @@ def _is_constant(
             return all(constant(part) for part in parts)
         case ast.Dict(keys=keys, values=parts):
             return all(key is not None and constant(key) for key in keys) and all(constant(part) for part in parts)
+        case ast.Attribute(value=ast.Call() as made):
+            return constant(made)
         case ast.Attribute():
             return _library_path(node, imports) is not None
         case ast.Call(func=function, args=[ast.Name(id="__name__") | ast.Constant()], keywords=[]) if (
@@ -294,28 +292,9 @@ def _is_immutable(node: ast.expr) -> bool:
             return False
 
 
-def _changed_names(tree: ast.Module) -> frozenset[str]:
-    """Names of which some line, anywhere in the file, changes the contents: by index, by method, by `out=`."""
-    changed: set[str] = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Attribute(ctx=ast.Store() | ast.Del()):
-                changed |= _root(node)
-            case ast.AugAssign(target=target):
-                changed |= _root(target)
-            case ast.Call(func=function, args=args, keywords=keywords):
-                if isinstance(function, ast.Attribute) and function.attr in _CHANGING_METHODS:
-                    changed |= _root(function.value)
-                called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-                if called in _CHANGING_FUNCTIONS and args:
-                    changed |= _root(args[0])
-                for keyword in keywords:
-                    if keyword.arg == "out":
-                        changed |= _root(keyword.value)
-    return frozenset(changed)
-
-
-def _root(node: ast.expr) -> set[str]:
-    while isinstance(node, ast.Subscript | ast.Attribute | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return {node.id} if isinstance(node, ast.Name) else set()
+def _is_flat(node: ast.expr) -> bool:
+    """Whether it is a display of which no part can be changed."""
+    match node:
+        case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Dict(values=parts):
+            return all(_is_immutable(part) for part in parts)
+    return False

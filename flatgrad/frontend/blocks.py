@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from flatgrad.diagnostics import Diagnostic
 from flatgrad.frontend.buffers import Buffers
-from flatgrad.frontend.collecting import CollectingLowering
 from flatgrad.frontend.entries import EntryLowering
 from flatgrad.frontend.environment import Binding, Element, Filled, Poison, values_of
+from flatgrad.frontend.gathered import GatheredLowering
 from flatgrad.frontend.statements import Surroundings
-from flatgrad.frontend.trees import changes, leaves, rebuilt, sharing
+from flatgrad.frontend.trees import changes, leaves, places_in, rebuilt, sharing
 from flatgrad.ir.core import Literal, Relation, Span, Stage, Step, Value
 
 K = TypeVar("K")
@@ -37,7 +37,7 @@ class _State:
     notes: list[Diagnostic]
 
 
-class BlockLowering(CollectingLowering):
+class BlockLowering(GatheredLowering):
     """Lowers blocks; `statement` and `returned` are the function's own business, `block` that of its control flow."""
 
     node: ast.FunctionDef
@@ -54,6 +54,9 @@ class BlockLowering(CollectingLowering):
         # How many loops and branches are around, and the dicts that are written to.
         self.nested = 0
         self.changed_dicts: set[Value] = set()
+        # How forward reads what loops and branches hand out in tuples, lists and dicts.
+        self.places: dict[Value, str] = {}
+        self.stored: dict[Stage, str] = {}
         # Values that are strings.
         self.texts: set[Value] = set()
         # The names of layers that are called by themselves: `self.fc1(x)`.
@@ -62,6 +65,10 @@ class BlockLowering(CollectingLowering):
         self.layer_classes: Mapping[str, frozenset[str]] = {}
         # Of the loops around the statement at hand: what each hands on, and whether it can be left by `break`.
         self.loops: list[tuple[Mapping[str, Binding], bool, ast.stmt]] = []
+
+    def emit(self, step: Step, view: bool) -> None:
+        super().emit(step, view)
+        self.expressions.taken(step)
 
     def at_head(self, step: Relation) -> None:
         """A step that comes before all others."""
@@ -112,6 +119,7 @@ class BlockLowering(CollectingLowering):
     def _rebind(self, name: str, form: Binding, fresh: Iterator[Value], made: dict[int, Binding]) -> None:
         """Bind a name to the same form of other values; what is a part of a tuple stays that when it is named."""
         bound = rebuilt(form, fresh, made)
+        self.places.update(places_in(name, bound))
         if not isinstance(bound, Value | Filled):
             self.kept_unnamed |= {value for value in values_of(bound) if not value.name}
         self.environment[name] = bound

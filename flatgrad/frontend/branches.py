@@ -6,13 +6,13 @@ import ast
 from collections.abc import Sequence
 
 from flatgrad.frontend.environment import Binding, Filled, Poison
+from flatgrad.frontend.listed import ListedLowering
 from flatgrad.frontend.source import span_of
-from flatgrad.frontend.stored import StoredLowering
 from flatgrad.frontend.trees import is_poisoned, leaves, same_form, sharing
 from flatgrad.ir.core import UNBOUND, Block, Branch, Call, Literal, Span, Stage, Step, Type, Value
 
 
-class BranchLowering(StoredLowering):
+class BranchLowering(ListedLowering):
     """Lowers branches to blocks with results."""
 
     def _branched(
@@ -48,11 +48,15 @@ class BranchLowering(StoredLowering):
         before = dict(self.environment)
         bodies: list[list[Step]] = []
         ends: list[dict[str, Binding]] = []
+        at_first, after = self.expressions.uses.known(), []
         for arm in arms:
             with self._inside() as body:
+                self.expressions.uses.either([at_first])
                 self.block(arm)
                 bodies.append(body)
                 ends.append(dict(self.environment))
+                after.append(self.expressions.uses.known())
+        self.expressions.uses.either(after)
         then, orelse = ends
         merged: list[str] = []
         stored = self.in_arms()

@@ -51,9 +51,13 @@ class Buffers:
         """`t = x`: one value under two names."""
         self._origins[alias] = self._origins.get(value, value)
 
+    def origin(self, value: Value) -> Value:
+        """The value that another is only a name of."""
+        return self._origins.get(value, value)
+
     def same(self, one: Value, other: Value) -> bool:
         """Whether two values are one buffer in whole, not a part of it."""
-        return self._origins.get(one, one) is self._origins.get(other, other)
+        return self.origin(one) is self.origin(other)
 
     def relation(self, step: Relation, view: bool) -> None:
         """The results of a relation; a view shares memory with its first operand."""

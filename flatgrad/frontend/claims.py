@@ -10,44 +10,19 @@ import ast
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.frontend.annotations import Said, read_annotation
-from flatgrad.frontend.docstrings import Mention, Text, read_docstring
-from flatgrad.frontend.shapetext import GROUP, TIMES, KindName, Unreadable, is_shape_like, kind_of, read_shape
+from flatgrad.frontend.claim import Claim, Origin
+from flatgrad.frontend.claim_comments import read_comment
+from flatgrad.frontend.claim_conflicts import contradictions, distinct
+from flatgrad.frontend.docstrings import read_docstring
+from flatgrad.frontend.mentions import Mention, Text
+from flatgrad.frontend.shapetext import GROUP, Unreadable, kind_of, read_shape
 from flatgrad.frontend.source import Module, span_of, text_at
 from flatgrad.ir.core import DType, Span
-from flatgrad.ir.dims import SCALAR, Dim, Shape
-
-Origin = Literal["annotation", "docstring", "comment", "option"]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What somebody wrote about one name; whatever is None is not said.
-
-    Attributes:
-        shape: symbols are those of the text; nameless dims are `x.1`, nameless dims of unknown number `x.dims`.
-        dtype: INT and BOOL, and FLOAT where an annotation says so in so many words.
-        kind: `scalar` is one number (it may come as a 0-d array), `array` an np.ndarray, `other` a string, a tuple,
-            a function.
-        span: the place of the words that say it; of an option, the parameter.
-        text: those words, for messages.
-        statement: the assignment that a claim about a local variable stands at.
-        unless_none: it holds where the parameter is given; its default is None.
-    """
-
-    name: str
-    shape: Shape | None
-    dtype: DType | None
-    kind: KindName | None
-    span: Span
-    origin: Origin
-    text: str
-    statement: ast.stmt | None = None
-    unless_none: bool = False
+from flatgrad.ir.dims import SCALAR
 
 
 def parameter_claims(
@@ -92,10 +67,10 @@ def parameter_claims(
                     malformed.append(_malformed_option(name, text, error))
         if _is_none(defaults.get(parameter.arg)):
             found = [replace(claim, unless_none=True) for claim in found]
-        claims += _distinct(found)
-    contradictions = list(_contradictions(claims))
-    if malformed or contradictions:
-        raise Refused([*malformed, *contradictions])
+        claims += distinct(found)
+    clashes = list(contradictions(claims))
+    if malformed or clashes:
+        raise Refused([*malformed, *clashes])
     return tuple(claims)
 
 
@@ -271,59 +246,6 @@ def _settled(claims: list[Claim]) -> list[Claim]:
     return claims if len(shapes) <= 1 else []
 
 
-# Comments
-
-_WORD_SHAPE = re.compile(rf"(?:has |of |with )?shapes?\s*(?:is|of|=|:)?\s*{GROUP}", re.IGNORECASE)
-# `one slope for each channel, shape (C,)`
-_LAST_SHAPE = re.compile(rf"[,;:.(–—-]\s*(?:of |has |with )?(?-i:shape)\s*(?:is|=|:)?\s*{GROUP}(?=\)?\s*$)")
-_PRODUCT = re.compile(rf"\w+(?:(?:{TIMES.pattern})\w+)+|[A-Z\d](?:x[A-Z\d])+")
-_OPERATOR = re.compile(
-    r"\s*(?:[@*+/|&=→-]|->|[x×]\s|dot\b|or\b|by\b|times\b|if\b|and\b|for each\b|each\b|per\b|in\b)", re.IGNORECASE
-)
-
-
-def read_comment(name: str, comment: Text) -> Claim | None:
-    """What a comment behind an assignment to `name` says of its shape: `# (N, H)`, `# shape (N,)`, `# h: (N, H)`,
-    `# N x H`, `# (N, D) @ (D, H) -> (N, H)`."""
-    text = comment.part(1).stripped()
-    words = text.characters
-    if re.search(r"\bor\b|\bNone\b", words):
-        return None
-    arrow = re.search(rf"(?:->|=>|→)\s*{GROUP}\s*$", words)
-    if arrow is not None:
-        return _commented(name, text, arrow.start(), arrow.end(), arrow["inner"], strict=True)
-    named = re.match(rf"{re.escape(name)}\b(?:\.shape)?\s*(?:has|is|[:=])?=?\s*", words)
-    start = named.end() if named else 0
-    word = _WORD_SHAPE.match(words, start)
-    group = re.compile(GROUP).match(words, start)
-    product = _PRODUCT.match(words, start)
-    last = _LAST_SHAPE.search(words) if group is None else None
-    if word is not None:
-        return _commented(name, text, start, word.end(), word["inner"], strict=False)
-    if last is not None and not re.search(r"\bif\b|\bsame\b", words):
-        return _commented(name, text, last.start(), last.end(), last["inner"], strict=True)
-    if group is not None:
-        return _commented(name, text, start, group.end(), group["inner"], strict=True)
-    if product is not None:
-        return _commented(name, text, start, product.end(), product.group(), strict=True)
-    return None
-
-
-def _commented(name: str, text: Text, start: int, end: int, inner: str, strict: bool) -> Claim | None:
-    rest = text.characters[end:]
-    if _OPERATOR.match(rest) or any(is_shape_like(match["inner"]) for match in re.finditer(GROUP, rest)):
-        return None
-    if strict and not is_shape_like(inner):
-        return None
-    try:
-        shape = read_shape(inner, name)
-    except Unreadable:
-        return None
-    dtype = re.match(r"\s*,?\s*(int|bool)(?:eger|ean)?s?\b", rest)
-    said = {"int": DType.INT, "bool": DType.BOOL}[dtype.group(1)] if dtype else None
-    return Claim(name, shape, said, kind_of(shape), text.span(start, end), "comment", text.characters[start:end])
-
-
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Every statement of a function, those of nested functions and classes apart."""
     for statement in body:
@@ -366,104 +288,3 @@ def _malformed_option(name: str, text: str, error: Unreadable) -> Diagnostic:
 def _malformed(error: Unreadable, annotation: ast.expr, module: Module) -> Diagnostic:
     help = 'dims are names, numbers and products of them, with blanks between: "N D", "N 2*H", "... D", "N int"'
     return Diagnostic("FG051", "this annotation is no shape", span_of(module, annotation), str(error), help)
-
-
-# Agreement
-
-
-def _distinct(claims: list[Claim]) -> list[Claim]:
-    """The claims without those that only say again what an earlier one says."""
-    kept: list[Claim] = []
-    for claim in claims:
-        if not any(_adds_nothing(claim, earlier) for earlier in kept):
-            kept.append(claim)
-    return kept
-
-
-def _adds_nothing(claim: Claim, earlier: Claim) -> bool:
-    return (
-        claim.name == earlier.name
-        and claim.shape in (None, earlier.shape)
-        and claim.dtype in (None, earlier.dtype)
-        and claim.kind in (None, earlier.kind)
-    )
-
-
-def _contradictions(claims: list[Claim]) -> Iterator[Diagnostic]:
-    """FG050 for the first two claims about each name that cannot both hold."""
-    vocabulary: dict[Origin, set[str]] = {}
-    for claim in claims:
-        vocabulary.setdefault(claim.origin, set()).update(_symbols(claim.shape))
-    reported: set[str] = set()
-    for index, second in enumerate(claims):
-        for first in claims[:index]:
-            if first.name != second.name or first.name in reported:
-                continue
-            why = _conflict(first, second, vocabulary)
-            if why:
-                reported.add(first.name)
-                yield _contradiction(first, second, why)
-
-
-def _contradiction(first: Claim, second: Claim, why: str) -> Diagnostic:
-    label = f"the {second.origin} says {_spoken(second)}" if second.origin != "option" else "this parameter"
-    message = f"two claims about {first.name} contradict each other: {why}"
-    if second.origin == "option":
-        message = f"`{second.text}` contradicts the {first.origin} of {first.name}: {why}"
-    labels = ((first.span, f"the {first.origin} says {_spoken(first)}"),)
-    return Diagnostic("FG050", message, second.span, label, "correct one of them, or take it out", labels=labels)
-
-
-def _spoken(claim: Claim) -> str:
-    what = claim.shape if claim.shape is not None else claim.kind
-    return " ".join(str(part) for part in (what, claim.dtype and claim.dtype.value) if part is not None)
-
-
-def _conflict(first: Claim, second: Claim, vocabulary: dict[Origin, set[str]]) -> str:
-    """Why two claims cannot both hold, '' if they can.
-
-    Two names for one dim may be two people's words for it (`N`, `batch_size`), but a name that both use is the same dim
-    in both: `N D` here and `(D, N)` there would make every array square.
-    """
-    if first.dtype is not None and second.dtype is not None and first.dtype is not second.dtype:
-        return f"{first.dtype.value} and {second.dtype.value}"
-    if first.shape is None or second.shape is None:
-        return _kind_conflict(first, second)
-    one, two = first.shape, second.shape
-    if one.rank is not None and two.rank is not None and one.rank != two.rank:
-        return f"{one} has {one.rank} dims, {two} has {two.rank}"
-    for fixed, other in ((one, two), (two, one)):
-        if fixed.rank is not None and fixed.rank < other.least_rank:
-            return f"{fixed} has fewer dims than {other}"
-    for a, b in _facing(one, two):
-        if a.constant is not None and b.constant is not None and a != b:
-            return f"{one} and {two}"
-        name, its = a.as_symbol, b.as_symbol
-        if name is None or its is None or name == its or "." in name + its:
-            continue
-        if name in vocabulary[second.origin] or its in vocabulary[first.origin]:
-            return f"{one} and {two}"
-    return ""
-
-
-def _facing(one: Shape, two: Shape) -> Iterator[tuple[Dim, Dim]]:
-    """The dims of two shapes that stand in one place, from the front and from the back."""
-    if one.middle is None and two.middle is None:
-        yield from zip(one.front, two.front, strict=True)
-        return
-    yield from zip(one.front, two.front, strict=False)
-    backs = [shape.front if shape.middle is None else shape.back for shape in (one, two)]
-    yield from zip(reversed(backs[0]), reversed(backs[1]), strict=False)
-
-
-def _kind_conflict(first: Claim, second: Claim) -> str:
-    kinds = {first.kind, second.kind}
-    if kinds in ({"scalar", "array"}, {"scalar", "list"}, {"scalar", "dict"}, {"array", "dict"}):
-        return f"{first.kind} and {second.kind}"
-    return ""
-
-
-def _symbols(shape: Shape | None) -> set[str]:
-    if shape is None:
-        return set()
-    return {name for dim in (*shape.front, *shape.back) for name in dim.symbols()}

@@ -15,8 +15,11 @@ import ast
 from collections.abc import Iterator
 from dataclasses import replace
 
-from flatgrad.frontend.claims import Claim, claim_of, docstring_lines, read_comment
-from flatgrad.frontend.docstrings import Text, read_docstring
+from flatgrad.frontend.claim import Claim
+from flatgrad.frontend.claim_comments import read_comment
+from flatgrad.frontend.claims import claim_of, docstring_lines
+from flatgrad.frontend.docstrings import read_docstring
+from flatgrad.frontend.mentions import Text
 from flatgrad.frontend.methods import MARK, bare
 from flatgrad.frontend.source import Module, span_of
 

@@ -278,6 +278,20 @@ class ClosureLowering(ContainerLowering):
                     frame[name] = self.define(statement)
                 case ast.If(body=[ast.Raise()], orelse=[]) | ast.Assert() | ast.Pass() | ast.Expr(value=ast.Constant()):
                     pass  # a check of the user's own, which forward makes
+                case ast.AugAssign(target=ast.Name(id=name), op=op, value=value) if name in frame:
+                    changed = self._added(frame, name, op, value)
+                    if changed is None:
+                        return self._not_straight(statement, "a change in place")
+                    frame[name] = changed
+                case ast.For(target=target, iter=over, body=body, orelse=[]) if (
+                    items := self._rounds_of(over, body)
+                ) is not None:
+                    for item in items:
+                        if not self._assigned(frame, target, item, over):
+                            return Poison.at()
+                        result = self._block(body, frame, stored)
+                        if result is not None:
+                            return result
                 case ast.If(test=test, body=then, orelse=orelse):
                     decided = self.decided(test)
                     if decided is None:
@@ -289,6 +303,30 @@ class ClosureLowering(ContainerLowering):
                     what = _STATEMENTS.get(type(statement), f"a {type(statement).__name__} statement")
                     return self._not_straight(statement, what)
         return None
+
+    def _rounds_of(self, over: ast.expr, body: Sequence[ast.stmt]) -> Sequence[Binding] | None:
+        """What a loop runs over, where that is known now and every round runs to its end."""
+        if any(isinstance(part, ast.Break | ast.Continue) for one in body for part in ast.walk(one)):
+            return None
+        if self.aside().iterated(over) is None:
+            return None
+        items = self.iterated(over)
+        return items if items is not None and len(items) <= MOST_CALLS else None
+
+    def _added(self, frame: Mapping[str, Binding], name: str, op: ast.operator, value: ast.expr) -> Binding | None:
+        """`s += x` as `s = s + x`, where s is a number or an array that nobody else sees."""
+        old = frame[name]
+        frames = [one for one in self.frames if one is not frame]
+        others = [bound for other, bound in frame.items() if other != name]
+        others += [bound for one in frames for bound in one.values()]
+        if not isinstance(old, Value | Literal) or (isinstance(old, Value) and not self.is_alone(old, others)):
+            return None
+        right = self.operand(value)
+        return right if isinstance(right, Poison) else self.apply_operator(type(op).__name__, (old, right), None)
+
+    def is_alone(self, value: Value, others: Sequence[Binding]) -> bool:
+        """Whether a value is in a buffer of its own, and none of the others in it."""
+        return False
 
     def _assigned(self, frame: dict[str, Binding], target: ast.expr, bound: Binding, value: ast.expr) -> bool:
         if any(isinstance(part, ast.Subscript | ast.Attribute) for part in ast.walk(target)):

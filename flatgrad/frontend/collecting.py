@@ -26,7 +26,8 @@ from flatgrad.frontend.environment import (
 from flatgrad.frontend.liveness import MUTATORS
 from flatgrad.frontend.source import span_of
 from flatgrad.frontend.statements import StatementLowering
-from flatgrad.ir.core import UNBOUND, Attribute, Literal, Operand, Relation, Type, Value, bound_values
+from flatgrad.frontend.trees import leaves, same_form
+from flatgrad.ir.core import UNBOUND, Literal, Operand, Relation, Stage, Type, Value, bound_values
 
 
 class CollectingLowering(StatementLowering):
@@ -38,6 +39,8 @@ class CollectingLowering(StatementLowering):
 
     nested = 0
     round_depth = 0
+    stored: dict[Stage, str]
+    places: dict[Value, str]
 
     # The dicts that the loop at hand fills and that are read outside of it.
     reread: frozenset[str] = frozenset()
@@ -89,11 +92,17 @@ class CollectingLowering(StatementLowering):
             always,
         )
         carried = [collected.last, collected.before]
+        newest = known.get(first - 1) if first is not None else None
+        if isinstance(newest, Structure):
+            # Of tuples the last one alone is kept.
+            carried.pop()
         for back, entry in enumerate(carried, 1):
             found = known.get(first - back) if first is not None else None
-            value = (
+            value: Binding = (
                 found if isinstance(found, Value) else self.constant(found if isinstance(found, Literal) else UNBOUND)
             )
+            if isinstance(found, Structure) and leaves(found) is not None:
+                value = found
             # Its own identity: an element that has a name is not changed with it.
             self.environment[entry] = value
         if is_list and all(isinstance(item, Value | Literal) for item in known.values()):
@@ -126,7 +135,7 @@ class CollectingLowering(StatementLowering):
                 self.environment[name] = replace(binding, index=index)
                 self.environment.pop(binding.stored, None)
                 for back, entry in enumerate((binding.last, binding.before), 1):
-                    value = self.environment[entry]
+                    value = self.environment.get(entry)
                     if isinstance(value, Value) and binding.first is not None and binding.always:
                         self.elements[value] = Element(name, index, binding.offset - back)
 
@@ -134,7 +143,8 @@ class CollectingLowering(StatementLowering):
         """What both arms of a branch may store in a round: the last element and the one before of each collection, and
         the sign that one has been stored."""
         open_ones = [one for one in self.environment.values() if isinstance(one, Collected) and one.index is not None]
-        return {entry: one.stored for one in open_ones for entry in (one.last, one.before)}
+        entries = [(one, entry) for one in open_ones for entry in (one.last, one.before)]
+        return {entry: one.stored for one, entry in entries if entry in self.environment}
 
     def close_round(self) -> None:
         """What a round has stored goes to all that the loop collects."""
@@ -144,16 +154,8 @@ class CollectingLowering(StatementLowering):
             every, value = self.environment.get(binding.every), self.environment[binding.last]
             if not isinstance(every, Value | Filled) or not isinstance(value, Value):
                 continue
-            place: Attribute = binding.index
-            if binding.pivot is not None or binding.offset:
-                place = Value("", Type.open("place"))
-                operands: tuple[Operand, ...] = (binding.index, Literal(binding.offset, str(binding.offset)))
-                if binding.pivot is not None:
-                    operands = (binding.pivot, binding.index) if binding.down else (binding.index, binding.pivot)
-                gate = "add" if binding.pivot is None else "subtract"
-                self.emit(Relation((place,), gate, operands), view=False)
+            place = self.place_in(binding)
             if isinstance(every, Filled):
-                assert isinstance(place, Value)
                 self.environment[binding.every] = self.fuller(every, place, value)
                 continue
             new = Value(every.name, Type.open(every.name))
@@ -161,29 +163,21 @@ class CollectingLowering(StatementLowering):
             self.buffers.joined(new, (every, value))
             self.environment[binding.every] = new
 
+    def place_in(self, binding: Collected) -> Value:
+        """The place of what a round stores, which is how many elements there are before."""
+        assert binding.index is not None
+        if binding.pivot is None and not binding.offset:
+            return binding.index
+        place = Value("", Type.open("place"))
+        operands: tuple[Operand, ...] = (binding.index, Literal(binding.offset, str(binding.offset)))
+        if binding.pivot is not None:
+            operands = (binding.pivot, binding.index) if binding.down else (binding.index, binding.pivot)
+        gate = "add" if binding.pivot is None else "subtract"
+        self.emit(Relation((place,), gate, operands), view=False)
+        return place
+
     def fuller(self, container: Filled, key: Value, value: Value) -> Filled:
         raise NotImplementedError
-
-    # Behind a loop
-
-    def stacked(self, binding: Collected, node: ast.Call, path: str) -> Binding:
-        """`np.stack(hs, axis=1)`, `np.array(hs)`, `sum(losses)`"""
-        every = self.expressions.as_operand(binding, node)
-        if not isinstance(every, Value) or isinstance(every, Poison):
-            return every
-        span = span_of(self.module, node)
-        out = Value("", Type.open(binding.name))
-        if path == "builtins.sum":
-            attrs: dict[str, Attribute] = {"axis": 0, "dtype": None, "keepdims": False}
-            self.emit(Relation((out,), "sum", (every,), attrs, None, span), view=False)
-            return out
-        axes = [self.expressions.static(self.expressions.lower(k.value)) for k in node.keywords if k.arg == "axis"]
-        axis = axes[0].value if axes and axes[0] is not None else 0
-        if len(axes) != len(node.keywords) or not isinstance(axis, int):
-            self.error("FG023", f"this form of {ast.unparse(node.func)} is not understood for a list", node, "", "")
-            return Poison.at()
-        self.emit(Relation((out,), "stacked", (every,), {"axis": axis}, None, span), view=False)
-        return out
 
     # In a round
 
@@ -197,7 +191,10 @@ class CollectingLowering(StatementLowering):
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[argument], keywords=[]):
                 binding = self.environment.get(name)
                 if isinstance(binding, Collected) and binding.is_list and binding.index is not None:
-                    self.store(binding, self.expressions.operand(argument), argument)
+                    if isinstance(form := self.environment.get(binding.last), Structure):
+                        self._store_tuple(binding, form, argument)
+                    else:
+                        self.store(binding, self.expressions.operand(argument), argument)
                     return True
                 if isinstance(binding, Collected):
                     self.error("FG030", f"{name} is appended to again", statement, "", "collect in another list")
@@ -241,6 +238,19 @@ class CollectingLowering(StatementLowering):
                 return True
         return False
 
+    def put_in_list(self, target: ast.Subscript, name: str, index: ast.expr, bound: Binding) -> bool:
+        old = self.environment.get(name)
+        if not isinstance(old, Structure) or not old.is_list or isinstance(index, ast.Slice):
+            return False
+        known = self.expressions.static(self.expressions.lower(index))
+        place = None if known is None else known.value
+        if not isinstance(place, int) or not -len(old.items) <= place < len(old.items):
+            return False
+        items = list(old.items)
+        items[place] = bound
+        self._become(old, replace(old, items=tuple(items)))
+        return True
+
     def without(self, target: ast.Subscript, name: str) -> bool:
         """`del parts[0]`; False where it is not known what that is."""
         old = self.environment.get(name)
@@ -251,6 +261,24 @@ class CollectingLowering(StatementLowering):
         if new is not None:
             change_everywhere(self.environment, old, new)
         return new is not None
+
+    def _store_tuple(self, binding: Collected, form: Structure, argument: ast.expr) -> None:
+        """`hs.append((h, c))`, of which the next round and what comes behind the loop read the last one."""
+        bound = self.expressions.lower(argument)
+        if not same_form(form, bound) or binding.stored in self.environment:
+            self.error(
+                "FG030",
+                f"{binding.name} is filled with tuples of several forms"
+                if binding.stored not in self.environment
+                else f"{binding.name} is filled twice in a round",
+                argument,
+                "",
+                "collect each part in a list of its own",
+            )
+            return
+        self.kept_unnamed |= {one for one in values_of(bound) if not one.name}
+        self.environment[binding.last] = bound
+        self.environment[binding.stored] = Literal(True, "True")
 
     def store(self, binding: Collected, value: Operand, node: ast.expr) -> None:
         if isinstance(value, Poison):
@@ -278,6 +306,8 @@ class CollectingLowering(StatementLowering):
 
     def stored_at(self, target: ast.Subscript, binding: Binding, bound: Binding) -> None:
         """`hs[t] = h`, `d["W1"] = w`"""
+        if self.stage is not None and isinstance(binding, Dictionary | Structure):
+            self.stored[self.stage] = ast.unparse(target)
         if isinstance(binding, Dictionary):
             self._put(target, binding, bound)
             return
@@ -359,7 +389,11 @@ class CollectingLowering(StatementLowering):
     def element(self, binding: Collected, index: ast.expr, node: ast.expr) -> Binding:
         """`hs[t - 1]`, `hs[-1]`: the element that this is, under whatever name it goes."""
         entry = self._entry(binding, index)
+        if binding.index is None and entry == binding.before and isinstance(self.environment.get(binding.every), Value):
+            entry = None  # it is read off the list as it is then
         found = self.environment.get(entry) if entry is not None else None
+        if isinstance(found, Structure):
+            return found
         if isinstance(found, Value):
             out = Value("", Type.open(binding.name))
             span = span_of(self.module, node)

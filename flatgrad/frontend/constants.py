@@ -209,20 +209,83 @@ def constant_facts(module: Module, name: str) -> dict[str, Attribute]:
                 for dim in reversed(dims):
                     nesting = (int(dim), nesting)
                 return {"value": nesting or (), "dtype": dtype}
-    return {"value": _constant_shape(module.constants[name])}
+    return {"value": _constant_shape(module.constants[name], module)}
 
 
-def _constant_shape(node: ast.expr) -> Attribute:
+# What gives a number for numbers.
+_ELEMENTWISE = (
+    *("sqrt", "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh"),
+    *("tanh", "arcsin", "arccos", "arctan", "abs", "absolute", "square", "power", "floor", "ceil", "float64"),
+    *("float32", "double", "deg2rad", "rad2deg", "radians", "degrees"),
+)
+_OF_NUMBERS = frozenset(f"numpy.{name}" for name in _ELEMENTWISE)
+_NUMBERS = frozenset(
+    f"numpy.{name}"
+    for name in [
+        "sqrt",
+        "cbrt",
+        "exp",
+        "exp2",
+        "expm1",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "sin",
+        "cos",
+        "tan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "abs",
+        "absolute",
+        "square",
+        "power",
+        "floor",
+        "ceil",
+        "float64",
+        "float32",
+        "double",
+        "deg2rad",
+        "rad2deg",
+        "radians",
+        "degrees",
+    ]
+)
+_NUMBERS = frozenset({"abs", "float", "int", "round", "bool", "len"})
+
+
+def _constant_shape(node: ast.expr, module: Module) -> Attribute:
     """The nesting of a display of numbers, so that its shape is known: `[[1, 2], [3, 4]]` is (2, (2, None)).
 
-    "unknown" for everything whose shape the text does not tell: calls, names, and displays of them.
+    "unknown" for everything whose shape the text does not tell: other calls, names, and displays of them.
     """
     match node:
         case ast.List(elts=elements) | ast.Tuple(elts=elements):
-            inner = tuple(_constant_shape(element) for element in elements)
+            inner = tuple(_constant_shape(element, module) for element in elements)
             return "unknown" if "unknown" in inner else (len(elements), *inner[:1])
         case ast.Constant(value=value) if value is not Ellipsis:
             return None
-        case ast.UnaryOp(operand=ast.Constant()):
+        case ast.Name(id=name) if name in module.constants:
+            return _constant_shape(module.constants[name], module)
+        case ast.UnaryOp(operand=operand):
+            return None if _constant_shape(operand, module) is None else "unknown"
+        case ast.BinOp(left=left, right=right):
+            return None if _constant_shape(left, module) is _constant_shape(right, module) is None else "unknown"
+        case ast.Attribute(value=ast.Call(func=function)) if dotted_path(module, function, frozenset()) in (
+            "numpy.finfo",
+            "numpy.iinfo",
+        ):
             return None
+        case ast.Name() | ast.Attribute():
+            return None if dotted_path(module, node, frozenset()) in CONSTANTS else "unknown"
+        case ast.Call(func=function, args=args):
+            path = dotted_path(module, function, frozenset()) or ""
+            library, _, name = path.partition(".")
+            numbers = all(_constant_shape(arg, module) is None for arg in args)
+            sure = library == "math" or (library == "builtins" and name in _NUMBERS)
+            return None if sure or (path in _OF_NUMBERS and numbers) else "unknown"
     return "unknown"

@@ -92,7 +92,7 @@ class EffectLowering(RegionLowering):
                 self._into(call, array, None, value, "")
             case _ if writes_out(call):
                 self.write_out(call, None)
-            case _ if self._is_kept(call, path):
+            case _ if self._is_kept(call, path) or self._only_checks(call):
                 if self._arguments_change_nothing(call):
                     self.says = True
                     self._reads(call)
@@ -114,6 +114,24 @@ class EffectLowering(RegionLowering):
         match call.func:
             case ast.Attribute(value=ast.Name(id=name), attr=method) if method in LOGGERS:
                 return isinstance(self.environment.get(name), Value) or self._is_logger(name)
+        return False
+
+    def _only_checks(self, call: ast.Call) -> bool:
+        """Whether a function of the file does nothing but to look at what it is given: `check_shapes(x, w)`."""
+        name = call.func.id if isinstance(call.func, ast.Name) else ""
+        node = None if name in self.environment else self.module.functions.get(name)
+        return node is not None and all(self._is_look(one) for one in node.body)
+
+    def _is_look(self, statement: ast.stmt) -> bool:
+        match statement:
+            case ast.Pass() | ast.Expr(value=ast.Constant()) | ast.Return(value=None | ast.Constant(value=None)):
+                return True
+            case ast.Assert(test=part) | ast.Raise(exc=ast.expr() as part):
+                return _changes_nothing(part)
+            case ast.If(test=test, body=body, orelse=orelse):
+                return _changes_nothing(test) and all(self._is_look(one) for one in (*body, *orelse))
+            case ast.Expr(value=ast.Call(func=ast.Name(id="print")) as call):
+                return _changes_nothing(call)
         return False
 
     def _is_logger(self, name: str) -> bool:
@@ -270,6 +288,21 @@ class EffectLowering(RegionLowering):
                     pass
                 case _:
                     self.error("FG030", "only names are understood here", statement, "", "leave this statement out")
+
+
+def _changes_nothing(node: ast.expr) -> bool:
+    """Whether an expression has no calls but of what looks at things, or makes an exception."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Call(func=ast.Name(id=name)) if f"builtins.{name}" in PURE or name.endswith("Error"):
+                pass
+            case ast.Call(func=ast.Name(id="print")) | ast.Call(func=ast.Attribute(attr="all" | "any" | "format")):
+                pass
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="np" | "numpy"))) if not part.keywords:
+                pass
+            case ast.Call() | ast.NamedExpr() | ast.Await() | ast.Yield() | ast.YieldFrom():
+                return False
+    return True
 
 
 def writes_out(call: ast.Call) -> bool:

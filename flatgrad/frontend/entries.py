@@ -8,82 +8,46 @@ together when the program runs is read in its place.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import replace
 
-from flatgrad.diagnostics import Diagnostic
-from flatgrad.frontend.calls import CallLowering
-from flatgrad.frontend.constants import static_number
 from flatgrad.frontend.contracts import UNKNOWN, Contract, LayerCall, Unclear, layer_call
-from flatgrad.frontend.environment import Binding, Poison, Structure
+from flatgrad.frontend.environment import Binding, Dictionary, Listed, Poison, Structure
+from flatgrad.frontend.given_dicts import SettingsLowering
 from flatgrad.frontend.methods import FORWARD, MARK
-from flatgrad.frontend.source import span_of
-from flatgrad.frontend.statements import Surroundings
+from flatgrad.frontend.strings import is_text
 from flatgrad.ir.core import (
     Attribute,
+    Literal,
     Relation,
-    Span,
-    Stage,
-    Step,
     Type,
     Value,
 )
 
 
-class Surrounding(Protocol):
-    """What the expressions ask of the function around them."""
-
-    context: Surroundings
-    environment: dict[str, Binding]
-    names: dict[Span, Value]
-    errors: list[Diagnostic]
-    body: list[Step]
-    texts: set[Value]
-    stage: Stage | None
-    changed_dicts: set[Value]
-    nested: int
-    layers: frozenset[str]
-    layer_classes: Mapping[str, frozenset[str]]
-
-    def emit(self, step: Step, view: bool) -> None: ...
-    def at_head(self, step: Relation) -> None: ...
-    def opaque(self, node: ast.expr) -> Value: ...
-
-
-def entry_name(base: Value, key: str) -> str:
-    return f"{base.name}[{key!r}]"
-
-
-class EntryLowering(CallLowering):
+class EntryLowering(SettingsLowering):
     """Expressions with entries of dicts in them."""
-
-    def __init__(self, around: Surrounding) -> None:
-        context = around.context
-        super().__init__(
-            context.module,
-            context.callee,
-            context.inlined,
-            around.environment,
-            around.names,
-            around.emit,
-            around.errors,
-        )
-        self.statements = around
-        # Entries by the dict and the key.
-        self.entries: dict[tuple[Value, str], Value] = {}
-        # Parameters and their entries: what may be a dict that the caller made.
-        self.given: set[Value] = set()
-        # Parameters that are lists of arrays.
-        self.lists: set[Value] = set()
-        # Entries that the function writes.
-        self.written: dict[tuple[Value, str], bool] = {}
 
     def _subscript(self, node: ast.Subscript, value: ast.expr, index: ast.expr) -> Binding:
         if self.given and self.is_text(index):
             base = self.lower(value)
-            if isinstance(base, Value) and base in self.given:
+            if isinstance(base, Value) and self.origin(base) in self.given:
                 return self._entry(node, base, index)
-        return super()._subscript(node, value, index)
+            if isinstance(base, Value) and not isinstance(base, Poison) and self.static(base) is None:
+                return self.error(
+                    "FG030",
+                    f"which dict {ast.unparse(value)} is here, is known only when the program runs",
+                    node,
+                    "it is bound in a loop or a branch, or is an element of a list",
+                    "read its entries where it is known, and keep them in variables",
+                )
+        found = super()._subscript(node, value, index)
+        if isinstance(index, ast.Slice) and isinstance(value, ast.Name) and MARK in value.id:
+            whole = self.environment.get(value.id)
+            if isinstance(found, Value) and isinstance(whole, Value) and whole in self.given:
+                self.parts.add(found)
+        return found
 
     def call(self, node: ast.Call) -> Binding:
         match node.func:
@@ -91,15 +55,27 @@ class EntryLowering(CallLowering):
                 if name in self.statements.layers or self._is_element(base):
                     self.read_name(node.func, base)
                     return self._layer(node, base, node.func)
+            case ast.Subscript(value=ast.Name(id=name)) if MARK in name:
+                layer = self.lower(node.func)
+                if isinstance(layer, Value) and not isinstance(layer, Poison) and self._is_element(layer):
+                    return self._layer(node, layer, node.func)
         return super().call(node)
+
+    def listed(self, node: ast.expr) -> Listed | None:
+        """The list of arrays that an expression is, in part or in whole; None where it is none."""
+        raise NotImplementedError
 
     def _is_element(self, value: Value) -> bool:
         """Whether something is an element of a list that an object holds: `for layer in self.layers`."""
         for step in reversed(self.statements.body):
             if isinstance(step, Relation) and value in step.outs:
                 base = step.args[0]
-                return step.gate == "read" and isinstance(base, Value) and base in self.given and MARK in base.name
+                return step.gate == "read" and isinstance(base, Value) and self._is_held(base)
         return False
+
+    def _is_held(self, value: Value) -> bool:
+        """Whether something is an attribute of an object, or a part of one: `self.layers[1:]`."""
+        return (value in self.given and MARK in value.name) or value in self.parts
 
     def _layer(self, node: ast.Call, layer: Value, place: ast.expr) -> Binding:
         """A call of a layer: an object with `forward` and `backward` of its own."""
@@ -170,23 +146,16 @@ class EntryLowering(CallLowering):
         match node:
             case ast.Call(func=ast.Attribute(attr="get"), args=[key, *default], keywords=[]) if len(default) < 2:
                 base = self.lower(function.value)
-                if isinstance(base, Value) and base in self.given and self.is_text(key):
-                    return self._looked_up(node, default)
+                if isinstance(base, Value) and self.origin(base) in self.given and self.is_text(key):
+                    return self.looked_up_setting(node, default)
         return super()._method_call(node, function)
 
     def is_text(self, node: ast.expr) -> bool:
-        """Whether an expression is a string, as far as its form tells."""
+        """Whether an expression is a string, as far as its form tells, and what its names are bound to."""
+        return is_text(node, self._is_text)
+
+    def _is_text(self, node: ast.expr) -> bool:
         match node:
-            case ast.Constant(value=value):
-                return isinstance(value, str)
-            case ast.JoinedStr():
-                return True
-            case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return self.is_text(left) or self.is_text(right)
-            case ast.BinOp(left=left, op=ast.Mod()):
-                return self.is_text(left)
-            case ast.Call(func=ast.Attribute(value=receiver, attr="format" | "join")):
-                return self.is_text(receiver)
             case ast.Call(func=ast.Name(id="str")):
                 return True
             case ast.Name(id=name):
@@ -194,92 +163,71 @@ class EntryLowering(CallLowering):
                 literal = self.static(bound)
                 if literal is not None:
                     return isinstance(literal.value, str)
-                return isinstance(bound, Value) and bound in self.statements.texts
+                return isinstance(bound, Value) and self.origin(bound) in self.statements.texts
+            case ast.Subscript(value=ast.Name(id=name)) if isinstance(
+                self.environment.get(name), Structure | Dictionary
+            ):
+                element = self.aside().lower(node)
+                literal = self.static(element)
+                if literal is not None:
+                    return isinstance(literal.value, str)
+                return isinstance(element, Value) and self.origin(element) in self.statements.texts
         return False
+
+    def dynamic_string(self, node: ast.expr) -> Binding:
+        """A string that is known only when the program runs is kept as it is written."""
+        if self.probing:
+            return Poison.at()
+        out = self.kept(node)
+        self.statements.texts.add(out)
+        return out
 
     def _entry(self, node: ast.Subscript, base: Value, index: ast.expr) -> Binding:
         known = self.static(self.lower(index)) if not self.runs(index) else None
         if known is not None and isinstance(known.value, str):
-            return self.entry(base, known.value)
-        key = self.lower(index) if isinstance(index, ast.Name) else self._kept(index)
+            return self.held(node, base, known.value)
+        key = self.lower(index) if isinstance(index, ast.Name | ast.Subscript) else self.kept(index)
         if isinstance(key, Poison) or not isinstance(key, Value):
             return Poison.at()
         return self._relation("entry", (base, key), {}, self.place(node), view=True)
 
-    def _kept(self, node: ast.expr) -> Value:
+    def kept(self, node: ast.expr) -> Value:
         """An expression that is kept as it is written."""
-        return self.name_of_its_own(node) or self.statements.opaque(node)
+        written = self._with_constants(node)
+        refused = self.name_of_its_own(written)
+        if refused is not None or written is node:
+            return refused or self.statements.opaque(node)
+        out = self.statements.opaque(written)
+        if not isinstance(out, Poison):
+            # It has no place of its own in the text.
+            step = self.statements.body[-1]
+            assert isinstance(step, Relation)
+            self.statements.body[-1] = replace(step, span=None)
+        return out
+
+    def _with_constants(self, node: ast.expr) -> ast.expr:
+        """The expression with what the variables of a comprehension stand for, where that is a constant."""
+        users = self._users()
+        known: dict[str, Literal] = {}
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and (bound := self.environment.get(part.id)) is not users.get(part.id):
+                literal = self.static(bound)
+                if literal is not None and isinstance(literal.value, str | int):
+                    known[part.id] = literal
+        return node if not known else _Written(known).visit(copy.deepcopy(node))
 
     def runs(self, index: ast.expr) -> bool:
         """Whether a key is put together when the program runs."""
         names = [part.id for part in ast.walk(index) if isinstance(part, ast.Name)]
         return any(isinstance(bound := self.environment.get(n), Value) and self.static(bound) is None for n in names)
 
-    def entry(self, base: Value, key: str) -> Value:
-        """The entry of a dict under a constant key."""
-        if (base, key) in self.written:
-            now = self.environment.get(entry_name(base, key))
-            if isinstance(now, Value):
-                return now
-            self.errors.append(
-                Diagnostic(
-                    "FG030",
-                    f"{entry_name(base, key)} is read after it may have been written",
-                    None if self.statements.stage is None else self.statements.stage.span,
-                    "whether it has been hangs on how the program runs",
-                    "keep what was written in a variable, and read that",
-                )
-            )
-            return Poison.at()
-        if (base, key) not in self.entries:
-            name = key if key.isidentifier() else ""
-            out = Value(name, Type.open(f"{base.name}[{key}]"))
-            self.statements.at_head(Relation((out,), "entry", (base,), {"key": key}))
-            self.entries[base, key] = out
-            self.given.add(out)
-        return self.entries[base, key]
 
-    def entry_changed(self, base: Value, key: str) -> None:
-        if self.statements.nested and (base, key) in self.entries:
-            self.errors.append(
-                Diagnostic(
-                    "FG030",
-                    f"{entry_name(base, key)} is read and then written in a loop or a branch",
-                    None if self.statements.stage is None else self.statements.stage.span,
-                    "",
-                    "keep it in a variable, and write it once behind",
-                )
-            )
-        self.written[base, key] = True
-        self.statements.environment.pop(entry_name(base, key), None)
-        self.statements.changed_dicts.add(base)
+class _Written(ast.NodeTransformer):
+    """Puts constants in the places of names."""
 
-    def write_entry(self, base: Value, key: str, bound: Binding, for_sure: bool) -> bool:
-        """`bn_param["running_mean"] = m`; False where a round may have read the entry before."""
-        if not for_sure and (base, key) in self.entries:
-            return False
-        self.written[base, key] = True
-        name = entry_name(base, key)
-        self.statements.environment.pop(name, None)
-        if for_sure and isinstance(bound, Value):
-            self.statements.environment[name] = bound
-        return True
+    def __init__(self, known: Mapping[str, Literal]) -> None:
+        self.known = known
 
-    def _looked_up(self, node: ast.Call, default: list[ast.expr]) -> Binding:
-        """`d.get(key, default)`: a setting, through which no gradient goes; one number where its default is one."""
-        out = self._kept(node)
-        if isinstance(out, Poison):
-            return out
-        number = static_number(default[0], self.module) if default else None
-        if default and isinstance(default[0], ast.Constant) and isinstance(default[0].value, str):
-            return out
-        # Without a number as its default it may be an array as well.
-        kind = "anything" if number is None else "integer" if isinstance(number, int) else "number"
-        setting = Value("", Type.open("setting"))
-        step = self.statements.body.pop()
-        assert isinstance(step, Relation)
-        attrs: dict[str, Attribute] = {**step.attrs, "holds": kind}
-        if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-            attrs["key"] = node.args[0].value
-        self.emit(Relation((setting,), "opaque", step.args, attrs, None, span_of(self.module, node)), view=False)
-        return setting
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        found = self.known.get(node.id)
+        return node if found is None else ast.copy_location(ast.Constant(found.value), node)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flatgrad.diagnostics import Diagnostic
-from flatgrad.ir.core import Block, Function, Literal, Span, Stage, Step, Type, Value
+from flatgrad.ir.core import ZERO, Block, Function, Literal, Operand, Span, Stage, Step, Type, Value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +146,31 @@ class Filled:
     store: ast.expr | None = None
 
 
-Binding = Value | Literal | Structure | Dictionary | Static | Closure | Collected | Filled
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list of arrays that the function is given, in part, or an element of one that is a list itself.
+
+    Attributes:
+        value: the parameter.
+        depth: how deep the list is that this is a part of.
+        keys: the places by which it is reached in the parameter, from outside in.
+        first: the place of its first element; stop: the place behind its last one, None for the length of the list.
+        backwards: it runs from its last element to its first.
+    """
+
+    value: Value
+    depth: int
+    keys: tuple[Operand, ...] = ()
+    first: Operand = ZERO
+    stop: Operand | None = None
+    backwards: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        return self.first is ZERO and self.stop is None and not self.backwards
+
+
+Binding = Value | Literal | Structure | Dictionary | Static | Closure | Collected | Filled | Listed
 
 
 def values_of(binding: Binding) -> Iterator[Value]:
@@ -159,7 +183,7 @@ def _values_of(binding: Binding, seen: set[int]) -> Iterator[Value]:
     match binding:
         case Value():
             yield binding
-        case Filled(value=value):
+        case Filled(value=value) | Listed(value=value):
             yield value
         case Structure(items=items):
             for item in items:
@@ -187,6 +211,21 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """What is read through a dict in a way through which no gradient comes back.
+
+    Attributes:
+        value: what is read, or the dict that holds it.
+        span: where it is read.
+        key: the key that it is stored under; '' for any.
+    """
+
+    value: Value
+    span: Span | None
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Cover:
     """A group that is written over several statements: which, what it is, and whether it is the whole of the last."""
 
@@ -200,18 +239,23 @@ class Lowered:
     """One function as IR, and what ties it to its text.
 
     Attributes:
+        stored: for each stage that stores an element, how forward reads it.
         names: for each occurrence of a variable in the text, the value that it denotes there.
         roots: for each value, the values whose buffers it may share, itself among them if it has its own.
         overwritten: for each value whose buffer is written to later, the first stage that does so.
         rewritten: for each stage that changes a buffer in place, the new value of that buffer.
         questions: for each in-place statement's target whose meaning hangs on scalar or array, the value before it.
         changed_dicts: parameters that are dicts and are written to; `written` has the entries.
+        places: for values that a loop or a branch hands out in a tuple, a list or a dict, how forward reads them there.
+        hidden: what must not carry a gradient, as it is read through dicts of settings.
         dropped: the user's own backward code.
         asides: branches that return something else than what is differentiated.
         elements: for each value that a loop collects, where.
         returns: for each return statement, the results as they stand there.
         covers: for the last statement of each group that is written over several, the groups that end there.
         width: how many things the function returns, its own cache and gradients among them.
+        widths: the same for each way on which it returns, where that differs.
+        sizes: of a function that gives nothing but integers and tuples of them, which of the two each result is.
         imported: it is called as it stands in another file, and its claims are held to by no guard.
         effects: running it does something besides: it draws at random, prints, or calls a function that does.
         recursive: it calls itself; `base`: what shapes it gives is to be read off this, where that is proved.
@@ -233,11 +277,16 @@ class Lowered:
     dropped: frozenset[ast.stmt] = frozenset()
     changed_dicts: frozenset[Value] = frozenset()
     written: frozenset[tuple[Value, str]] = frozenset()
+    hidden: tuple[Hidden, ...] = ()
+    places: Mapping[Value, str] = field(default_factory=dict)
+    stored: Mapping[Stage, str] = field(default_factory=dict)
     covers: Mapping[Stage, tuple[Cover, ...]] = field(default_factory=dict)
     effects: bool = False
     recursive: bool = False
     base: Block | None = None
     width: int = 1
+    widths: frozenset[int] = frozenset()
+    sizes: tuple[str, ...] = ()
     imported: bool = False
 
 

@@ -17,6 +17,7 @@ from flatgrad.frontend.environment import (
     Dictionary,
     Emit,
     Filled,
+    Listed,
     Poison,
     Static,
     Structure,
@@ -53,6 +54,8 @@ class ExpressionBase(ABC):
         self.environment = environment
         self.names = names
         self.emit = emit
+        # Parameters that are objects with settings: `function: object`.
+        self.objects: set[Value] = set()
         self.errors = errors
         self.notes: list[Diagnostic] = []
         self._shapes: dict[Value, Value] = {}
@@ -98,7 +101,7 @@ class ExpressionBase(ABC):
                 return self._relation("array_of", self._sequence(bound, node), {"dtype": None}, place)
             case Static(path=path) if path in CONSTANTS:
                 return Literal(CONSTANTS[path], ast.unparse(node))
-            case Static() | Closure() | Dictionary() | Collected() | Filled():
+            case Static() | Closure() | Dictionary() | Collected() | Filled() | Listed():
                 what = "a dict" if isinstance(bound, Dictionary | Filled) else ast.unparse(node)
                 return self.error("FG034", f"{what} is not a number", node)
 
@@ -158,6 +161,15 @@ class ExpressionBase(ABC):
     def _sequence(self, structure: Structure, node: ast.expr) -> tuple[Operand, ...]:
         """The elements of a display as operands; a display inside it is an array of its own."""
         return tuple(self.as_operand(item, node) for item in structure.items)
+
+    def is_text(self, node: ast.expr) -> bool:
+        """Whether an expression is a string, as far as its form tells."""
+        return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+    def renamed(self, value: Value, named: Value) -> None:
+        """A value that is known under another identity from now on."""
+        if value in self.shapes:
+            self.shapes.add(named)
 
     def is_shape(self, bound: Binding) -> bool:
         """Whether something is the shape of an array, the length of which the text does not tell."""

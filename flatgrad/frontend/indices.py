@@ -6,7 +6,18 @@ import ast
 
 from flatgrad.frontend.attributes import AttributeLowering
 from flatgrad.frontend.constants import CONSTANTS
-from flatgrad.frontend.environment import Binding, Closure, Collected, Dictionary, Filled, Poison, Static, Structure
+from flatgrad.frontend.environment import (
+    Binding,
+    Closure,
+    Collected,
+    Dictionary,
+    Filled,
+    Listed,
+    Poison,
+    Static,
+    Structure,
+)
+from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Attribute, Literal, Slice, Value
 
 
@@ -67,6 +78,10 @@ class IndexLowering(AttributeLowering):
         """`array[template]`, where it does not stand in the text."""
         return self._relation("read", (array,), {"index": template}, None, view=True)
 
+    def transposed(self, array: Value) -> Value:
+        """`array.T`, where it does not stand in the text."""
+        return self._relation("transpose", (array,), dict(TABLE["transpose"].attributes), None, view=True)
+
     def index(self, node: ast.expr) -> tuple[Attribute, ...] | None:
         """The items of an index; None where one is not understood."""
         if isinstance(node, ast.Name) and isinstance(self.environment.get(node.id), Structure):
@@ -121,6 +136,6 @@ class IndexLowering(AttributeLowering):
                 if path in CONSTANTS:
                     return CONSTANTS[path]
                 return path
-            case Closure() | Dictionary() | Collected() | Filled():
+            case Closure() | Dictionary() | Collected() | Filled() | Listed():
                 self.error("FG034", f"{ast.unparse(node)} is neither a number nor an array", node)
                 return None

@@ -64,7 +64,7 @@ class Known:
             if found is None:
                 return None
             holder, method = found
-            known = _free(module, (name, f"{owner}_{name}"))
+            known = free_name(module, (name, f"{owner}_{name}"))
             if known is None:
                 return None
             made = copy.deepcopy(method)
@@ -90,7 +90,7 @@ class Known:
         for parameter in [*places, *(one.arg for one in arguments.kwonlyargs)]:
             left = defaults_of(callee).get(parameter)
             given = handed.get(parameter, left)
-            if given is None or parameter in _stored(callee) or not _is_function(module, given):
+            if given is None or parameter in _stored(callee) or not is_function(module, given):
                 continue
             if not _is_applied(callee, parameter):
                 continue
@@ -108,7 +108,7 @@ class Known:
                 said = parameter if isinstance(given, ast.Lambda) else ast.unparse(given).rpartition(".")[2]
                 forward = "_forward" if callee.name.endswith("_forward") else ""
                 base = callee.name.removesuffix(forward)
-                known = _free(module, (f"{base}_{said}{forward}", f"{base}_{parameter}{forward}"))
+                known = free_name(module, (f"{base}_{said}{forward}", f"{base}_{parameter}{forward}"))
                 if known is None:
                     return None
                 self.copies[key] = known
@@ -158,7 +158,7 @@ def _reads(node: ast.expr) -> frozenset[str]:
     return frozenset(part.id for part in ast.walk(node) if isinstance(part, ast.Name)) - own
 
 
-def _free(module: Module, names: Iterable[str]) -> str | None:
+def free_name(module: Module, names: Iterable[str]) -> str | None:
     taken = set(module.bound) | {part.id for part in ast.walk(module.tree) if isinstance(part, ast.Name)}
     taken |= {part.arg for part in ast.walk(module.tree) if isinstance(part, ast.arg)}
     return next((name for name in names if name not in taken and name.isidentifier()), None)
@@ -168,6 +168,8 @@ def _static_method(module: Module, owner: str, name: str) -> tuple[ast.ClassDef,
     """A static method of a class of the file or of those that it is made from, with the class that is called."""
     classes = [one for one in module.tree.body if isinstance(one, ast.ClassDef)]
     found = [one for one in classes if one.name == owner]
+    if len(found) != 1:
+        return None
     stored = [
         part
         for part in ast.walk(module.tree)
@@ -175,7 +177,7 @@ def _static_method(module: Module, owner: str, name: str) -> tuple[ast.ClassDef,
         and not isinstance(part.ctx, ast.Load)
         and ast.unparse(part) in (owner, f"{owner}.{name}")
     ]
-    if len(found) != 1 or stored or found[0].decorator_list:
+    if stored or found[0].decorator_list:
         return None
     lineage, seen = [found[0]], {owner}
     while lineage:
@@ -221,8 +223,27 @@ def _key(function: Function, node: ast.expr) -> str | None:
 
 def _entry(module: Module, name: str, key: str | None) -> ast.expr | None:
     """What stands under a key of a dict of functions that the module binds once and never changes."""
-    if key is None:
+    entry = (_table(module, name) or {}).get(key) if key is not None else None
+    if entry is None or not all(_stays(module, one) for one in _reads(entry)):
         return None
+    parts = entry.elts if isinstance(entry, ast.Tuple) else [entry]
+    return entry if all(is_function(module, one) for one in parts) else None
+
+
+def entries_of(module: Module, name: str) -> list[ast.expr]:
+    """What stands in a dict that the module binds once and never changes; nothing for anything else."""
+    return list((_table(module, name) or {}).values())
+
+
+def functions_of(module: Module, name: str) -> dict[str, ast.expr]:
+    """The functions in such a dict, by their keys; nothing where one of them is none."""
+    table = _table(module, name) or {}
+    found = {key: entry for key in table if (entry := _entry(module, name, key)) is not None}
+    return found if len(found) == len(table) else {}
+
+
+def _table(module: Module, name: str) -> Mapping[str, ast.expr] | None:
+    """A dict that the module binds once, to keys that are written out, and never changes."""
     found: Mapping[str, ast.expr] | None = None
     bound = 0
     allowed: set[ast.AST] = set()
@@ -250,13 +271,7 @@ def _entry(module: Module, name: str, key: str | None) -> ast.expr | None:
                     texts = [one.value if isinstance(one, ast.Constant) else None for one in keys]
                     if all(isinstance(one, str) for one in texts):
                         found = {str(text): value for text, value in zip(texts, values, strict=True)}
-    if found is None or bound != 1 or any(one not in allowed for one in uses):
-        return None
-    entry = found.get(key)
-    if entry is None or not all(_stays(module, one) for one in _reads(entry)):
-        return None
-    parts = entry.elts if isinstance(entry, ast.Tuple) else [entry]
-    return entry if all(_is_function(module, one) for one in parts) else None
+    return found if bound == 1 and all(one in allowed for one in uses) else None
 
 
 def _stays(module: Module, name: str) -> bool:
@@ -265,7 +280,7 @@ def _stays(module: Module, name: str) -> bool:
     return (name in module.functions and written == 1) or name in module.imports or name not in module.bound
 
 
-def _is_function(module: Module, node: ast.expr) -> bool:
+def is_function(module: Module, node: ast.expr) -> bool:
     """Whether an expression is a function that is known."""
     match node:
         case ast.Lambda():

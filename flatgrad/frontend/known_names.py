@@ -56,6 +56,14 @@ class NameLowering(ExpressionBase):
                 f"`{star.text}` may bind it",
                 "import it by name",
             )
+        if node.id in self.module.bound:
+            return self.error(
+                "FG020",
+                f"what {node.id} stands for is not known here",
+                node,
+                "what the head of the module binds it to is known only when the program runs",
+                "pass it as a parameter",
+            )
         known = [*self.environment, *self.module.constants, *self.module.functions]
         near = difflib.get_close_matches(node.id, known, 1)
         return self.error(

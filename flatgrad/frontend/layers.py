@@ -22,6 +22,7 @@ from flatgrad.ir.core import (
     Literal,
     Loop,
     Relation,
+    Slice,
     Span,
     Stage,
     Step,
@@ -31,8 +32,41 @@ from flatgrad.ir.core import (
     inner_blocks,
 )
 
-# One use: the object, and which element of it where it is a list; None for the element of a loop over it.
-Use = tuple[Value, int | None]
+# Which elements of a list: one, all of them, or those of a slice; -1 stands for the object itself.
+Place = int | None | tuple[int | None, int | None]
+# One use: the object, and which elements of it where it is a list: all of them for a loop over it.
+Use = tuple[Value, Place]
+
+
+def _meet(one: Place, other: Place) -> bool:
+    """Whether two places of a list may have an element in common."""
+    if one == other or -1 in (one, other):
+        return one == other
+    (low, high), (begin, end) = _bounds(one), _bounds(other)
+    return not (_before(high, begin) or _before(end, low))
+
+
+def _bounds(place: Place) -> tuple[int | None, int | None]:
+    if isinstance(place, int):
+        return place, place + 1
+    return (None, None) if place is None else place
+
+
+def _before(end: int | None, begin: int | None) -> bool:
+    """Whether what ends here ends before what begins there: both are counted from the same side."""
+    return end is not None and begin is not None and (end < 0) == (begin < 0) and end <= begin
+
+
+def _slice(index: object) -> Place:
+    """The place that a slice of constants is; all of the list for another."""
+    if not isinstance(index, Slice) or index.step is not None:
+        return None
+    ends = (index.start, index.stop)
+    return None if any(isinstance(one, Value | tuple) for one in ends) else (_end(ends[0]), _end(ends[1]))
+
+
+def _end(bound: object) -> int | None:
+    return bound if isinstance(bound, int) else None
 
 
 def layer_calls(block: Block) -> Iterator[Relation]:
@@ -198,7 +232,7 @@ class _Uses:
         """The parameter that a layer is or stands in, with its place there; -1 where it is the parameter itself."""
         layer = call.args[0]
         assert isinstance(layer, Value)
-        element: int | None = -1
+        element: Place = -1
         while True:
             step = self.producers.get(layer)
             match step:
@@ -208,14 +242,21 @@ class _Uses:
                     layer = inner
                 case Relation(gate="entry", args=(Value(),)):
                     return layer, element
-                case Relation(gate="read", args=(Value() as inner,)) if element == -1:
+                case Relation(gate="read", args=(Value() as inner,)) if element in (-1, None):
                     index = step.attrs["index"]
                     assert isinstance(index, tuple)
                     if len(index) != 1:
                         return None
-                    element = index[0] if isinstance(index[0], int) and index[0] >= 0 else None
-                    if element is None and not isinstance(index[0], Value):
-                        return None
+                    match index[0]:
+                        case Value() if element == -1:
+                            element = None
+                        case int() as position if element == -1:
+                            last = (position, position + 1 or None)
+                            element = position if position >= 0 else last
+                        case Slice() if element is None:
+                            element = _slice(index[0])
+                        case _:
+                            return None
                     layer = inner
                 case _:
                     return None
@@ -265,11 +306,11 @@ class _Uses:
                 "each round would overwrite what its backward pass needs of the round before",
                 "use one layer object for each round, in a list",
             )
-        elif not loops and element is None:
+        elif not loops and index is not None:
             self._problem(call, f"which object {name} is cannot be told", "", "run over the list of layers")
         else:
             for (other, place), where in used.items():
-                if other is base and (place == element or None in (place, element)):
+                if other is base and _meet(place, element):
                     self._problem(
                         call,
                         f"{name} is called twice in one pass",

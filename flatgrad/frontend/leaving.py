@@ -35,6 +35,15 @@ def always_leaves(statements: Sequence[ast.stmt]) -> bool:
     return False
 
 
+def ends_unsaid(statement: ast.If) -> bool:
+    """`elif kind == "tanh": ...` without an else: it asks for one of the words that are meant."""
+    match statement:
+        case ast.If(test=ast.Compare(ops=[ast.Eq() | ast.In()], left=left, comparators=[right]), orelse=[]):
+            words = right.elts if isinstance(right, ast.Tuple | ast.List | ast.Set) else [left, right]
+            return any(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in words)
+    return False
+
+
 def raises(statements: Sequence[ast.stmt]) -> bool:
     """Whether statements end in an error, whatever they do before."""
     return bool(statements) and isinstance(statements[-1], ast.Raise)

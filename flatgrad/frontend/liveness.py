@@ -85,6 +85,9 @@ def read_by_closures(node: ast.FunctionDef, dropped: frozenset[ast.stmt] = froze
             case ast.For(iter=ast.GeneratorExp() as generator):  # what a loop runs over is read in its rounds
                 rest.extend([part.target, *part.body, *part.orelse, *ast.iter_child_nodes(generator)])
                 continue
+            case ast.Assign(targets=[ast.Tuple() | ast.List() as target], value=ast.GeneratorExp() as generator):
+                rest.extend([target, *ast.iter_child_nodes(generator)])  # unpacked at once
+                continue
             case ast.Global(names=names) | ast.Nonlocal(names=names):
                 found |= set(names)
         rest.extend(ast.iter_child_nodes(part))

@@ -22,11 +22,11 @@ from flatgrad.frontend.lists import list_parameters
 from flatgrad.frontend.liveness import live_after, own_statements
 from flatgrad.frontend.memory import Known
 from flatgrad.frontend.methods import Role
-from flatgrad.frontend.own_backward import own_backward
+from flatgrad.frontend.own_backward import SOME_WAYS, gives_gradients, own_backward
 from flatgrad.frontend.slicing import slice_function
 from flatgrad.frontend.source import Module, span_of
 from flatgrad.gates.entry import has_effect
-from flatgrad.ir.core import Block, Function, Literal, Span, Stage, Type, Value, every_step
+from flatgrad.ir.core import Attribute, Block, Function, Literal, Relation, Span, Stage, Type, Value, every_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Context:
     """What lowering may ask for: the module, the other functions of the file, and what earlier rounds found out.
 
     `kinds` answers the questions of an earlier round: what is the value that a statement changes in place? `contract`
-    says how the layers of a class are called.
+    says how the layers of a class are called; `described` are the parameters of which a shape is claimed.
     """
 
     module: Module
@@ -42,6 +42,7 @@ class Context:
     inlined: frozenset[str] = frozenset()
     kinds: Mapping[Span, Type] = field(default_factory=dict)
     contract: Callable[[str], Contract | Unclear] = lambda name: UNKNOWN
+    described: frozenset[str] = frozenset()
 
 
 def lower(node: ast.FunctionDef, context: Context) -> Lowered:
@@ -56,7 +57,8 @@ def lower(node: ast.FunctionDef, context: Context) -> Lowered:
 class _FunctionLowering(EffectLowering):
     def __init__(self, node: ast.FunctionDef, context: Context) -> None:
         self.node = node
-        self.matter = own_backward(node)
+        self.gives_gradients = gives_gradients(node.name, context.module.functions)
+        self.matter = own_backward(node, context.module.functions)
         ignored = frozenset(self.matter)
         sliced = slice_function(node, Known(context.module), ignored) if ignored else None
         dropped = sliced.backward if sliced is not None else frozenset()
@@ -70,6 +72,7 @@ class _FunctionLowering(EffectLowering):
         self.asides: set[Stage] = set()
         self.returns: dict[Stage, tuple[Result, ...]] = {}
         self.width = 1
+        self.widths: set[int] = set()
 
     def run(self) -> Lowered:
         params = self._parameters()
@@ -120,7 +123,11 @@ class _FunctionLowering(EffectLowering):
             dropped=self.dropped,
             changed_dicts=frozenset(self.changed_dicts),
             written=frozenset(self.expressions.written),
+            places=self.places,
+            stored=self.stored,
+            hidden=tuple(dict.fromkeys(self.expressions.uses.hidden)),
             width=self.width,
+            widths=frozenset(self.widths),
             effects=self.says or any(has_effect(step) for step in every_step(block)),
         )
 
@@ -164,7 +171,7 @@ class _FunctionLowering(EffectLowering):
                 self.environment[name] = self.expressions.define(statement)
             case ast.Pass() | ast.Expr(value=ast.Constant()) | ast.Raise():
                 pass
-            case ast.Expr(value=ast.Call()) if self.append(statement):
+            case ast.Expr(value=ast.Call() as call) if self.append(statement) or self.settled(call):
                 pass
             case ast.Expr(value=ast.Call() as call):
                 self.call_statement(call)
@@ -213,25 +220,32 @@ class _FunctionLowering(EffectLowering):
 
     def _parameters(self) -> tuple[Value, ...]:
         arguments = self.node.args
+        # What is taken and never read, as `**kwargs` in the methods of a family of layers, carries no gradient.
+        mentioned = {
+            part.id for statement in self.node.body for part in ast.walk(statement) if isinstance(part, ast.Name)
+        }
         for extra in (arguments.vararg, arguments.kwarg):
-            if extra is not None:
+            if extra is not None and extra.arg in mentioned:
                 self.error(
                     "FG032",
-                    f"*{extra.arg} is not understood",
+                    f"{'*' if extra is arguments.vararg else '**'}{extra.arg} is not understood",
                     extra,
                     "",
                     "name the parameters one by one",
                 )
         params = []
-        lists = list_parameters(self.node) if self.method is None else frozenset()
+        lists = list_parameters(self.node, self.module.functions, self.context.described)
+        lists = {name: depth for name, depth in lists.items() if name not in self.layers}
         for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
             value = Value(argument.arg, Type.open(argument.arg))
             params.append(value)
             self.environment[argument.arg] = value
             self.buffers.own(value)
             self.expressions.given.add(value)
+            if isinstance(argument.annotation, ast.Name) and argument.annotation.id == "object":
+                self.expressions.objects.add(value)
             if argument.arg in lists:
-                self.expressions.lists.add(value)
+                self.expressions.lists[value] = lists[argument.arg]
         if self.method is not None:
             self.errors.extend(self.method.problems)
             for name, helper in self.method.helpers.items():
@@ -251,18 +265,28 @@ class _FunctionLowering(EffectLowering):
         several = isinstance(node, ast.Tuple)
         if self.width not in (1, len(elements)) and any(self._hands_on(other) for other in self.returns):
             self.error("FG061", f"{len(elements)} things here, {self.width} elsewhere", statement, "", _SAME_RESULTS)
+        self.widths.add(len(elements))
         self.width = len(elements)
+        # `return (0, 0), (top, bottom)`: nothing but tuples of sizes, which only a helper gives.
+        sized = several and all(isinstance(element, ast.Tuple) for element in elements)
         results: list[Result] = []
         for position, element in enumerate(elements):
-            if several and (element in self.matter or self._is_own_backward_matter(element, position)):
+            if several and not sized and (element in self.matter or self._is_own_backward_matter(element, position)):
                 self.expressions.note(
                     "FG065",
                     f"{ast.unparse(element)} is not differentiated",
                     element,
-                    "taken for the function's own cache or gradients",
+                    "returned on some ways only"
+                    if self.matter.get(element) == SOME_WAYS
+                    else "taken for the function's own cache or gradients",
                 )
                 continue
             bound = handed or self.expressions.lower(element)
+            if sized and isinstance(bound, Structure):
+                bound = self._sizes(bound) or bound
+            if self.gives_gradients and isinstance(bound, Structure | Dictionary | Filled):
+                self.error("FG061", "its gradients are several, and not results of their own", element, "", _TWICE)
+                continue
             if isinstance(bound, Structure) and not bound.is_list:
                 self.error(
                     "FG061", "several results under one name", element, "", "name them: `a, b = ...; return a, b`"
@@ -287,6 +311,23 @@ class _FunctionLowering(EffectLowering):
                 "return the loss or the output",
             )
         return tuple(results)
+
+    def _sizes(self, tuple_: Structure) -> Value | None:
+        """A tuple of integers as one value: that they are integers shows when the function is typed."""
+        operands: list[Value] = []
+        texts: list[str] = []
+        for item in tuple_.items:
+            if isinstance(item, Poison) or not isinstance(item, Value | Literal):
+                return None
+            if isinstance(item, Literal) and not isinstance(item.value, int):
+                return None
+            if isinstance(item, Value) and item not in operands:
+                operands.append(item)
+            texts.append(f"_{operands.index(item)}" if isinstance(item, Value) else item.text)
+        out = Value("", Type.open("sizes"))
+        attrs: dict[str, Attribute] = {"text": f"({', '.join(texts)},)", "holds": "shape", "sizes": True}
+        self.emit(Relation((out,), "opaque", tuple(operands), attrs, None, tuple_.span), view=False)
+        return out
 
     def aside(self, statement: ast.If) -> bool:
         """Whether an `if` only returns something else early: `if y is None: return scores`, where the loss is meant.
@@ -343,7 +384,7 @@ class _FunctionLowering(EffectLowering):
     def _is_own_backward_matter(self, element: ast.expr, position: int) -> bool:
         if isinstance(element, ast.Tuple | ast.Dict | ast.List):
             return True
-        if not isinstance(element, ast.Name):
+        if not isinstance(element, ast.Name) or self.gives_gradients:
             return False
         if isinstance(self.environment.get(element.id), Structure | Dictionary | Static | Filled):
             return True
@@ -365,6 +406,10 @@ class _FunctionLowering(EffectLowering):
 
 
 _SAME_RESULTS = "return the same results on every way"
+_TWICE = (
+    "for second derivatives, write a function that returns each under another name than d<parameter>: "
+    "`loss, cache = f_forward(w, b); slope_w, slope_b = f_backward(1.0, cache); return loss, slope_w, slope_b`"
+)
 _STATEMENTS: dict[type[ast.stmt], str] = {
     ast.For: "a for loop",
     ast.While: "a while loop",

@@ -66,6 +66,7 @@ class Method:
         layers: for attributes that hold layers, the classes of the file that these are of, where they are known.
         steps: the methods of the class that are steps of their own where this one calls them, by their marked names.
         is_entry: it is compiled where nobody says which functions are.
+        learnt: the attributes that the class takes for weights, though they may be called like settings.
     """
 
     key: str
@@ -83,6 +84,7 @@ class Method:
     is_entry: bool
     layers: Mapping[str, frozenset[str]]
     steps: Mapping[str, str]
+    learnt: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -117,6 +119,8 @@ class Method:
     def setting(self, name: str) -> bool:
         """Whether an attribute is none of those that are differentiated unless they are asked for."""
         role = self.attributes.get(name)
+        if name in self.learnt and role in (Role.GIVEN, Role.SETTING):
+            return False
         if role is Role.GIVEN:
             return bare(name).strip("_").lower() in SETTINGS
         return role in (Role.SETTING, Role.STATE, Role.LAYERS)

@@ -6,7 +6,17 @@ import ast
 from collections.abc import Sequence
 
 from flatgrad.frontend.blocks import BlockLowering
-from flatgrad.frontend.environment import Binding, Closure, Collected, Dictionary, Filled, Poison, Static, Structure
+from flatgrad.frontend.environment import (
+    Binding,
+    Closure,
+    Collected,
+    Dictionary,
+    Filled,
+    Listed,
+    Poison,
+    Static,
+    Structure,
+)
 from flatgrad.frontend.source import span_of, stage_text
 from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Stage, Type, Value
 
@@ -113,7 +123,7 @@ class _Placeholders(ast.NodeTransformer):
                 return ast.Name(f"_{self.args.index(bound)}", ast.Load())
             case Literal(text=text):
                 return ast.parse(text, mode="eval").body
-            case Structure() | Dictionary() | Closure() | Filled():
+            case Structure() | Dictionary() | Closure() | Filled() | Listed():
                 self.failed = True
             case Static(path=path) if not path:
                 self.failed = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from flatgrad.frontend.library_effects import ARRAY_ATTRIBUTES
@@ -18,14 +18,28 @@ _NAMED = re.compile(r"(\w*_)?caches?|grads?|gradients?")
 _GRADIENT = ("d{0}", "d_{0}", "grad_{0}", "{0}_grad", "dL_d{0}", "dLd{0}")
 
 
-def own_backward(node: ast.FunctionDef) -> dict[ast.expr, str]:
-    """The elements of returned tuples that are the function's own backward matter, and why: 'cache', 'gradient' or
-    'display' (a tuple, dict or list of intermediates). Never the first element, nor what is returned alone.
+def gives_gradients(name: str, functions: Container[str]) -> bool:
+    """Whether a function is `f_value_and_grad` beside `f_forward` and `f_backward`: gradients are what it is for."""
+    base = name.removesuffix("_value_and_grad")
+    return base != name and f"{base}_forward" in functions and f"{base}_backward" in functions
+
+
+def own_backward(node: ast.FunctionDef, functions: Container[str] = ()) -> dict[ast.expr, str]:
+    """The elements of returned tuples that are the function's own backward matter, and why: 'cache', 'gradient',
+    'display' (a tuple, dict or list of intermediates) or 'way' (`SOME_WAYS`). Never the first element, nor what is
+    returned alone.
+
+    Args:
+        functions: the names of the functions in the file.
     """
+    if gives_gradients(node.name, functions):
+        return {}
     matter = Matter.of(node)
     found: dict[ast.expr, str] = {}
     for statement in own_statements(node.body):
         match statement:
+            case ast.Return(value=ast.Tuple(elts=elements)) if all(isinstance(one, ast.Tuple) for one in elements):
+                pass  # `return (0, 0), (top, bottom)`: there is nothing beside them
             case ast.Return(value=ast.Tuple(elts=[first, *others])):
                 reasons = {element: reason for element in others if (reason := matter.reason(element))}
                 plain = any(reason == "gradient" and not _is_whole_sum(one) for one, reason in reasons.items())
@@ -36,7 +50,26 @@ def own_backward(node: ast.FunctionDef) -> dict[ast.expr, str]:
                     forward = bool(named & needed) or (_is_whole_sum(element) and not plain)
                     if reason != "gradient" or not forward:
                         found[element] = reason
-    return found
+    return found | dict.fromkeys(_not_on_every_way(node, found), SOME_WAYS)
+
+
+# Why a result falls away that is returned behind others on some of the ways only.
+SOME_WAYS = "way"
+
+
+def _not_on_every_way(node: ast.FunctionDef, others: Container[ast.expr]) -> list[ast.expr]:
+    """`if full: return loss, scores` and `return loss`: what stands behind the results that every way returns."""
+    ways: list[list[ast.expr]] = []
+    for statement in own_statements(node.body):
+        if isinstance(statement, ast.Return) and statement.value is not None:
+            value = statement.value
+            elements = value.elts if isinstance(value, ast.Tuple) else [value]
+            ways.append([one for one in elements if one not in others])
+    texts = [[ast.unparse(one) for one in way] for way in ways]
+    least = min((len(way) for way in ways), default=0)
+    if not least or len({len(way) for way in ways}) == 1 or any(way[:least] != texts[0][:least] for way in texts):
+        return []
+    return [one for way in ways for one in way[least:]]
 
 
 # Functions that make one number of an array where they are given no axis.

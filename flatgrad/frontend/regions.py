@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from flatgrad.frontend.entries import EntryLowering
 from flatgrad.frontend.environment import Binding, Poison
-from flatgrad.frontend.leaving import always_leaves, is_check, leaves_block, raises
+from flatgrad.frontend.leaving import always_leaves, ends_unsaid, is_check, leaves_block, raises
 from flatgrad.frontend.loops import LoopLowering
+from flatgrad.frontend.made_dicts import replaced_when_none
 from flatgrad.frontend.region_expressions import RegionExpressions
 from flatgrad.frontend.source import dotted_path, span_of, stage_text
 from flatgrad.ir.core import Block, Literal, Stage, Value
@@ -34,6 +35,7 @@ class RegionLowering(LoopLowering):
             rest = statements[position + 1 :]
             self.stage = Stage(span_of(self.module, statement), stage_text(self.module, statement))
             self.stages.append(self.stage)
+            self.statement_at_hand = statement
             self.live = self.live_after.get(statement, frozenset())
             self.expressions.whole = statement.value if isinstance(statement, ast.Assign | ast.Return) else None
             match statement:
@@ -77,6 +79,12 @@ class RegionLowering(LoopLowering):
 
     def _if(self, statement: ast.If, rest: Sequence[ast.stmt]) -> tuple[Value, ...] | None:
         stage, live = self.stage, self.live
+        replaced = replaced_when_none(statement)
+        made = None if replaced is None else self.expressions.made_instead(replaced[1])
+        if replaced is not None and made is not None:
+            self.kept_as_written(statement.body)
+            self.bind(replaced[0], made, replaced[1])
+            return None
         test = self.test(statement.test)
         if isinstance(test, Poison):
             self.poison(statement)
@@ -86,10 +94,15 @@ class RegionLowering(LoopLowering):
             return self.block([*chosen, *rest] if leaves_block(statement) else chosen)
         arms = (statement.body, statement.orelse)
         for arm, other in (arms, arms[::-1]):
-            if raises(arm):
+            behind = [] if any(leaves_block(one) for one in arm) else rest
+            if raises([*arm, *behind]) and (raises(arm) or always_leaves(other)):
                 # Whoever comes past it has taken the other way.
-                self.kept_as_written(arm)
-                return self.block([*other, *rest] if leaves_block(statement) else other)
+                self.kept_as_written([*arm, *behind])
+                goes_on = leaves_block(statement) and not (behind and always_leaves(other))
+                return self.block([*other, *rest] if goes_on else other)
+        if not rest and not self.loops and always_leaves(statement.body) and ends_unsaid(statement):
+            # Nothing comes of what is none of these: whoever goes on with the result has taken one of the ways.
+            return self.block(statement.body)
         if not leaves_block(statement):
             self._merge(statement, test, arms, stage, live)
             return None
@@ -125,4 +138,6 @@ class RegionLowering(LoopLowering):
                 ends.append(dict(self.environment))
         if len(self.errors) > errors:
             return ()
+        if not any(block.body for block in blocks) and blocks[0].results == blocks[1].results:
+            return blocks[0].results  # `return loss` on both ways
         return self._branched(test, blocks[0], blocks[1], stage, ("",) * len(blocks[0].results))

@@ -9,10 +9,18 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from flatgrad.frontend.class_spellings import plain_class
 from flatgrad.frontend.comprehending import comprehension_as_loop
+from flatgrad.frontend.function_tables import table_as_ways, unread_function, without_jit, without_partial
+from flatgrad.frontend.held_objects import without_held_object
 from flatgrad.frontend.keyed import display_of_entries
 from flatgrad.frontend.known_functions import Known
 from flatgrad.frontend.layer_loops import loop_over_layers
+from flatgrad.frontend.list_spellings import list_by_appending
+from flatgrad.frontend.local_layers import without_local_layer
+from flatgrad.frontend.method_bodies import method_in_place, super_call_first
+from flatgrad.frontend.nested_functions import without_nested
+from flatgrad.frontend.plain_statements import plain_statements
 from flatgrad.frontend.returning import loop_that_returns
 from flatgrad.frontend.rewriting import replaced
 from flatgrad.frontend.source import Module
@@ -22,12 +30,13 @@ from flatgrad.frontend.unfolding import Unfolded
 MOST_STATEMENTS = 100
 
 
-def respelled(module: Module) -> Unfolded:
-    """The module with simpler constructs in the place of others; the places of its lines are empty where nothing was
-    to be done."""
-    whole, known = Unfolded(module, {}), Known({}, {})
+def respelled(text: Unfolded) -> Unfolded:
+    """The text with simpler constructs in the place of others: the same one where nothing was to be done."""
+    whole, known, steps, chosen = text, Known({}, {}), dict[str, str](), dict[tuple[str, ...], str]()
     for _ in range(MOST_STATEMENTS):
-        named = known.once(whole)
+        named = plain_class(whole, chosen) or without_local_layer(whole, steps)
+        named = named or without_held_object(whole, chosen) or without_nested(whole) or known.once(whole)
+        named = named or without_partial(whole) or without_jit(whole)
         if named is not None:
             whole = named
             continue
@@ -35,8 +44,10 @@ def respelled(module: Module) -> Unfolded:
         if found is None:
             break
         whole = replaced(whole, *found)
-    made = {*known.static.values(), *known.copies.values()}
-    borrowed = replace(module.borrowed, functions=module.borrowed.functions | made)
+    if whole is text:
+        return text
+    made = whole.module.functions.keys() - text.module.functions.keys()
+    borrowed = replace(text.module.borrowed, functions=text.module.borrowed.functions | made)
     return replace(whole, module=replace(whole.module, borrowed=borrowed))
 
 
@@ -47,9 +58,16 @@ def _rewritten(module: Module) -> Iterator[tuple[ast.stmt, Sequence[ast.stmt]]]:
             yield left.loop, left.statements
         for statement in ast.walk(function):
             if isinstance(statement, ast.stmt) and statement is not function and _is_alone(module, statement):
-                statements = display_of_entries(function, statement)
+                statements: Sequence[ast.stmt] | None = display_of_entries(function, statement)
                 statements = statements or comprehension_as_loop(module, function, statement)
+                statements = statements or list_by_appending(function, statement)
                 statements = statements or loop_over_layers(module, function, statement)
+                statements = statements or super_call_first(module, function, statement)
+                statements = statements or method_in_place(module, function, statement)
+                statements = statements or plain_statements(module, function, statement)
+                statements = statements or table_as_ways(module, function, statement)
+                if statements is None and unread_function(module, function, statement):
+                    statements = []
                 if statements is not None:
                     yield statement, statements
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from flatgrad.frontend.source import Module, read_module, span_of, text_at
 from flatgrad.frontend.unfolding import Unfolded
@@ -109,3 +109,54 @@ def _with_numbers_as_written(module: Module, statement: ast.stmt) -> ast.stmt:
     found = _AsWritten(module).visit(copy.deepcopy(statement))
     assert isinstance(found, ast.stmt)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Lines that are to stand below a statement of the top level, each with the line that it comes from."""
+
+    below: ast.stmt
+    lines: Sequence[tuple[str, int]]
+
+
+def rearranged(
+    whole: Unfolded, edits: Iterable[tuple[Span, str]], moved: Iterable[Moved], gone: Iterable[ast.stmt] = ()
+) -> Unfolded:
+    """The text with pieces of single lines replaced, with more lines between the statements of the top level, and
+    without statements that have their lines to themselves."""
+    lines = list(whole.module.lines)
+    dropped = {number for one in gone for number in range(_first_line(one), (one.end_lineno or one.lineno) + 1)}
+    touched: set[int] = set()
+    for span, text in sorted(edits, key=lambda one: (one[0].line, one[0].column), reverse=True):
+        line = lines[span.line - 1]
+        lines[span.line - 1] = f"{line[: span.column]}{text}{line[span.end_column :]}"
+        touched.add(span.line)
+    below: dict[int, list[tuple[str, int]]] = {}
+    for one in moved:
+        below.setdefault(one.below.end_lineno or one.below.lineno, []).extend([("", 0), ("", 0), *one.lines])
+    made: list[str] = []
+    places: dict[int, Span] = {}
+    for number, line in enumerate(lines, 1):
+        if number in dropped:
+            continue
+        made.append(line)
+        there = whole.places.get(number, Span(number, 0, 0, 0))
+        places[len(made)] = _origin(whole, number) if number in touched else there
+        for text, origin in below.get(number, ()):
+            made.append(text)
+            places[len(made)] = _moved_from(whole, text, origin or number)
+    return Unfolded(_read_again(whole.module, made), places)
+
+
+def _first_line(node: ast.stmt) -> int:
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+    return min([node.lineno, *(one.lineno for one in decorators)])
+
+
+def _moved_from(whole: Unfolded, text: str, number: int) -> Span:
+    """Where a line stood that was moved, and perhaps changed."""
+    line = whole.module.lines[number - 1]
+    there = whole.places.get(number, Span(number, 0, 0, 0))
+    if there.end_line or line.strip() != text.strip():
+        return _origin(whole, number)
+    return Span(there.line, there.column + len(line) - len(text), 0, 0)

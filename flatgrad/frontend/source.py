@@ -21,6 +21,7 @@ from types import MappingProxyType
 from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.frontend.bindings import BUILTIN, ImportStatement, Names, module_names
 from flatgrad.frontend.borrowed import Borrowed
+from flatgrad.frontend.local_imports import with_imports_at_the_head
 from flatgrad.frontend.methods import FORWARD, Method
 from flatgrad.frontend.syntax_errors import invalid_python, span_within, syntax_diagnostic
 from flatgrad.gates.entry import BY_PATH, OWN
@@ -102,7 +103,7 @@ def read_module(source: str, filename: str) -> Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an odd escape in the user's strings is no business of ours
-            tree = ast.parse(text)
+            tree = with_imports_at_the_head(ast.parse(text))
         comments = {comment.line: comment for comment in _comments(text)}
     except SyntaxError as error:
         raise Refused([syntax_diagnostic(error, lines, filename)]) from None

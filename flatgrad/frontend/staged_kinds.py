@@ -16,6 +16,7 @@ from flatgrad.frontend.bindings import BUILTIN
 from flatgrad.frontend.containers import VIEWS
 from flatgrad.frontend.effects import KEPT, KEPT_KINDS, PURE_METHODS, writes_out
 from flatgrad.frontend.source import Module, dotted_path
+from flatgrad.frontend.strings import is_text
 from flatgrad.gates.entry import BY_PATH
 
 SIZES = frozenset({"shape", "ndim", "size", "dtype"})
@@ -178,19 +179,12 @@ class Known:
 
     def is_text(self, node: ast.expr) -> bool:
         """A string, and one that is put together: `"W" + str(i)`, `"W%d" % i`."""
+        return is_text(node, self._is_text)
+
+    def _is_text(self, node: ast.expr) -> bool:
         match node:
-            case ast.Constant(value=value):
-                return isinstance(value, str)
-            case ast.JoinedStr():
-                return True
             case ast.Name(id=name):
                 return self.kinds.get(name) is Kind.TEXT
-            case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return self.is_text(left) or self.is_text(right)
-            case ast.BinOp(left=left, op=ast.Mod()):
-                return self.is_text(left)
-            case ast.Call(func=ast.Attribute(value=value, attr="format")):
-                return self.is_text(value)
             case ast.Call(func=function, keywords=[]):
                 return self.path(function) == f"{BUILTIN}.str"
         return False

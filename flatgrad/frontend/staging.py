@@ -27,8 +27,9 @@ from flatgrad.emit.names import Scope, described
 from flatgrad.frontend.containers import VIEWS
 from flatgrad.frontend.source import Module, span_of
 from flatgrad.frontend.staged_kinds import SIZE_CALLS, SIZES, Known
+from flatgrad.frontend.staged_text import StagedText
 from flatgrad.gates.entry import BY_PATH
-from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Span, Type, Value
+from flatgrad.ir.core import Attribute, Literal, Operand, Relation, Type, Value
 
 # What they give can be gone through once: it has no name.
 ITERATORS = frozenset({"zip", "enumerate", "reversed", "map", "range"})
@@ -40,20 +41,20 @@ NOT_UNDERSTOOD = (
 
 def one_relation_a_line(module: Module) -> str:
     """The text of the module with every function at its top level rewritten; comments stay."""
-    lines = _Text(module)
+    lines = StagedText(module)
     for function in module.tree.body:
         if isinstance(function, ast.FunctionDef):
             _rewrite(module, function, lines)
     return lines.text()
 
 
-def _rewrite(module: Module, function: ast.FunctionDef, lines: _Text) -> None:
+def _rewrite(module: Module, function: ast.FunctionDef, lines: StagedText) -> None:
     if _Staging(module, function).is_one_relation(function):
         return
     _rewrite_block(_Staging(module, function), function.body, lines)
 
 
-def _rewrite_block(staging: _Staging, block: Sequence[ast.stmt], lines: _Text) -> None:
+def _rewrite_block(staging: _Staging, block: Sequence[ast.stmt], lines: StagedText) -> None:
     """The statements of a block, and of the loops and branches in it, whose heads stay."""
     known = staging.known
     for statement in block:
@@ -78,64 +79,6 @@ def _rewrite_block(staging: _Staging, block: Sequence[ast.stmt], lines: _Text) -
             continue
         texts = [_unparsed(one) for one in staged] if staged is not None else lines.verbatim(statement)
         lines.replace(statement, texts, block)
-
-
-class _Text:
-    """The module's text, with statements replaced by lines."""
-
-    def __init__(self, module: Module) -> None:
-        self.module = module
-        self.starts = [0]
-        for line in module.lines:
-            self.starts.append(self.starts[-1] + len(line) + 1)
-        self.edits: list[tuple[int, int, str]] = []
-
-    def text(self) -> str:
-        parts: list[str] = []
-        position = 0
-        for start, end, replacement in sorted(self.edits):
-            parts += [self.module.text[position:start], replacement]
-            position = end
-        return "".join([*parts, self.module.text[position:]])
-
-    def stands_alone(self, statement: ast.stmt) -> bool:
-        """Whether no other statement, and no `def`, is on the statement's lines."""
-        span = span_of(self.module, statement)
-        before = self.module.lines[span.line - 1][: span.column]
-        after = self.module.lines[span.end_line - 1][span.end_column :].lstrip()
-        return not before.strip() and not after.startswith(";")
-
-    def verbatim(self, statement: ast.stmt) -> list[str]:
-        start, end = self._bounds(span_of(self.module, statement))
-        return [self.module.text[start:end]]
-
-    def replace(self, statement: ast.stmt, texts: Sequence[str], block: Sequence[ast.stmt]) -> None:
-        span = span_of(self.module, statement)
-        start, end = self._bounds(span)
-        text = self.module.text
-        inner = [self.module.comments[n].text for n in range(span.line, span.end_line) if n in self.module.comments]
-        indent = self._indentation(span.line, block)
-        shared = ""
-        if self.module.lines[span.line - 1][: span.column].strip():
-            # `def f(x): return ...` and `a = 1; b = 2` are taken apart.
-            shared = f"\n{indent}"
-            start = len(text[:start].rstrip(" \t;"))
-        semicolon = re.compile(r"[ \t]*;[ \t]*(?=#|\n|$)").match(text, end)
-        tail = ""
-        if semicolon is not None:
-            end = semicolon.end()
-            tail = "  " if text[end : end + 1] == "#" else ""
-        self.edits.append((start, end, shared + f"\n{indent}".join([*inner, *texts]) + tail))
-
-    def _indentation(self, line: int, block: Sequence[ast.stmt]) -> str:
-        """That of the first statement on the line; of a body on the line of its head, one level more."""
-        first = next(one for one in block if one.lineno == line)
-        before = self.module.lines[line - 1][: span_of(self.module, first).column]
-        head = before[: len(before) - len(before.lstrip())]
-        return head + "    " if before.strip() else before
-
-    def _bounds(self, span: Span) -> tuple[int, int]:
-        return self.starts[span.line - 1] + span.column, self.starts[span.end_line - 1] + span.end_column
 
 
 class _Staging:

@@ -44,6 +44,7 @@ from flatgrad.ir.core import (
     Value,
     bound_values,
 )
+from flatgrad.ir.rewrite import mapped
 
 
 class Surroundings(Protocol):
@@ -59,6 +60,8 @@ class Surroundings(Protocol):
     @property
     def kinds(self) -> Mapping[Span, Type]: ...
     def callee(self, name: str) -> Lowered: ...
+    @property
+    def described(self) -> frozenset[str]: ...
     def contract(self, name: str) -> Contract | Unclear: ...
 
 
@@ -75,6 +78,7 @@ class StatementLowering:
     def __init__(self, context: Surroundings) -> None:
         self.context = context
         self.module = context.module
+        self.statement_at_hand: ast.stmt | None = None
         self.body: list[Step] = []
         self.environment: dict[str, Binding] = {}
         self.names: dict[Span, Value] = {}
@@ -133,16 +137,28 @@ class StatementLowering:
                 self.environment.get(name), Collected | Dictionary | Filled
             ):
                 self.stored_at(target, self.environment[name], bound)
+            case ast.Subscript(value=ast.Name(id=name), slice=index) if isinstance(
+                self.environment.get(name), Structure
+            ) and self.put_in_list(target, name, index, bound):
+                pass
             case ast.Subscript(value=ast.Subscript(value=ast.Name(id=name)) as element, slice=index) if isinstance(
                 self.environment.get(name), Collected | Dictionary
             ):
                 self.written_inside(target, element, self.environment[name], index, bound)
             case ast.Subscript(value=ast.Name() as base, slice=index) if self.written_entry(target, base, index, bound):
                 pass
+            case ast.Subscript(slice=index) if self.expressions.is_text(index):
+                self.no_dict(target)
             case ast.Subscript(value=ast.Name(id=name) as base, slice=index):
                 template = self.expressions.index(index)
                 if template is not None:
                     self._write(target, base, name, template, bound)
+            case ast.Subscript(value=ast.Attribute(value=ast.Name() as base, attr="T"), slice=index) if self._is_array(
+                base
+            ):
+                template = self.expressions.index(index)
+                if template is not None:
+                    self._write(target, base, base.id, template, bound, turned=self._turned(base))
             case ast.Subscript() if (array := self._array_of(target)) is not None:
                 template = self._chained(target)
                 if template is not None:
@@ -155,6 +171,18 @@ class StatementLowering:
                     "",
                     "assign to a name, or to a part of an array that has a name: `a[i] = v`",
                 )
+
+    def _is_array(self, node: ast.Name) -> bool:
+        return isinstance(self.environment.get(node.id), Value)
+
+    def _turned(self, base: ast.Name) -> Value | None:
+        """`x.T`, of which a part is written to."""
+        old = self.expressions.name_operand(base)
+        return self.expressions.transposed(old) if isinstance(old, Value) else None
+
+    def put_in_list(self, target: ast.Subscript, name: str, index: ast.expr, bound: Binding) -> bool:
+        """`states[0] = h`, of a list whose elements are known; False where it is not known which."""
+        raise NotImplementedError
 
     def _array_of(self, target: ast.Subscript) -> ast.Name | None:
         """The array that `a[i][j]` is an element of."""
@@ -211,7 +239,7 @@ class StatementLowering:
                     self.expressions.known[alias] = self.expressions.known[bound]
                 bound = alias
             else:
-                bound = self._named(bound, name)
+                bound = self.named(bound, name)
             self.names[span_of(self.module, target)] = bound
         elif isinstance(bound, Literal):
             constant = self.constant(bound, name, span_of(self.module, value))
@@ -224,18 +252,22 @@ class StatementLowering:
             self.kept_unnamed |= {item for item in values_of(bound) if not item.name}
         self.environment[name] = bound
 
-    def _named(self, value: Value, name: str) -> Value:
+    def named(self, value: Value, name: str) -> Value:
         """The value that the last steps computed, under the name that the user gives it."""
         if isinstance(value, Poison):
             return value
         named = Value(name, value.type)
-        if value in self.expressions.shapes:
-            self.expressions.shapes.add(named)
+        self.expressions.renamed(value, named)
         for position in range(len(self.body) - 1, -1, -1):
             step = self.body[position]
             if value in bound_values(step):
                 outs = tuple(named if out is value else out for out in step.outs)
                 self.body[position] = replace(step, outs=outs)
+                # `h, c = step(h, c)`: what one result is made of may be the other one.
+                for later in range(position + 1, len(self.body)):
+                    reader = self.body[later]
+                    if not isinstance(reader, Relation | Call) or value in reader.operands():
+                        self.body[later] = mapped(reader, lambda one: named if one is value else one)
                 break
         self.buffers.renamed(value, named)
         return named
@@ -244,6 +276,8 @@ class StatementLowering:
 
     def augment(self, statement: ast.AugAssign) -> None:
         if isinstance(statement.target, ast.Name) and self.lengthened(statement, statement.target.id):
+            return
+        if self.changed_entry(statement):
             return
         right = self.expressions.operand(statement.value)
         gate = type(statement.op).__name__
@@ -277,15 +311,26 @@ class StatementLowering:
                 if not isinstance(new, Value) or isinstance(new, Poison):
                     self.environment[name] = new
                     return
-                named = self._named(new, name)
+                named = self.named(new, name)
                 if isinstance(old, Value):
                     self._changes(target, name, old, named)
                 self.names[span_of(self.module, target)] = named
                 self.environment[name] = named
-            case ast.Subscript() as target if (base := self._array_of(target)) is not None:
+            case ast.Subscript(value=ast.Attribute(value=ast.Name() as base, attr="T"), slice=index) as target if (
+                self._is_array(base)
+            ):
+                template, turned = self.expressions.index(index), self._turned(base)
+                if template is None or turned is None or isinstance(turned, Poison) or isinstance(right, Poison):
+                    return
+                read = self.expressions.read(turned, template)
+                total = self.expressions.apply_operator(gate, (read, right), None, into=False)
+                self._write(target, base, base.id, template, total, span, turned=turned)
+            case ast.Subscript(slice=index) as target if self.expressions.is_text(index):
+                self.no_dict(target)
+            case ast.Subscript() as target if (array := self._array_of(target)) is not None:
                 # Neither the element nor the sum stands in the text as an expression that could be named.
                 template = self._chained(target)
-                name, old = base.id, self.expressions.name_operand(base)
+                name, old = array.id, self.expressions.name_operand(array)
                 if (
                     template is None
                     or not isinstance(old, Value)
@@ -295,7 +340,7 @@ class StatementLowering:
                     return
                 read = self.expressions.read(old, template)
                 total = self.expressions.apply_operator(gate, (read, right), None, into=False)
-                self._write(target, base, name, template, total, span)
+                self._write(target, array, name, template, total, span)
             case _:
                 self.error(
                     "FG033",
@@ -314,9 +359,11 @@ class StatementLowering:
         bound: Binding,
         span: Span | None = None,
         mode: str = "",
+        turned: Value | None = None,
     ) -> None:
         """`name[template] = bound`. `mode`: added to what is there (`add`, `subtract`, where an element that the index
-        names twice is changed twice), or put on the `diagonal`."""
+        names twice is changed twice), or put on the `diagonal`. `turned`: the index is one of `name.T`, which this is.
+        """
         if isinstance(self.environment.get(name), Structure):
             self.error(
                 "FG034", f"{name} is a list or a tuple, not an array", base, "", "make it an array: `np.array(...)`"
@@ -341,10 +388,13 @@ class StatementLowering:
             return
         new = Value(name, Type.open(name))
         attrs: dict[str, Attribute] = {"index": template, "mode": mode} if mode else {"index": template}
-        self.emit(
-            Relation((new,), "write", (old, bound), attrs, None, span or span_of(self.module, target)),
-            view=False,
-        )
+        span = span or span_of(self.module, target)
+        if turned is None:
+            self.emit(Relation((new,), "write", (old, bound), attrs, None, span), view=False)
+        else:
+            written = Value("", Type.open(name))
+            self.emit(Relation((written,), "write", (turned, bound), attrs, None, None), view=False)
+            new = self.named(self.expressions.transposed(written), name)
         self._changes(base, name, old, new, always_array=True)
         self.names[span_of(self.module, base)] = old
         self.environment[name] = new
@@ -369,7 +419,9 @@ class StatementLowering:
                 f"the backward pass of {lender} may need it as it was",
                 f"write `{name} = {name}.copy()` before, or compute a new array instead",
             )
-        for other in sorted(self.live - {name}):
+        # What is stored in a dict that the program is given goes under a name that no text has: `d['h']`.
+        entries = {other for other in self.environment if other.endswith(("']", '"]'))}
+        for other in sorted((self.live | entries) - {name}):
             value = self.environment.get(other)
             if isinstance(value, Collected) and self._collects(value, roots) and (array or known or self.context.kinds):
                 self.error(
@@ -413,12 +465,46 @@ class StatementLowering:
         self.buffers.written(old, new, self.stage)
         self.rewritten[self.stage] = new
 
+    def given_away(self, value: Value) -> bool:
+        """Whether a function that writes into a value may be given it, which is overwritten then: no name that is read
+        afterwards sees its buffer, and none that the statement reads twice."""
+        assert self.stage is not None
+        roots = self.buffers.of(value)
+        if any(root in self.buffers.lent for root in roots):
+            return False
+        for name, bound in self.environment.items():
+            held = self._collects(bound, roots) if isinstance(bound, Collected) else self.buffers.held(bound, roots)
+            if held and (name in self.live or self._reads_of(name) > 1 or not isinstance(bound, Value)):
+                return False
+        self.buffers.written(value, Value("", value.type), self.stage)
+        return True
+
+    def _reads_of(self, name: str) -> int:
+        """How often the statement at hand reads a name."""
+        assert self.statement_at_hand is not None
+        return sum(
+            isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load)
+            for part in ast.walk(self.statement_at_hand)
+        )
+
     def _collects(self, binding: Collected, roots: Roots) -> bool:
         """Whether something that a loop has collected may share memory with these."""
         entries = (self.environment.get(entry) for entry in (binding.last, binding.before, binding.every))
         return any(self.buffers.held(entry, roots) for entry in entries if entry is not None)
 
+    def no_dict(self, target: ast.Subscript) -> None:
+        self.error(
+            "FG030",
+            f"{ast.unparse(target)} is an entry of a dict that cannot be followed here",
+            target,
+            "which dict this is, or what is in it, is known only when the program runs",
+            "keep what is stored in a variable, and store it once, in no loop and no branch",
+        )
+
     def lengthened(self, statement: ast.AugAssign, name: str) -> bool:
+        raise NotImplementedError
+
+    def changed_entry(self, statement: ast.AugAssign) -> bool:
         raise NotImplementedError
 
     def stored_at(self, target: ast.Subscript, binding: Binding, bound: Binding) -> None:

@@ -21,6 +21,23 @@ def text_literal(text: str) -> Literal:
     return Literal(text, repr(text))
 
 
+def is_text(node: ast.expr, known: Callable[[ast.expr], bool]) -> bool:
+    """Whether an expression is a string, as far as its form tells: `"W" + str(i)`, `"W%d" % i`. `known` is asked of
+    names, and of what else has no such form."""
+    match node:
+        case ast.Constant(value=value):
+            return isinstance(value, str)
+        case ast.JoinedStr():
+            return True
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return is_text(left, known) or is_text(right, known)
+        case ast.BinOp(left=left, op=ast.Mod()):
+            return is_text(left, known)
+        case ast.Call(func=ast.Attribute(value=receiver, attr="format" | "join")):
+            return is_text(receiver, known)
+    return known(node)
+
+
 def formatted(value: object, conversion: int, specification: str) -> str | None:
     """A part of an f-string; None where Python fails."""
     try:

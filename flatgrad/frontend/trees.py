@@ -57,6 +57,21 @@ def rebuilt(binding: Binding, fresh: Iterator[Leaf], made: dict[int, Binding] | 
     return found
 
 
+def places_in(text: str, binding: Binding) -> Iterator[tuple[Value, str]]:
+    """The values in a tuple, a list or a dict that has a name, with how a program reads them: `state["h"]`."""
+    parts: Iterable[tuple[object, Binding]] = ()
+    match binding:
+        case Structure(items=items, once=False):
+            parts = enumerate(items)
+        case Dictionary(items=items):
+            parts = items
+    for key, item in parts:
+        place = f"{text}[{key!r}]"
+        if isinstance(item, Value):
+            yield item, place
+        yield from places_in(place, item)
+
+
 def changes(binding: Binding) -> bool:
     """Whether something is an object that can be changed and have several names: a list or a dict."""
     return isinstance(binding, Dictionary) or (isinstance(binding, Structure) and binding.is_list)

@@ -42,7 +42,8 @@ MOST_CALLS = 200
 
 @dataclass(frozen=True, slots=True)
 class Unfolded:
-    """A module whose functions are flat, and the places of its lines in the text that was read.
+    """A module whose functions are flat, and the places of its lines in the text that was read: one that ends in line 0
+    is the line as it stands there, so many columns further right.
 
     `names`: the functions that were written out.
     """
@@ -69,7 +70,8 @@ class Unfolded:
         if there is None or there.end_line != 0:
             return there
         lines = there.line - span.line
-        return Span(span.line + lines, span.column, span.end_line + lines, span.end_column)
+        shift = there.column
+        return Span(span.line + lines, span.column + shift, span.end_line + lines, span.end_column + shift)
 
 
 def unfold(module: Module, wanted: Sequence[str]) -> Unfolded:
@@ -163,7 +165,7 @@ class _Flat:
         if name not in self.hands:
             self.hands[name] = False
             node = self.functions[name]
-            ignored = frozenset(own_backward(node))
+            ignored = frozenset(own_backward(node, self.functions))
             sliced = slice_function(node, Known(self.module), ignored) if ignored else None
             dropped = sliced.backward if sliced is not None else frozenset()
             self.hands[name] = self._has_pair(node, dropped)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from flatgrad.frontend.liveness import MUTATORS, live_after, root_name
 from flatgrad.frontend.rewriting import replaced
 from flatgrad.frontend.source import Module, read_module, span_of
+from flatgrad.frontend.strings import is_text
 from flatgrad.frontend.unfolding import Unfolded
 from flatgrad.frontend.written_lists import MOST_ROUNDS, READERS, Displays
 
@@ -172,7 +173,10 @@ class _Unrolling:
             match part:
                 case ast.Subscript(value=ast.Name(id=name), slice=index, ctx=ast.Load()):
                     inside = {one.id for one in ast.walk(index) if isinstance(one, ast.Name)}
-                    if names & inside and self.known.display(name) is not None:
+                    if names & inside and (self.known.display(name) is not None or self._is_short_list(name)):
+                        return True
+                case ast.Subscript(value=ast.Name(id=name), slice=ast.Name(id=index), ctx=ast.Store()):
+                    if index in names and self._is_short_list(name):
                         return True
                 case ast.Subscript(value=ast.Name(id=name), slice=ast.BinOp() | ast.JoinedStr() | ast.Call() as index):
                     inside = {one.id for one in ast.walk(index) if isinstance(one, ast.Name)}
@@ -180,6 +184,25 @@ class _Unrolling:
                     if bound is not None and isinstance(bound.value, ast.Dict) and _is_text(index):
                         return True
         return False
+
+    def _is_short_list(self, name: str) -> bool:
+        """Whether a name stands for a list of known length that the loop puts other elements in, or that is another
+        list later: `states = [h1, h2]`, `states = new_states`."""
+        found = False
+        for part in ast.walk(self.function):
+            match part:
+                case ast.arg(arg=other) if other == name:
+                    return False
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=other), attr=method)) if other == name:
+                    if method in MUTATORS:
+                        return False
+                case ast.Assign(targets=[ast.Name(id=other)], value=value) if other == name:
+                    match value:
+                        case ast.List(elts=[_, *_]) | ast.BinOp(op=ast.Mult(), left=ast.List(elts=[_, *_])):
+                            found = True
+                        case ast.ListComp(generators=[ast.comprehension(iter=over, ifs=[])]):
+                            found = found or self.known.elements(over) is not None
+        return found
 
     # What a round reads
 
@@ -286,14 +309,7 @@ def _is_number(node: ast.expr) -> bool:
 
 def _is_text(node: ast.expr) -> bool:
     """Whether an expression is a string, by its form."""
-    match node:
-        case ast.JoinedStr() | ast.Constant(value=str()) | ast.Call(func=ast.Name(id="str")):
-            return True
-        case ast.BinOp(left=left, right=right):
-            return _is_text(left) or _is_text(right)
-        case ast.Call(func=ast.Attribute(value=owner, attr="format")):
-            return _is_text(owner)
-    return False
+    return is_text(node, lambda one: isinstance(one, ast.Call) and ast.unparse(one.func) == "str")
 
 
 def _is_place(node: ast.expr) -> bool:

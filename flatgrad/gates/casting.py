@@ -91,4 +91,6 @@ int_ = gate("int(x)", shape=lambda site: SCALAR, dtype=DType.INT, samples={"shap
 
 bool_ = gate("bool(x)", shape=lambda site: SCALAR, dtype=DType.BOOL, samples={"shapes": [((),)]})
 
-int64 = gate("np.int64(x)", also=("np.int32(x)", "np.intp(x)"), dtype=DType.INT, view=True)
+# A gate for each, as what is worked out again must be cut down to the same range again.
+for _name in (*("int64", "int32", "int16", "int8", "intp", "int_"), *("uint64", "uint32", "uint16", "uint8", "uint")):
+    gate(f"np.{_name}(x)", dtype=DType.INT, view=True)

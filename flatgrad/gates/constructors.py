@@ -19,7 +19,7 @@ def _dim(site: Site, attribute: Attribute) -> Dim:
 
 def _asked_shape(site: Site) -> Shape:
     """The shape that the attribute `shape` describes: an integer, a tuple of them, or `x.shape`."""
-    shape = described(site, site.attrs["shape"])
+    shape = described(site, site.attrs["shape"], sizes=True)
     if isinstance(shape, Shape):
         return shape
     return Shape(tuple(site.fresh_dim() if dim is None else dim for dim in shape))

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import ast
 import re
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from flatgrad.diagnostics import Diagnostic, Refused
-from flatgrad.gates.entry import ALPHABET, BY_PATH, DECLARED, OWN, REQUIRED, TABLE, BackwardRule, Gate, Site, Spelling
-from flatgrad.ir.core import Attribute, DType, Kind, Span, Value
+from flatgrad.gates.entry import ALPHABET, BY_PATH, DECLARED, REQUIRED, BackwardRule, Gate, Site, Spelling
+from flatgrad.gates.installed import installed
+from flatgrad.gates.written_calls import read_path, read_spelling, spelled
+from flatgrad.ir.core import DType, Kind, Span, Value
 from flatgrad.ir.dims import SCALAR, Shape
 
 FIELDS = (
@@ -32,56 +32,9 @@ DTYPES: Mapping[str, DType | str] = {
 }  # fmt: skip
 # Shapes that are no signature: nothing broadcasts, and every contribution has the shape of its operand.
 WHOLE = ("same", "scalar")
-# What the names of the language of spellings stand for there, and can therefore be no operand and no attribute.
-_RESERVED = frozenset({"z", "dz", "xs", "dzs", "np", "math", "special", "into", "unbroadcast", "scatter_add", "slice"})
 _MAY_NAME = (
     "it may name the parameters of the call, z, dz, np, math, special, and functions that have a gate themselves"
 )
-_LIBRARIES = {"np": "numpy", "numpy": "numpy", "math": "math", "special": "scipy.special"}
-_SPELLED = {"numpy": "np", "math": "math", "scipy.special": "special"}
-_LOCK = threading.RLock()
-
-
-# For the duration of one compilation
-
-
-@contextmanager
-def installed(gates: Iterable[Gate]) -> Iterator[None]:
-    """The table with these gates in it; afterwards it is as before. Two threads take turns; an inner one hides what an
-    outer one says of the same function."""
-    with _LOCK:
-        chosen = tuple(gates)
-        paths = {path: [(gate, spelling)] for gate in chosen for path, spelling in _paths(gate)}
-        hidden = {gate.name: TABLE.get(gate.name) for gate in chosen}
-        ways = {path: BY_PATH.get(path) for path in paths}
-        TABLE.update({gate.name: gate for gate in chosen})
-        BY_PATH.update(paths)
-        try:
-            yield
-        finally:
-            for name, before in hidden.items():
-                if before is None:
-                    del TABLE[name]
-                else:
-                    TABLE[name] = before
-            for path, known in ways.items():
-                if known is None:
-                    del BY_PATH[path]
-                else:
-                    BY_PATH[path] = known
-
-
-def declared_paths() -> tuple[str, ...]:
-    """The paths of the declared gates that are installed now."""
-    return tuple(s.path for gate in TABLE.values() if gate.section == DECLARED for s in gate.spellings)
-
-
-def _paths(gate: Gate) -> Iterator[tuple[str, Spelling]]:
-    """`mylib.swish`, and `.mylib.swish` for `from .mylib import swish`."""
-    for spelling in gate.spellings:
-        yield spelling.path, spelling
-        if not spelling.path.startswith(tuple(f"{root}." for root in (OWN, *_SPELLED))):
-            yield f".{spelling.path}", spelling
 
 
 # What a declaration says
@@ -428,68 +381,3 @@ def _are_uses(shapes: object, count: int) -> TypeGuard[tuple[tuple[tuple[int, ..
 
 def _tuples(value: object) -> object:
     return tuple(_tuples(part) for part in value) if isinstance(value, list | tuple) else value
-
-
-# Calls
-
-
-def read_path(text: str) -> str:
-    """The path of a dotted name as it is written in a declaration: `np.unwrap` -> `numpy.unwrap`."""
-    root, dot, rest = text.partition(".")
-    if not dot:
-        return f"{OWN}.{root}"
-    return f"{_LIBRARIES.get(root, root)}.{rest}"
-
-
-def spelled(path: str) -> str:
-    """How a path is written in a declaration."""
-    for library, name in _SPELLED.items():
-        if path.startswith(f"{library}."):
-            return f"{name}.{path.removeprefix(f'{library}.')}"
-    return path.removeprefix(f"{OWN}.")
-
-
-def read_spelling(text: str) -> Spelling:
-    """The call of a function, with its operands and attributes. Raises ValueError, which says what is wrong."""
-    try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
-        raise ValueError("it is no expression") from None
-    if not isinstance(node, ast.Call):
-        raise ValueError("it is no call of a function, such as `mylib.f(x)`")
-    parts: list[str] = []
-    function = node.func
-    while isinstance(function, ast.Attribute):
-        parts.append(function.attr)
-        function = function.value
-    if not isinstance(function, ast.Name):
-        raise ValueError("what is called is no dotted name")
-    written = ".".join([function.id, *reversed(parts)])
-    names: list[str] = []
-    defaults: dict[str, Attribute] = {}
-    for argument in node.args:
-        if not isinstance(argument, ast.Name):
-            raise ValueError(f"the parameter {ast.unparse(argument)} is no name")
-        names.append(argument.id)
-    for keyword in node.keywords:
-        if keyword.arg is None:
-            raise ValueError("** is no parameter")
-        names.append(keyword.arg)
-        try:
-            defaults[keyword.arg] = ast.literal_eval(keyword.value)
-        except ValueError:
-            raise ValueError(f"the default value of {keyword.arg} is no literal") from None
-    for name in names:
-        if name in _RESERVED or re.fullmatch(r"\w\d+", name):
-            raise ValueError(f"{name} means something else in a spelling: call the parameter otherwise")
-        if names.count(name) > 1:
-            raise ValueError(f"two parameters are called {name}")
-    if parts and function.id in ("builtins", "group"):
-        raise ValueError(f"gates of flatgrad are called {function.id}.…: import the module by another name")
-    if function.id in names:
-        raise ValueError("methods cannot be declared, only functions")
-    if not names:
-        raise ValueError("it has no operand")
-    path = read_path(written)
-    canonical = ast.unparse(ast.Call(ast.parse(spelled(path), mode="eval").body, node.args, node.keywords))
-    return Spelling(canonical, path, tuple(names), defaults)

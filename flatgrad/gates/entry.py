@@ -66,7 +66,10 @@ class Site(Protocol):
         """A dim of which nothing is known."""
 
     def number(self, attribute: Attribute) -> Dim | None:
-        """The integer that an attribute holds, symbolically, or None."""
+        """The size that an attribute holds, symbolically, or None."""
+
+    def integer(self, attribute: Attribute) -> Dim | None:
+        """As `number`, or an integer of either sign that the caller gives: -1 may be a size of another meaning."""
 
     def attribute_type(self, value: Value) -> Type:
         """The type of a value inside an attribute."""

@@ -18,6 +18,7 @@ from flatgrad.gates.parts import (
     replaced,
     size,
 )
+from flatgrad.ir.core import DType
 from flatgrad.ir.dims import Dim, Shape
 
 
@@ -126,6 +127,8 @@ append = gate(
 
 def _stacked(site: Site, axis: int) -> Shape:
     """Operands of one shape, along a new axis."""
+    if not site.count:
+        return Shape((Dim.of(0),))
     shapes = _same_rank(site, _names(site))
     first = shapes[0]
     if first.dims is not None:
@@ -166,7 +169,7 @@ array_of = gate(
     name="array_of",
     backward={"xs": _element},
     shape=lambda site: _stacked(site, 0),
-    dtype=lambda site: cast(site, _names(site)),
+    dtype=lambda site: cast(site, _names(site)) if site.count else DType.FLOAT,
     proof="numpy",
     samples={
         "shapes": [(((), (), ()),), (((3,), (3,)),), (((2, 3), (2, 3)),), (((),),)],
@@ -238,6 +241,19 @@ def _hstacked(site: Site) -> Shape:
     return Shape((sum(known, Dim.of(0)) if len(known) == len(sizes) else site.fresh_dim(),))
 
 
+# Vectors and numbers that are joined end to end.
+_ROWS = [(((3,), (), (2,)),), (((), ()),)]
+
+
+def _in_a_row(site: Site, names: Sequence[str], k: int) -> str:
+    """The piece of one operand where vectors and numbers are joined end to end."""
+    lengths = [size(site, n) for n in names]
+    if site.rank(names[k]) == 0:
+        return f"dz[{added(lengths[:k])}]"
+    piece = _cut(0, _between(lengths, k))
+    return piece if site.rank(names[k]) == 1 else _like(names[k], piece)
+
+
 def _hstack_piece(site: Site, k: int) -> str:
     names = _names(site)
     name = names[k]
@@ -245,11 +261,7 @@ def _hstack_piece(site: Site, k: int) -> str:
         case 1:
             return _cut(1, _between([length(site, n, 1) for n in names], k))
         case 0:
-            lengths = [size(site, n) for n in names]
-            if site.rank(name) == 0:
-                return f"dz[{added(lengths[:k])}]"
-            piece = _cut(0, _between(lengths, k))
-            return piece if site.rank(name) == 1 else _like(name, piece)
+            return _in_a_row(site, names, k)
     # Joined in the same way, ones say where the elements of this operand went.
     masks = [f"np.{'ones' if j == k else 'zeros'}(np.shape({n}), dtype=bool)" for j, n in enumerate(names)]
     return _like(name, f"dz[np.hstack([{', '.join(masks)}])]")
@@ -262,8 +274,7 @@ hstack = gate(
     proof="numpy",
     samples={
         "shapes": [
-            (((3,), (), (2,)),),
-            (((), ()),),
+            *_ROWS,
             (((2, 3), (2, 1), (2, 2)),),
             (((2, 1, 2), (2, 3, 2)),),
             (((2, 3),),),
@@ -385,11 +396,7 @@ def _rows_piece(site: Site, k: int) -> str:
     names = _names(site)
     if _known_rank(site, "np.r_") > 1:
         return _cut(0, _between([length(site, n, 0) for n in names], k))
-    lengths = [size(site, n) for n in names]
-    if site.rank(names[k]) == 0:
-        return f"dz[{added(lengths[:k])}]"
-    piece = _cut(0, _between(lengths, k))
-    return piece if site.rank(names[k]) == 1 else _like(names[k], piece)
+    return _in_a_row(site, names, k)
 
 
 r_ = gate(
@@ -399,8 +406,7 @@ r_ = gate(
     proof="numpy",
     samples={
         "shapes": [
-            (((3,), (), (2,)),),
-            (((), ()),),
+            *_ROWS,
             (((2, 3), (4, 3), (1, 3)),),
             (((2, 1, 2), (3, 1, 2)),),
             (((2,),),),

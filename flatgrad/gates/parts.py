@@ -94,17 +94,20 @@ def _is_sequence(site: Site, attribute: Attribute) -> bool:
     return attribute is None or isinstance(attribute, tuple)
 
 
-def described(site: Site, attribute: Attribute) -> tuple[Dim | None, ...] | Shape:
-    """The shape that an attribute describes: dims, None for those not known; or a Shape where it is a shape tuple."""
+def described(site: Site, attribute: Attribute, sizes: bool = False) -> tuple[Dim | None, ...] | Shape:
+    """The shape that an attribute describes: dims, None for those not known; or a Shape where it is a shape tuple.
+
+    `sizes`: NumPy refuses what is negative.
+    """
     match attribute:
         case tuple():
             # Whatever the parts are, NumPy takes each of them for one dim.
-            return tuple(site.number(part) for part in attribute)
+            return tuple(site.integer(part) if sizes else site.number(part) for part in attribute)
         case Value():
             known = site.attribute_type(attribute)
             if known.kind is not Kind.SCALAR:
                 return known.shape if known.kind is Kind.SHAPE else site.unknown()
-    return (site.number(attribute),)
+    return (site.integer(attribute) if sizes else site.number(attribute),)
 
 
 def replaced(shape: Shape, axis: int, *dims: Dim) -> Shape | None:

@@ -167,6 +167,11 @@ transpose = gate(
 
 def _swapped(site: Site, first: int | None, second: int | None) -> Shape:
     dims = site.shape("x").dims
+    if dims is None and {first, second} == {-1, -2}:
+        shape = site.grow_back("x", 2)
+        if shape.dims is None and len(shape.back) >= 2:
+            return Shape(shape.front, shape.middle, (*shape.back[:-2], shape.back[-1], shape.back[-2]))
+        dims = shape.dims
     if dims is None or first is None or second is None:
         return site.unknown() if dims is None else Shape(tuple(site.fresh_dim() for _ in dims))
     order = list(dims)

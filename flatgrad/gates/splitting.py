@@ -153,11 +153,20 @@ def _ends(site: Site, rank: int | None) -> list[tuple[End, End]] | None:
         if rank is None or (isinstance(width, Value) and site.attribute_type(width).kind is not Kind.SCALAR):
             return None
         return [(_end(width, "pad_width"),) * 2] * rank
-    if any(isinstance(part, Value) and site.attribute_type(part).kind is not Kind.SCALAR for part in width):
-        return None
-    rows: list[tuple[End, End]] = []
+    nested: list[tuple[Attribute, str]]
     nested = [(part, f"pad_width[{k}]") for k, part in enumerate(width) if isinstance(part, tuple)]
+    pairs = any(isinstance(row, tuple) and len(row) == 2 for row, _ in nested)
+    known = Kind.SHAPE if pairs else Kind.SCALAR
+    if any(isinstance(part, Value) and site.attribute_type(part).kind is not known for part in width):
+        return None
+    if pairs:
+        # Beside a pair, what is no number is a pair as well.
+        nested = [(part, f"pad_width[{k}]") for k, part in enumerate(width) if isinstance(part, tuple | Value)]
+    rows: list[tuple[End, End]] = []
     for row, text in nested or [(width, "pad_width")]:
+        if isinstance(row, Value) and pairs:
+            rows.append(((row, f"{text}[0]"), (row, f"{text}[1]")))
+            continue
         if not isinstance(row, tuple) or len(row) not in (1, 2):
             return None
         rows.append((_end(row[0], f"{text}[0]"), _end(row[-1], f"{text}[{len(row) - 1}]")))
@@ -178,7 +187,7 @@ def _padded(site: Site) -> Shape:
     shape = site.exact_rank("x", len(ends))
     dims = []
     for dim, ((before, _), (after, _)) in zip(shape.front, ends, strict=True):
-        first, last = site.number(before), site.number(after)
+        first, last = site.integer(before), site.integer(after)
         dims.append(site.fresh_dim() if first is None or last is None else dim + first + last)
     return Shape(tuple(dims))
 

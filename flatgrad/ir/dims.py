@@ -8,10 +8,44 @@ else is known of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 Monomial = tuple[str, ...]
+# In the names of symbols that stand for integers of either sign: what a user calls `stride` or `pad` is no size.
+SIGN = "±"
+
+
+class Quotient(str):
+    """The symbol of a quotient that is not exact for every value of its symbols; as text, that quotient.
+
+    Attributes:
+        numerator, divisor: what is divided by what.
+        steps: it is `int(1 + a / b) - 1`, which is `a // b` wherever that is 0 or more, and else below 0 as well.
+    """
+
+    __slots__ = ("divisor", "numerator", "steps")
+    numerator: Dim
+    divisor: Dim
+    steps: bool
+
+    def __new__(cls, numerator: Dim, divisor: Dim, steps: bool = False) -> Quotient:
+        self = super().__new__(cls, f"({numerator}){'/' if steps else '//'}({divisor})")
+        self.numerator, self.divisor, self.steps = numerator, divisor, steps
+        return self
+
+    def of(self, numerator: int, divisor: int) -> int:
+        """The quotient of two integers."""
+        return int(1 + numerator / divisor) - 1 if self.steps else numerator // divisor
+
+    def substitute(self, known: Mapping[str, Dim]) -> Dim:
+        numerator, divisor = self.numerator.substitute(known), self.divisor.substitute(known)
+        if self.steps and numerator.constant is not None and divisor.constant:
+            return Dim.of(self.of(numerator.constant, divisor.constant))
+        rounded = numerator // divisor
+        if self.steps and rounded == Dim.symbol(Quotient(numerator, divisor)):
+            return Dim.symbol(Quotient(numerator, divisor, True))
+        return rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +63,11 @@ class Dim:
     @staticmethod
     def symbol(name: str) -> Dim:
         return Dim((((name,), 1),))
+
+    @staticmethod
+    def integer(name: str, label: str = "") -> Dim:
+        """An integer of either sign that is known by this name, at a call by its label."""
+        return Dim.symbol(f"{label}.{SIGN}{name}" if label else SIGN + name)
 
     @property
     def constant(self) -> int | None:
@@ -51,7 +90,12 @@ class Dim:
     @property
     def never_negative(self) -> bool:
         """Whether this is at least 0 for every size that its symbols may have."""
-        return all(c >= 0 for _, c in self.terms) and not any("//" in name or "%" in name for name in self.symbols())
+        return all(c >= 0 for _, c in self.terms) and not any(_may_be_negative(name) for name in self.symbols())
+
+    @property
+    def signed(self) -> bool:
+        """Whether it hangs on an integer that is no size."""
+        return any(SIGN in name for name in self.symbols())
 
     def clipped(self) -> Dim:
         """`max(self, 0)`: where self may be negative, a symbol of its own, written without blanks (`N-1`)."""
@@ -59,10 +103,17 @@ class Dim:
             return self
         if self.constant is not None:
             return Dim(())
-        return Dim.symbol(str(self).replace(" ", ""))
+        name = str(self).replace(" ", "")
+        return Dim.symbol(name if self.as_symbol is None else f"max({name},0)")
 
     def symbols(self) -> frozenset[str]:
         return frozenset(name for monomial, _ in self.terms for name in monomial)
+
+    def atoms(self) -> frozenset[str]:
+        """The symbols, and those that quotients among them are made of."""
+        found = self.symbols()
+        inner = [part for name in found if isinstance(name, Quotient) for part in (name.numerator, name.divisor)]
+        return found.union(*(part.atoms() for part in inner)) if inner else found
 
     def __add__(self, other: int | Dim) -> Dim:
         return _collect((*self.terms, *Dim.of(other).terms))
@@ -88,7 +139,7 @@ class Dim:
             quotient = [_divide(monomial, divisor.terms[0][0]) for monomial, _ in self.terms]
             if all(monomial is not None for monomial in quotient):
                 return _collect((m, c) for m, (_, c) in zip(quotient, self.terms, strict=True) if m is not None)
-        return Dim.symbol(f"({self})//({divisor})")
+        return Dim.symbol(Quotient(self, divisor))
 
     def __mod__(self, other: int | Dim) -> Dim:
         divisor = Dim.of(other)
@@ -96,14 +147,14 @@ class Dim:
             return Dim.of(self.constant % divisor.constant)
         return Dim.symbol(f"({self})%({divisor})")
 
-    def substitute(self, known: dict[str, Dim]) -> Dim:
-        if not any(name in known for name in self.symbols()):
+    def substitute(self, known: Mapping[str, Dim]) -> Dim:
+        if not any(name in known for name in self.atoms()):
             return self
         total = Dim(())
         for monomial, coefficient in self.terms:
             product = Dim.of(coefficient)
             for name in monomial:
-                product = product * known.get(name, Dim.symbol(name))
+                product = product * _substituted(name, known)
             total = total + product
         return total
 
@@ -122,6 +173,16 @@ class Dim:
         parts.sort(key=lambda part: part[0] == "-" and not part[1].isdigit())
         first, *others = parts
         return "".join(first) + "".join(f" {sign or '+'} {text}" for sign, text in others)
+
+
+def _may_be_negative(name: str) -> bool:
+    return any(sign in name for sign in ("/", "%", SIGN))
+
+
+def _substituted(name: str, known: Mapping[str, Dim]) -> Dim:
+    if name in known:
+        return known[name]
+    return name.substitute(known) if isinstance(name, Quotient) else Dim.symbol(name)
 
 
 def _is_compound(name: str) -> bool:

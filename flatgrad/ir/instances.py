@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flatgrad.ir.core import DType, Kind, Type, Value
-from flatgrad.ir.dims import Dim, Shape
+from flatgrad.ir.dims import Dim, Quotient, Shape
 
 
 class TypeDoesNotHold(AssertionError):
@@ -118,8 +118,12 @@ def valued(dim: Dim, known: Mapping[str, int]) -> int | None:
     for monomial, coefficient in dim.terms:
         product = coefficient
         for name in monomial:
-            if name not in known:
+            found = known.get(name)
+            if found is None and isinstance(name, Quotient):
+                numerator, divisor = valued(name.numerator, known), valued(name.divisor, known)
+                found = name.of(numerator, divisor) if numerator is not None and divisor else None
+            if found is None:
                 return None
-            product *= known[name]
+            product *= found
         total += product
     return total

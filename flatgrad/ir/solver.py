@@ -33,6 +33,8 @@ class Solver:
         self._labels: dict[str, tuple[Hashable, int]] = {}
         # Dims that a number gives of which no more is known, by what they come of.
         self.given: dict[Hashable, Dim] = {}
+        # The counters of loops that run upwards, by their symbols: where they stop, which they do not reach.
+        self.stops: dict[str, Dim] = {}
         # Resolved shapes by identity, for as long as nothing new is learnt.
         self._resolved: dict[int, tuple[Shape, Shape]] = {}
         self._resolved_at = 0
@@ -45,6 +47,7 @@ class Solver:
         other._fresh.update(self._fresh)
         other._labels.update(self._labels)
         other.given.update(self.given)
+        other.stops.update(self.stops)
         return other
 
     def skip(self, other: Solver) -> None:
@@ -73,7 +76,7 @@ class Solver:
 
     def resolve_dim(self, dim: Dim) -> Dim:
         while True:
-            known = {name: self.dims[name] for name in dim.symbols() if name in self.dims}
+            known = {name: self.dims[name] for name in dim.atoms() if name in self.dims}
             if not known:
                 return dim
             dim = dim.substitute(known)
@@ -111,9 +114,12 @@ class Solver:
             raise Contradiction(f"{first} is not {second}")
         one, two = first.as_symbol, second.as_symbol
         yields = one is not None and (two is None or one not in self.claimed or two in self.claimed)
-        if one is not None and yields and one not in second.symbols():
+        if second.signed and not first.signed and two is not None:
+            # Of a size more is known than of an integer.
+            yields = False
+        if one is not None and yields and one not in second.atoms():
             self.dims[one] = second
-        elif two is not None and two not in first.symbols():
+        elif two is not None and two not in first.atoms():
             self.dims[two] = first
 
     def same_shape(self, first: Shape, second: Shape) -> None:
@@ -230,7 +236,12 @@ def broadcast(first: Shape, second: Shape, solver: Solver, name: str) -> Shape:
         return Shape(first.front, first.middle, first.back[:cut] + merged.front)
     if first.middle is None and len(first.front) <= len(second.back):
         return broadcast(second, first, solver, name)
-    return Shape.unknown(name)
+    # The last dims of both meet, whatever stands before them; those of which one side shows nothing are there as well.
+    one, two = (shape.front if shape.middle is None else shape.back for shape in (first, second))
+    shown, least = min(len(one), len(two)), max(len(one), len(two))
+    tail = _merge_known(one[len(one) - shown :], two[len(two) - shown :], solver, name).front
+    lead = tuple(Dim.symbol(f"{name}.{axis - least}") for axis in range(least - shown))
+    return Shape((), name, (*lead, *tail))
 
 
 def _merge_known(first: tuple[Dim, ...], second: tuple[Dim, ...], solver: Solver, name: str) -> Shape:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flatgrad.diagnostics import Refused
-from flatgrad.facts.infer import gate_types
+from flatgrad.facts.gate_types import gate_types
 from flatgrad.facts.site import RelationSite
 from flatgrad.facts.structural import structural_type
 from flatgrad.gates.entry import REQUIRED, TABLE, Gate
@@ -35,9 +35,9 @@ from flatgrad.ir.core import (
     inner_blocks,
     is_constant_entry,
 )
-from flatgrad.ir.interpreter import STRUCTURAL
 from flatgrad.ir.printer import printed_step
 from flatgrad.ir.solver import Contradiction, Solver
+from flatgrad.ir.structural_rules import STRUCTURAL
 
 # What the compiler adds to the attributes of gates of the table.
 EXTRA_ATTRIBUTES = frozenset({"into"})

@@ -10,12 +10,13 @@ import numpy as np
 from flatgrad.gates.entry import Gate
 from flatgrad.ir.core import DType
 from flatgrad.ir.dims import Dim, Shape
-from flatgrad.proving import harness, symbols
-from flatgrad.proving.harness import Case, Env, check
+from flatgrad.proving import concrete_site, drawing, rules, running, symbols
+from flatgrad.proving.drawing import Case
+from flatgrad.proving.running import Env, check
 
 
 def takes_broadcasts(entry: Gate) -> bool:
-    return entry.elementwise and len(entry.operands) in harness.BROADCAST_SHAPES
+    return entry.elementwise and len(entry.operands) in drawing.BROADCAST_SHAPES
 
 
 def complete(entry: Gate) -> None:
@@ -34,7 +35,7 @@ def proved(entry: Gate) -> None:
     if entry.proof is None:
         check(entry.numeric_only != "", "neither a proof nor a reason for having none")
     elif entry.proof == "numpy":
-        for case in harness.cases(entry):
+        for case in drawing.cases(entry):
             symbols.prove_on_symbols(entry, case)
     else:
         symbols.prove_expression(entry)
@@ -44,14 +45,14 @@ def agrees_with_differences(entry: Gate, mode: str) -> None:
     # More than one draw for single numbers, so that of two operands each is the larger one once.
     checked = [
         check_numbers(entry, case, mode, seed)
-        for case in harness.cases(entry)
+        for case in drawing.cases(entry)
         for seed in ((0,) if any(case.shapes) else (0, 1, 2))
     ]
     check(any(checked) or mode != "known", f"{entry.name}: nothing could be checked")
 
 
 def broadcasts(entry: Gate) -> None:
-    for case in harness.cases(entry, harness.BROADCAST_SHAPES[len(entry.operands)]):
+    for case in drawing.cases(entry, drawing.BROADCAST_SHAPES[len(entry.operands)]):
         check(check_numbers(entry, case, "known"), f"{entry.name}: refused with everything known")
         check_numbers(entry, case, "unknown")
 
@@ -60,17 +61,17 @@ def literal_operand(entry: Gate, literal: str) -> None:
     """A rule may look at a constant: `x ** 2`, `np.maximum(0, x)`."""
     shapes = ((), (2, 3)) if literal == "x" else ((2, 3), ())
     for dtype in (float, int):
-        for case in harness.cases(entry, [shapes]):
-            env = harness.draw(entry, case)
+        for case in drawing.cases(entry, [shapes]):
+            env = drawing.draw(entry, case)
             try:
-                env[literal] = harness.draw(entry, case, dtype=dtype, only=literal)[literal]
+                env[literal] = drawing.draw(entry, case, dtype=dtype, only=literal)[literal]
             except KeyError:
                 continue
             check_env(entry, env, "known", frozenset({literal}))
 
 
 def check_numbers(entry: Gate, case: Case, mode: str, seed: int = 0) -> bool:
-    return check_env(entry, harness.draw(entry, case, seed), mode)
+    return check_env(entry, drawing.draw(entry, case, seed), mode)
 
 
 def check_env(entry: Gate, env: Env, mode: str, literals: frozenset[str] = frozenset()) -> bool:
@@ -78,31 +79,31 @@ def check_env(entry: Gate, env: Env, mode: str, literals: frozenset[str] = froze
 
     The shape of the contribution, the untouched operands and the untouched upstream gradient are checked too.
     """
-    site = harness.site_for(entry, env, mode, literals)
+    site = concrete_site.site_for(entry, env, mode, literals)
     try:
-        _, signature = harness.apply_shape_rule(entry, site)
-    except harness.RefusedUse:
+        _, signature = rules.apply_shape_rule(entry, site)
+    except concrete_site.RefusedUse:
         check(mode != "known", "refused with everything known")
         return False
-    z = harness.run_forward(entry, entry.spellings[0], env)
-    dzs = harness.upstream(z)
-    full = harness.with_results(env, z, dzs)
+    z = running.run_forward(entry, entry.spellings[0], env)
+    dzs = running.upstream(z)
+    full = running.with_results(env, z, dzs)
     before = copy.deepcopy(full)
-    for operand in harness.differentiable_operands(entry, env):
+    for operand in drawing.differentiable_operands(entry, env):
         name = operand[0]
         if name in literals:
             continue
         try:
-            value, spelling = harness.contribution(entry, operand, site, full)
-        except harness.RefusedUse:
+            value, spelling = rules.contribution(entry, operand, site, full)
+        except concrete_site.RefusedUse:
             check(mode != "known", "refused with everything known")
             return False
         where = f"{entry.name}, backward of {name}: {spelling} ({mode})"
-        demanded = harness.loop_and_core(signature, entry, site, env, name)
+        demanded = rules.loop_and_core(signature, entry, site, env, name)
         if demanded is not None:
             check(np.shape(value) == demanded, f"{where} has shape {np.shape(value)}, not {demanded}")
-        got = harness.unbroadcast(value, np.shape(env[name]))
-        expected = harness.numeric_gradient(entry, env, name, dzs)
+        got = running.unbroadcast(value, np.shape(env[name]))
+        expected = rules.numeric_gradient(entry, env, name, dzs)
         np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7, err_msg=where)
         check_same(full, before, where)
     return True
@@ -114,20 +115,20 @@ def check_same(env: Env, before: Env, where: str) -> None:
 
 
 def shape_rule(entry: Gate, mode: str) -> None:
-    wanted = harness.cases(entry)
+    wanted = drawing.cases(entry)
     if takes_broadcasts(entry):
-        wanted += harness.cases(entry, harness.BROADCAST_SHAPES[len(entry.operands)])
+        wanted += drawing.cases(entry, drawing.BROADCAST_SHAPES[len(entry.operands)])
     for case in wanted:
-        env = harness.draw(entry, case)
-        site = harness.site_for(entry, env, mode)
+        env = drawing.draw(entry, case)
+        site = concrete_site.site_for(entry, env, mode)
         try:
-            claim, _ = harness.apply_shape_rule(entry, site)
-        except harness.RefusedUse:
+            claim, _ = rules.apply_shape_rule(entry, site)
+        except concrete_site.RefusedUse:
             check(mode != "known", f"refused with everything known: {case}")
             continue
-        z = harness.run_forward(entry, entry.spellings[0], env)
+        z = running.run_forward(entry, entry.spellings[0], env)
         claims = [claim] if isinstance(claim, Shape) else list(claim)
-        actual = [z] if isinstance(claim, Shape) else list(harness.results_of(z))
+        actual = [z] if isinstance(claim, Shape) else list(running.results_of(z))
         check(len(claims) == len(actual), f"{case}: {len(claims)} shapes for {len(actual)} results")
         for one, value in zip(claims, actual, strict=True):
             if mode == "known" and not entry.samples.get("open_shape"):
@@ -143,40 +144,40 @@ def shape_rule(entry: Gate, mode: str) -> None:
 
 
 def dtype_rule(entry: Gate) -> None:
-    for case in harness.cases(entry):
+    for case in drawing.cases(entry):
         for dtype in (float, int):
             try:
-                env = harness.draw(entry, case, dtype=dtype)
-                z = harness.run_forward(entry, entry.spellings[0], env)
+                env = drawing.draw(entry, case, dtype=dtype)
+                z = running.run_forward(entry, entry.spellings[0], env)
             except (KeyError, ValueError, ZeroDivisionError, TypeError, np.linalg.LinAlgError):
                 check(dtype is int, f"{entry.name}: cannot be run on {case}")
                 continue
-            site = harness.site_for(entry, env, "known")
-            harness.apply_shape_rule(entry, site)
-            harness.check_dtype(harness.dtype_claim(entry, site), z, f"{case}, {dtype.__name__} operands")
+            site = concrete_site.site_for(entry, env, "known")
+            rules.apply_shape_rule(entry, site)
+            rules.check_dtype(rules.dtype_claim(entry, site), z, f"{case}, {dtype.__name__} operands")
     if entry.backward:
-        case = harness.cases(entry)[0]
-        site = harness.site_for(entry, harness.draw(entry, case), "known")
-        harness.apply_shape_rule(entry, site)
-        check(harness.dtype_claim(entry, site) in (DType.FLOAT, DType.OPEN), "a gradient of what is not floating")
+        case = drawing.cases(entry)[0]
+        site = concrete_site.site_for(entry, drawing.draw(entry, case), "known")
+        rules.apply_shape_rule(entry, site)
+        check(rules.dtype_claim(entry, site) in (DType.FLOAT, DType.OPEN), "a gradient of what is not floating")
 
 
 def float32_stays(entry: Gate) -> None:
-    for case in harness.cases(entry):
-        env = harness.draw(entry, case, dtype=np.float32)
-        z = harness.run_forward(entry, entry.spellings[0], env)
+    for case in drawing.cases(entry):
+        env = drawing.draw(entry, case, dtype=np.float32)
+        z = running.run_forward(entry, entry.spellings[0], env)
         if any(
-            np.asarray(one).dtype != np.float32 for one in harness.results_of(z) if np.asarray(one).dtype.kind == "f"
+            np.asarray(one).dtype != np.float32 for one in running.results_of(z) if np.asarray(one).dtype.kind == "f"
         ):
             continue
-        upstreams = [harness.upstream(z, dtype=np.float32)]
+        upstreams = [running.upstream(z, dtype=np.float32)]
         # A mask (np.bool_), np.where and np.broadcast_to alone make float64 of a Python float.
         if entry.elementwise and entry.proof not in (None, "numpy") and np.shape(z) == ():
-            upstreams.append(harness.upstream(z))
+            upstreams.append(running.upstream(z))
         for mode in ("known", "unknown"):
-            site = harness.site_for(entry, env, mode)
+            site = concrete_site.site_for(entry, env, mode)
             for dzs in upstreams:
-                full = harness.with_results(env, z, dzs)
+                full = running.with_results(env, z, dzs)
                 for operand, value, spelling in contributions(entry, site, env, full):
                     # A Python float takes the dtype of what it meets: its arithmetic is float32 too.
                     python_float = type(value) is float and type(dzs[0]) is float
@@ -188,46 +189,46 @@ def float32_stays(entry: Gate) -> None:
 
 def float32_beside_a_python_float(entry: Gate, scalar: str) -> None:
     """A Python number leaves float32 as it is, forward and backward."""
-    case = Case(((), (2, 3)) if scalar == "x" else ((2, 3), ()), (harness.list_of(entry, "attrs") or [{}])[0])
-    env = harness.draw(entry, case, dtype=np.float32)
+    case = Case(((), (2, 3)) if scalar == "x" else ((2, 3), ()), (drawing.list_of(entry, "attrs") or [{}])[0])
+    env = drawing.draw(entry, case, dtype=np.float32)
     env[scalar] = float(env[scalar])
-    z = harness.run_forward(entry, entry.spellings[0], env)
+    z = running.run_forward(entry, entry.spellings[0], env)
     if z.dtype != np.float32 or scalar in entry.samples.get("float64_beside", ()):  # type: ignore[operator]
         return
-    site = harness.site_for(entry, env, "known")
-    full = harness.with_results(env, z, harness.upstream(z, dtype=np.float32))
+    site = concrete_site.site_for(entry, env, "known")
+    full = running.with_results(env, z, running.upstream(z, dtype=np.float32))
     for operand, value, spelling in contributions(entry, site, env, full):
         check(operand == scalar or value.dtype == np.float32, f"{entry.name}, {operand}: {spelling} is {value.dtype}")
 
 
-def contributions(entry: Gate, site: harness.ConcreteSite, env: Env, full: Env) -> list[tuple[str, Any, str]]:
+def contributions(entry: Gate, site: concrete_site.ConcreteSite, env: Env, full: Env) -> list[tuple[str, Any, str]]:
     """(operand, value of its backward spelling, spelling); nothing where the rules refuse."""
     try:
-        harness.apply_shape_rule(entry, site)
+        rules.apply_shape_rule(entry, site)
         return [
-            (operand[0], *harness.contribution(entry, operand, site, full))
-            for operand in harness.differentiable_operands(entry, env)
+            (operand[0], *rules.contribution(entry, operand, site, full))
+            for operand in drawing.differentiable_operands(entry, env)
         ]
-    except harness.RefusedUse:
+    except concrete_site.RefusedUse:
         return []
 
 
 def whole_numbers(entry: Gate) -> None:
     """Integer operands, one at a time and all at once, get the gradient that the same floats get."""
-    for case in harness.cases(entry):
+    for case in drawing.cases(entry):
         for only in ("", *(n for n in entry.operands if n not in ("c", "i"))):
             try:
-                env = harness.draw(entry, case, dtype=int, only=only)
+                env = drawing.draw(entry, case, dtype=int, only=only)
             except KeyError:
                 continue
             floats = {name: as_floats(value) if name in drawn(entry, env) else value for name, value in env.items()}
             try:
-                z = harness.run_forward(entry, entry.spellings[0], env)
+                z = running.run_forward(entry, entry.spellings[0], env)
             except (ValueError, TypeError, np.linalg.LinAlgError):
                 continue
-            z_float = harness.run_forward(entry, entry.spellings[0], floats)
+            z_float = running.run_forward(entry, entry.spellings[0], floats)
             if not all(
-                np.allclose(a, b) for a, b in zip(harness.results_of(z), harness.results_of(z_float), strict=True)
+                np.allclose(a, b) for a, b in zip(running.results_of(z), running.results_of(z_float), strict=True)
             ):
                 continue
             compare(entry, f"{case}, whole numbers in {only or 'all'}", (env, z), (floats, z_float))
@@ -258,8 +259,8 @@ def compare(entry: Gate, where: str, one: tuple[Env, Any], two: tuple[Env, Any])
     for env, z in (one, two):
         # An integer that carries a gradient is one that stands for a number.
         mode = "unknown" if one[0].get("_lists") else "known"
-        site = harness.site_for(entry, env, mode, whole=DType.OPEN)
-        full = harness.with_results(env, z, harness.upstream(two[1]))
+        site = concrete_site.site_for(entry, env, mode, whole=DType.OPEN)
+        full = running.with_results(env, z, running.upstream(two[1]))
         values.append(contributions(entry, site, env, full))
     if not values[0]:
         return  # refused, for want of facts
@@ -272,14 +273,14 @@ def compare(entry: Gate, where: str, one: tuple[Env, Any], two: tuple[Env, Any])
 
 def list_operands(entry: Gate) -> None:
     """Lists that the call takes get the gradient that the same arrays get; a rule that cannot raises TypeError."""
-    for case in harness.cases(entry):
-        env = harness.draw(entry, case)
+    for case in drawing.cases(entry):
+        env = drawing.draw(entry, case)
         lists = {name: as_lists(value) if name in drawn(entry, env) else value for name, value in env.items()}
         try:
-            z = harness.run_forward(entry, entry.spellings[0], lists)
+            z = running.run_forward(entry, entry.spellings[0], lists)
         except (TypeError, AttributeError):
             continue
-        z_array = harness.run_forward(entry, entry.spellings[0], env)
+        z_array = running.run_forward(entry, entry.spellings[0], env)
         try:
             compare(entry, f"{case}, lists", ({**lists, "_lists": True}, z), (env, z_array))
         except TypeError:
@@ -289,54 +290,54 @@ def list_operands(entry: Gate) -> None:
 
 def spellings_agree(entry: Gate) -> None:
     """Every spelling of the call gives what the first gives."""
-    for case in harness.cases(entry):
-        env = harness.draw(entry, case)
-        z = harness.run_forward(entry, entry.spellings[0], env)
+    for case in drawing.cases(entry):
+        env = drawing.draw(entry, case)
+        z = running.run_forward(entry, entry.spellings[0], env)
         for spelling in entry.spellings[1:]:
             if not set(case.attrs) <= set(spelling.names):
                 continue
-            other = harness.run_forward(entry, spelling, env)
+            other = running.run_forward(entry, spelling, env)
             # No two draws are alike: of them the shapes must agree.
             if entry.effect or entry.samples.get("uninitialised"):
                 check(np.shape(other) == np.shape(z), f"{spelling.text} {case}: another shape")
                 continue
-            for one, two in zip(harness.results_of(z), harness.results_of(other), strict=True):
+            for one, two in zip(running.results_of(z), running.results_of(other), strict=True):
                 np.testing.assert_allclose(two, one, rtol=1e-14, err_msg=f"{spelling.text} {case}")
 
 
 def views_are_declared(entry: Gate) -> None:
     """A result that shares memory with an operand says so."""
-    for case in harness.cases(entry):
+    for case in drawing.cases(entry):
         for dtype in (float, int):
             try:
-                env = harness.draw(entry, case, dtype=dtype)
+                env = drawing.draw(entry, case, dtype=dtype)
             except KeyError:
                 continue
             env = {n: np.asarray(v) if n in drawn(entry, env) and n != "xs" else v for n, v in env.items()}
             for spelling in entry.spellings:
                 try:
-                    z = harness.run_forward(entry, spelling, env)
+                    z = running.run_forward(entry, spelling, env)
                 except (ValueError, TypeError, ZeroDivisionError, np.linalg.LinAlgError):
                     continue
                 for name in drawn(entry, env) & set(env):
                     for x in env["xs"] if name == "xs" else [env[name]]:
                         shares = any(
-                            isinstance(r, np.ndarray) and np.shares_memory(r, x) for r in harness.results_of(z)
+                            isinstance(r, np.ndarray) and np.shares_memory(r, x) for r in running.results_of(z)
                         )
                         check(entry.view or not shares, f"{spelling.text} shares memory with {name}")
 
 
 def same_bits_twice(entry: Gate) -> None:
     """Evaluated twice, a rule gives the same bits, from an upstream gradient of the caller's that may be 0-d."""
-    for case in harness.cases(entry):
-        env = harness.draw(entry, case)
-        z = harness.run_forward(entry, entry.spellings[0], env)
-        scalars = harness.upstream(z)
+    for case in drawing.cases(entry):
+        env = drawing.draw(entry, case)
+        z = running.run_forward(entry, entry.spellings[0], env)
+        scalars = running.upstream(z)
         zero_d = [np.asarray(dz) for dz in scalars]
         values = []
         for dzs in (scalars, zero_d, zero_d):
-            site = harness.site_for(entry, env, "known")
-            values.append(contributions(entry, site, env, harness.with_results(env, z, dzs)))
+            site = concrete_site.site_for(entry, env, "known")
+            values.append(contributions(entry, site, env, running.with_results(env, z, dzs)))
         for (operand, first, _), (_, second, _), (_, third, _) in zip(*values, strict=True):
             np.testing.assert_array_equal(second, third, err_msg=f"{entry.name} {case} {operand}")
             np.testing.assert_allclose(first, second, rtol=1e-14, err_msg=f"{entry.name} {case} {operand}")

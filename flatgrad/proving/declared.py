@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from flatgrad.diagnostics import Refused
-from flatgrad.gates.declared import spelled
 from flatgrad.gates.entry import OWN, Gate
+from flatgrad.gates.written_calls import spelled
 from flatgrad.ir.solver import Contradiction
-from flatgrad.proving import checks, harness, symbols
-from flatgrad.proving.harness import Env, check
+from flatgrad.proving import checks, concrete_site, drawing, rules, running, symbols
+from flatgrad.proving.running import Env, check
 
 OK, WRONG, OPEN = "ok", "wrong", "cannot be judged"
 _ROWS = [(), (2,), (3, 2)]  # loop dims
@@ -51,8 +51,8 @@ def verdicts(gates: Sequence[Gate], models: Sequence[Path], folders: Sequence[Pa
             name = spelled(gate.name)
             try:
                 entry = prepared(gate, live.scope(gate, gates))
-                for case in harness.cases(entry):
-                    harness.run_forward(entry, entry.spellings[0], harness.draw(entry, case))
+                for case in drawing.cases(entry):
+                    running.run_forward(entry, entry.spellings[0], drawing.draw(entry, case))
             except (Exception, SystemExit) as error:
                 yield Verdict(name, "runs", OPEN, _message(error))
                 continue
@@ -125,7 +125,7 @@ def default_shapes(gate: Gate) -> list[tuple[tuple[int, ...], ...]]:
 def _cores(gate: Gate) -> list[tuple[int, ...]]:
     """The core dims of each operand, each label of a size of its own."""
     assert isinstance(gate.shape, str)
-    operands, _ = harness.parse_signature(gate.shape)
+    operands, _ = rules.parse_signature(gate.shape)
     labels = list(dict.fromkeys(label for operand in operands for label in operand))
     return [tuple(3 + labels.index(label) for label in operand) for operand in operands[: len(gate.operands)]]
 
@@ -141,27 +141,27 @@ def wrt(entry: Gate) -> list[str]:
 
 def without_a_rule(entry: Gate) -> None:
     """The result of a gate that carries no gradient does not move with its operands."""
-    for case in harness.cases(entry):
-        env = harness.draw(entry, case)
-        z = harness.run_forward(entry, entry.spellings[0], env)
+    for case in drawing.cases(entry):
+        env = drawing.draw(entry, case)
+        z = running.run_forward(entry, entry.spellings[0], env)
         if np.asarray(z).dtype.kind == "f":
             for name in (n for n in entry.operands if n not in ("c", "i")):
-                moved = harness.numeric_gradient(entry, env, name, harness.upstream(z))
+                moved = rules.numeric_gradient(entry, env, name, running.upstream(z))
                 check(not np.any(np.abs(moved) > 1e-6), f"{case}: the result moves with {name}")
 
 
 def shape(entry: Gate) -> None:
     """The shape rule says what NumPy does, with all known of the operands, little, and nothing."""
-    for mode in harness.MODES:
+    for mode in concrete_site.MODES:
         checks.shape_rule(entry, mode)
 
 
 def row_by_row(entry: Gate) -> None:
     """The dims that the signature does not name are loops: each step alone gives what all give at once."""
     cores = _cores(entry)
-    for case in harness.cases(entry):
-        env = harness.draw(entry, case)
-        z = np.asarray(harness.run_forward(entry, entry.spellings[0], env))
+    for case in drawing.cases(entry):
+        env = drawing.draw(entry, case)
+        z = np.asarray(running.run_forward(entry, entry.spellings[0], env))
         arrays = {name: np.asarray(env[name]) for name in entry.operands}
         ranks = {name: len(core) for name, core in zip(entry.operands, cores, strict=True)}
         loop = np.broadcast_shapes(*(a.shape[: a.ndim - ranks[name]] for name, a in arrays.items()))
@@ -169,7 +169,7 @@ def row_by_row(entry: Gate) -> None:
         for index in np.ndindex(loop):
             step: Env = {n: a[index] if ranks[n] else a[index].item() for n, a in wide.items()}
             try:
-                alone = harness.run_forward(entry, entry.spellings[0], {**env, **step})
+                alone = running.run_forward(entry, entry.spellings[0], {**env, **step})
             except (TypeError, AttributeError, ValueError, IndexError):
                 continue  # takes no single numbers
             same = np.shape(alone) == z[index].shape and np.allclose(alone, z[index], rtol=1e-9, atol=1e-12)
@@ -182,18 +182,18 @@ def broadcasts(entry: Gate) -> None:
     for loops in ([(2, 1), (3,)], [(), (2, 3)], [(2, 3), ()]):
         padded = [*loops, *[()] * len(cores)][: len(cores)]
         shapes = tuple(loop + core for loop, core in zip(padded, cores, strict=True))
-        for case in harness.cases(entry, [shapes]):
+        for case in drawing.cases(entry, [shapes]):
             check(checks.check_numbers(entry, case, "known"), f"{case}: refused")
 
 
 def leaves_alone(entry: Gate) -> None:
     """The function changes no operand, gives the same twice, and an array with no dims only where it says `view`."""
     checks.views_are_declared(entry)
-    for case in harness.cases(entry):
-        env = harness.draw(entry, case)
+    for case in drawing.cases(entry):
+        env = drawing.draw(entry, case)
         before = {name: np.array(env[name]) for name in entry.operands}
-        first = harness.run_forward(entry, entry.spellings[0], env)
-        second = harness.run_forward(entry, entry.spellings[0], env)
+        first = running.run_forward(entry, entry.spellings[0], env)
+        second = running.run_forward(entry, entry.spellings[0], env)
         for name, value in before.items():
             np.testing.assert_array_equal(env[name], value, err_msg=f"the function changes {name}")
         np.testing.assert_array_equal(first, second, err_msg=f"{case}: called twice, the function gives two results")
@@ -209,8 +209,8 @@ def used_twice(entry: Gate, gates: Iterable[Gate], model: str) -> None:
     from flatgrad.compiler import compile_source
     from flatgrad.options import Options
 
-    for case in harness.cases(entry):
-        env = harness.draw(entry, case)
+    for case in drawing.cases(entry):
+        env = drawing.draw(entry, case)
         source = f"{model}\n\n{_uses(entry, env)}"
         shapes = tuple((n, ", ".join(map(str, np.shape(env[n])))) for n in entry.operands if n not in ("c", "i"))
         options = Options(("used_twice",), tuple(wrt(entry)), shapes=shapes, declared=tuple(gates))
@@ -224,7 +224,7 @@ def used_twice(entry: Gate, gates: Iterable[Gate], model: str) -> None:
         found = written["used_twice_backward"](1.0, cache)
         for name, got in zip(wrt(entry), found if len(wrt(entry)) > 1 else (found,), strict=True):
             value = partial(_moved, given["used_twice"], arguments, entry.operands.index(name))
-            expected = harness.central_differences(value, env[name], harness.step_of(entry))
+            expected = rules.central_differences(value, env[name], rules.step_of(entry))
             np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6, err_msg=f"{case}: d{name} of two uses")
 
 

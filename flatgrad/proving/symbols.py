@@ -14,8 +14,9 @@ import numpy as np
 import sympy
 
 from flatgrad.gates.entry import REQUIRED, Gate
-from flatgrad.proving import harness
-from flatgrad.proving.harness import Case, Disproved, Env, check
+from flatgrad.proving import concrete_site, drawing, rules, running
+from flatgrad.proving.drawing import Case
+from flatgrad.proving.running import Disproved, Env, check
 
 
 def _log2(x: Any) -> Any:
@@ -117,7 +118,7 @@ def prove_expression(entry: Gate, known: Env | None = None) -> None:
         Disproved: the rules and the proof do not agree, or the proof is not that of the call.
         Unprovable: a spelling holds what symbols do not decide, or that SymPy does not know.
     """
-    samples = harness.list_of(entry, "attrs") or [{}]
+    samples = drawing.list_of(entry, "attrs") or [{}]
     # A proof that names no attribute is that of the first sample.
     general = any(re.search(rf"\b{name}\b", entry.proof or "") for name in entry.attributes)
     for attrs in samples if general else samples[:1]:
@@ -168,14 +169,14 @@ def _prove_with(entry: Gate, attrs: Mapping[str, Any], known: Env) -> None:
     check(proof.free_symbols <= set(symbols.values()), f"{entry.name}: {entry.proof} holds {proof.free_symbols}")
     shapes = tuple(() for _ in entry.operands)
     case = Case(shapes, attrs)
-    env = harness.draw(entry, case)
+    env = drawing.draw(entry, case)
     _check_the_proof(entry, proof, symbols, env)
-    site = harness.site_for(entry, env, "known")
-    harness.apply_shape_rule(entry, site)
+    site = concrete_site.site_for(entry, env, "known")
+    rules.apply_shape_rule(entry, site)
     symbolic = {name: value for name, value in env.items() if name not in symbols}
     symbolic |= {**numbers, **symbols, "z": proof, "dz": dz}
     for name in entry.backward:
-        spelling = harness.backward_spelling(entry, name, None, site)
+        spelling = rules.backward_spelling(entry, name, None, site)
         try:
             got = eval(_at_a_general_point(spelling), {**SYMBOLIC, **known}, symbolic)
         except (NameError, AttributeError, TypeError) as error:
@@ -201,7 +202,7 @@ def _at_a_general_point(spelling: str) -> CodeType:
 
 def _check_the_proof(entry: Gate, proof: Any, symbols: dict[str, Any], env: Env) -> None:
     """The proof speaks of the function that the call computes."""
-    value = float(harness.run_forward(entry, entry.spellings[0], env))
+    value = float(running.run_forward(entry, entry.spellings[0], env))
     claimed = complex(proof.subs({symbols[n]: sympy.Float(env[n], 30) for n in symbols}).evalf(20))
     near = math.isclose(value, claimed.real, rel_tol=1e-10, abs_tol=1e-12) and abs(claimed.imag) < 1e-12
     check(near, f"{entry.name}: {entry.proof} is {claimed.real:.12g} where the call gives {value:.12g}")
@@ -226,9 +227,9 @@ def _is_zero(difference: Any, entry: Gate, symbols: list[Any]) -> bool:
 
 def prove_on_symbols(entry: Gate, case: Case) -> None:
     """Forward and backward spellings run on arrays of symbols, against the derivatives of sum(dz * z)."""
-    env = harness.draw(entry, case)
-    site = harness.site_for(entry, env, "known")
-    harness.apply_shape_rule(entry, site)
+    env = drawing.draw(entry, case)
+    site = concrete_site.site_for(entry, env, "known")
+    rules.apply_shape_rule(entry, site)
     symbolic = dict(env)
     for name in entry.operands:
         if name == "xs":
@@ -236,15 +237,15 @@ def prove_on_symbols(entry: Gate, case: Case) -> None:
             symbolic |= {f"x{k}": x for k, x in enumerate(symbolic["xs"])}
         elif name not in ("c", "i"):
             symbolic[name] = symbols_like(env[name], name)
-    scope: Env = {**harness.scope_of(entry), "__builtins__": __builtins__}
-    z = harness.run_forward(entry, entry.spellings[0], symbolic, scope)
-    dzs = [symbols_like(one, f"dz{k}_") for k, one in enumerate(harness.results_of(z))]
-    full = harness.with_results(symbolic, z, dzs)
-    pairs = zip(harness.results_of(z), dzs, strict=True)
+    scope: Env = {**running.scope_of(entry), "__builtins__": __builtins__}
+    z = running.run_forward(entry, entry.spellings[0], symbolic, scope)
+    dzs = [symbols_like(one, f"dz{k}_") for k, one in enumerate(running.results_of(z))]
+    full = running.with_results(symbolic, z, dzs)
+    pairs = zip(running.results_of(z), dzs, strict=True)
     total = sympy.Add(*(a * b for one, dz in pairs for a, b in zip(np.ravel(one), np.ravel(dz), strict=True)))
-    for operand in harness.differentiable_operands(entry, env):
-        value, spelling = harness.contribution(entry, operand, site, full)
-        got = harness.unbroadcast(value, np.shape(symbolic[operand[0]]))
+    for operand in drawing.differentiable_operands(entry, env):
+        value, spelling = rules.contribution(entry, operand, site, full)
+        got = running.unbroadcast(value, np.shape(symbolic[operand[0]]))
         for index in np.ndindex(np.shape(symbolic[operand[0]])):
             expected = sympy.diff(total, np.asarray(symbolic[operand[0]])[index])
             difference = sympy.nsimplify(sympy.expand(got[index] - expected), rational=True)

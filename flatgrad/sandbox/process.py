@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Never, Self
 
 import numpy as np
@@ -52,13 +52,20 @@ class Sandbox:
             reply, arrays = box.call({"run": "f"}, {"x": x}, timeout=5.0)
 
     Every failure is raised as SandboxFailure and ends the process; a further call raises at once. Not for use by two
-    threads at a time. `layers` leaves some of the isolation out, for tests of the rest.
+    threads at a time. `parts` are modules that the service imports, by name, in the order in which they are loaded.
+    `layers` leaves some of the isolation out, for tests of the rest.
     """
 
     def __init__(
-        self, service: Path, limits: Limits | None = None, *, layers: Iterable[str] = isolation.LAYERS
+        self,
+        service: Path,
+        limits: Limits | None = None,
+        *,
+        parts: Mapping[str, Path] = MappingProxyType({}),
+        layers: Iterable[str] = isolation.LAYERS,
     ) -> None:
         self._service = Path(service).resolve()
+        self._parts = {name: str(Path(path).resolve()) for name, path in parts.items()}
         self._limits = limits or Limits()
         self._layers = tuple(layers)
         self._process: subprocess.Popen[bytes] | None = None
@@ -146,6 +153,7 @@ class Sandbox:
         setup = {
             "token": token.hex(),
             "service": str(self._service),
+            "parts": self._parts,
             "folder": self._folder,
             "packages": packages(),
             "limits": dataclasses.asdict(self._limits),
@@ -286,12 +294,6 @@ class Sandbox:
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
-
-
-def held_layers() -> dict[str, int]:
-    """The layers that hold for a process started now, as `isolation.confine` gives them. Raises SandboxFailure."""
-    with Sandbox(WORKER.with_name("__init__.py")) as box:
-        return box.held
 
 
 def packages() -> list[str]:

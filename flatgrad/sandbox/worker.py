@@ -1,8 +1,9 @@
 """The process in which homework runs: started as `python -I worker.py`, it needs the standard library and NumPy alone.
 
-It loads the service (trusted: a file with `handle(request, arrays) -> (reply, arrays)`), gives up what the layers take
-(see isolation.py), and answers one request after another over two pipes, until they end or it is killed. What homework
-does to this process can spoil its answers, which the judge then finds garbled; it has no other way out.
+It loads the service (trusted: a file with `handle(request, arrays) -> (reply, arrays)`, and modules that it imports),
+gives up what the layers take (see isolation.py), and answers one request after another over two pipes, until they end
+or it is killed. What homework does to this process can spoil its answers, which the judge then finds garbled; it has no
+other way out.
 """
 
 from __future__ import annotations
@@ -34,14 +35,17 @@ def load(name: str, path: str) -> ModuleType:
     return module
 
 
-def load_all(folder: str, service: str) -> dict[str, ModuleType]:
-    """The sandbox's modules, and "service". `import flatgrad` then is, for homework, what it would be elsewhere."""
+def load_all(folder: str, service: str, parts: dict[str, str]) -> dict[str, ModuleType]:
+    """The sandbox's modules, and "service", with the modules `parts` that it imports loaded before it, by name and
+    path. `import flatgrad` then is, for homework, what it would be elsewhere."""
     for package in ("flatgrad", "flatgrad.sandbox"):
         sys.modules[package] = ModuleType(package)
     loaded = {}
     for name in _MODULES:
         loaded[name] = load(f"flatgrad.sandbox.{name}", os.path.join(folder, f"{name}.py"))
         setattr(sys.modules["flatgrad.sandbox"], name, loaded[name])
+    for name, path in parts.items():
+        load(name, path)
     loaded["service"] = load("flatgrad_service", service)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("flatgrad", "flatgrad_service")]:
         del sys.modules[name]
@@ -76,7 +80,7 @@ def serve(requests: int, replies: int) -> None:
         import_module(name)
     # Scripts call these two. They come with `site`, which was not run: it runs what lies in its folders.
     vars(builtins).update(exit=sys.exit, quit=sys.exit)
-    modules = load_all(os.path.dirname(os.path.abspath(__file__)), setup["service"])
+    modules = load_all(os.path.dirname(os.path.abspath(__file__)), setup["service"], setup["parts"])
     encode, decode, decode_header = (getattr(modules["messages"], n) for n in ("encode", "decode", "decode_header"))
     header_size, limit = modules["messages"].HEADER_SIZE, setup["limits"]["answer"]
     garbled, patched = modules["messages"].Garbled, modules["guard"].patched

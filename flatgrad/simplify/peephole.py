@@ -80,6 +80,11 @@ def simplified(build: Building, gate: str, args: tuple[Operand, ...], attrs: Map
                 inner = _made_by(build, args[0], name)
                 if inner is not None and _swaps_matrices(build, name, inner.args[0], inner.attrs):
                     return inner.args[0]
+            inner = _made_by(build, args[0], "matmul")
+            if inner is not None and all(_is_stack(build.type(arg).shape) for arg in inner.args):
+                # (np.swapaxes(q, -1, -2) @ dz).swapaxes(-1, -2) as np.swapaxes(dz, -1, -2) @ q
+                other, one = (build.add("swapaxes", arg, attrs=attrs) for arg in inner.args)
+                return Rewritten("matmul", (one, other))
             return None
         case "read":
             index = attrs["index"]
@@ -148,8 +153,8 @@ def _product(build: Building, left: Operand, right: Operand) -> Found:
             product = build.add("multiply", factors.args[0], _literal(_tidy(first * number)))
             return Rewritten("divide", (product, inner.args[1]))
     inner = _made_by(build, right, "multiply")
-    if inner is not None:
-        # dz * (0.5 * reg) as dz * reg * 0.5: the literal may meet another one
+    if inner is not None and build.type(right).dtype is not DType.INT:
+        # dz * (0.5 * reg) as dz * reg * 0.5: the literal may meet another one. A product of integers may wrap around.
         for literal, other in (inner.args, inner.args[::-1]):
             if _plain_number(literal) is not None:
                 return Rewritten("multiply", (build.add("multiply", left, other), literal))
@@ -201,6 +206,11 @@ def _reshape(build: Building, source: Operand, attrs: Mapping[str, Attribute]) -
     ):
         return Rewritten("spread", (spread.args[0], definition.args[0]))
     return None
+
+
+def _is_stack(shape: Shape) -> bool:
+    """Of matrices, of which the number of dims is open."""
+    return shape.middle is not None and len(shape.back) >= 2
 
 
 def _swaps_matrices(build: Building, gate: str, source: Operand, attrs: Mapping[str, Attribute]) -> bool:

@@ -25,12 +25,14 @@ from flatgrad.ir.core import (
 )
 from flatgrad.ir.dims import Dim
 from flatgrad.ir.rewrite import with_operands
+from flatgrad.simplify.summing import summed_over_loops
 
-WRITES = frozenset({"update", "scatter", "write", "item_add"})
+WRITES = frozenset({"update", "scatter", "write", "item_add", "dict_add"})
 
 
 def tidied(block: Block) -> Block:
     """The same backward block in fewer lines."""
+    block = summed_over_loops(block, _uses(block))
     block = _set_once(block)
     uses = _uses(block)
     return _joined(_summed(block, uses), uses)

@@ -415,8 +415,42 @@ def test_second_derivatives_with_given_arguments(run: Run, folder: Path) -> None
     assert "at i.npz: x (2,)" in out
 
 
-def test_a_module_that_is_not_compiled_again_is_shown_with_the_reason(run: Run) -> None:
+def test_second_derivatives_of_dicts(run: Run, folder: Path) -> None:
     code, out, _ = run("check", str(EXAMPLES / "fully_connected.py"), "--order", "2", "--wrt", "params")
+    assert code == 0
+    assert "6 gradients agree" in out
+    (folder / "m.py").write_text(
+        "import numpy as np\n\ndef f(params, X):\n"
+        '    h = np.tanh(X @ params["one"]["W"] + params["one"]["b"])\n'
+        '    return np.sum(h**3 @ params["two"]["W"])\n'
+    )
+    code, out, _ = run("check", "m.py", "--order", "2", "--shape", "X=N,D")
+    assert code == 0, out
+    assert "4 gradients agree" in out
+    assert "params['two']['W']" in out
+
+
+def test_wrong_second_derivatives_of_a_dict_are_found(run: Run, folder: Path) -> None:
+    # The gradient of a declared gate is right, the one of its gradient is not.
+    (folder / "pyproject.toml").write_text(
+        '[tool.flatgrad.gate."cube"]\ncall = "cube(x)"\nbackward = { x = "dz * 3 * square(x)" }\nshape = "()->()"\n'
+        '[tool.flatgrad.gate."square"]\ncall = "square(x)"\nbackward = { x = "dz * 2.01 * x" }\nshape = "()->()"\n'
+    )
+    (folder / "m.py").write_text(
+        "import numpy as np\n\ndef square(x):\n    return x * x\n\ndef cube(x):\n    return x * x * x\n\n"
+        'def f(params):\n    return np.sum(cube(params["W"]) * params["b"])\n'
+    )
+    code, out, err = run("check", "m.py", "--function", "f", "--order", "2")
+    assert code == 1, out + err
+    assert "1 of 2 gradients wrong: params['W']" in out
+
+
+def test_a_module_that_is_not_compiled_again_is_shown_with_the_reason(run: Run, folder: Path) -> None:
+    (folder / "m.py").write_text(
+        "import numpy as np\n\ndef f(weights: list, X):\n    h = X\n    for W in weights:\n        h = np.tanh(h * W)\n"
+        "    return np.sum(h * h)\n"
+    )
+    code, out, _ = run("check", "m.py", "--order", "2", "--shape", "X=N,D")
     assert code == 2
     assert "not judged: the generated module is not compiled again:\nerror[FG" in out
 

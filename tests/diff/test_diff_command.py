@@ -5,17 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from flatgrad import cli
 from flatgrad.diff import command
 from flatgrad.diff.command import File
 from flatgrad.diff.options import DEFAULT_TIMEOUT, CompareOptions
 from flatgrad.diff.verdicts import Report
+from tests.command import Run
 from tests.diff.made import CLEAN, FAILED, PROBLEM
 
 MODEL = "import numpy as np\n\n\ndef f(x):\n    return np.sum(x * x)\n"
@@ -57,19 +56,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-Run = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
 def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            cli.main(["diff", *arguments])
-        out, err = capfdbinary.readouterr()
-        assert isinstance(left.value.code, int)
-        return left.value.code, out.decode(), err.decode()
-
-    return call
+    return Run(capfdbinary, "diff")
 
 
 @pytest.mark.parametrize(
@@ -253,10 +242,10 @@ def test_a_homework_without_a_report_gets_one(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_isolation_is_a_table(run: Run, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flatgrad.sandbox import isolation
+    from flatgrad.sandbox import protection
 
     rows = [("time of a call", True, "the process is killed"), ("network", False, "nothing takes it away")]
-    monkeypatch.setattr(isolation, "describe", lambda: rows)
+    monkeypatch.setattr(protection, "describe", lambda: rows)
     code, out, _ = run("--isolation")
     assert code == 0
     assert out == "time of a call  yes  the process is killed\nnetwork         NO   nothing takes it away\n"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from flatgrad.diff.judging.instrument import instrument
-from flatgrad.diff.judging.runner import Draw, Overtime, Record, Run, Runner, Tampered
+from flatgrad.diff.judging.runner import Overtime, Runner, Tampered
+from flatgrad.diff.judging.runs import Draw, Record, Run
 from flatgrad.diff.reading.reading import read_homework
 from flatgrad.sandbox.process import SandboxFailure
 

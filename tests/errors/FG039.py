@@ -2,9 +2,5 @@ import numpy as np
 
 
 def f(x, w):
-    def layer(v):
-        for _ in range(3):
-            v = np.tanh(v @ w)
-        return v
-
+    layer = lambda v: v if np.sum(v) > 0 else v * w
     return np.sum(layer(x))

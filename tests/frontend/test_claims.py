@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flatgrad.diagnostics import Diagnostic, Refused
-from flatgrad.frontend.claims import Claim, check_options, parameter_claims, statement_claims
+from flatgrad.frontend.claim import Claim
+from flatgrad.frontend.claims import check_options, parameter_claims, statement_claims
 from flatgrad.frontend.shapetext import read_shape
 from flatgrad.frontend.source import Module, read_module, text_at
 from flatgrad.ir.core import DType, Span

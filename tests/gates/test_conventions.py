@@ -10,8 +10,8 @@ import pytest
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import DType, Kind, Type, Value
 from flatgrad.ir.dims import Shape
-from flatgrad.proving import harness
-from flatgrad.proving.harness import RefusedUse
+from flatgrad.proving import concrete_site, drawing, rules, running
+from flatgrad.proving.concrete_site import RefusedUse
 
 INF = float("inf")
 NAN = float("nan")
@@ -22,15 +22,15 @@ def gradients(
 ) -> dict[str, Any]:
     """The contribution to every operand that is not a literal."""
     entry = TABLE[name]
-    env: harness.Env = {**entry.attributes, **attrs, "given": tuple(attrs)}
+    env: running.Env = {**entry.attributes, **attrs, "given": tuple(attrs)}
     env |= dict(zip(entry.operands, operands, strict=True))
-    site = harness.site_for(entry, env, mode, frozenset(literals))
-    harness.apply_shape_rule(entry, site)
-    z = harness.run_forward(entry, entry.spellings[0], env)
-    full = harness.with_results(env, z, [dz])
+    site = concrete_site.site_for(entry, env, mode, frozenset(literals))
+    rules.apply_shape_rule(entry, site)
+    z = running.run_forward(entry, entry.spellings[0], env)
+    full = running.with_results(env, z, [dz])
     return {
-        operand[0]: harness.contribution(entry, operand, site, full)[0]
-        for operand in harness.differentiable_operands(entry, env)
+        operand[0]: rules.contribution(entry, operand, site, full)[0]
+        for operand in drawing.differentiable_operands(entry, env)
         if operand[0] not in literals
     }
 
@@ -158,8 +158,8 @@ def test_refusals(name: str, operands: tuple[Any, ...], attrs: dict[str, Any], s
 
 def test_clip_bounds_of_unknown_rank_are_refused() -> None:
     entry = TABLE["clip"]
-    env: harness.Env = {**entry.attributes, "x": np.ones(3), "given": ()}
-    site = harness.site_for(entry, {**env, "a_min": 0.0, "a_max": None}, "known")
+    env: running.Env = {**entry.attributes, "x": np.ones(3), "given": ()}
+    site = concrete_site.site_for(entry, {**env, "a_min": 0.0, "a_max": None}, "known")
     low = Value("low", Type(Kind.OPEN, DType.OPEN, Shape.unknown("low")))
     site.attrs = {**site.attrs, "a_min": low}
     with pytest.raises(RefusedUse, match="single number"):
@@ -169,6 +169,6 @@ def test_clip_bounds_of_unknown_rank_are_refused() -> None:
 @pytest.mark.parametrize("name", ["math.exp", "math.log", "math.pow", "math.atan2"])
 def test_math_proves_that_its_operands_are_numbers(name: str) -> None:
     entry = TABLE[name]
-    site = harness.site_for(entry, dict.fromkeys(entry.operands, 1.0), "unknown")
-    harness.apply_shape_rule(entry, site)
+    site = concrete_site.site_for(entry, dict.fromkeys(entry.operands, 1.0), "unknown")
+    rules.apply_shape_rule(entry, site)
     assert [site.rank(n) for n in entry.operands] == [0] * len(entry.operands)

@@ -11,8 +11,10 @@ import pytest
 
 from flatgrad.compiler import compile_source
 from flatgrad.diagnostics import Refused
-from flatgrad.gates.declared import Declaration, Source, declare, installed, read_gate_file, read_spelling
+from flatgrad.gates.declared import Declaration, Source, declare, read_gate_file
 from flatgrad.gates.entry import BY_PATH, TABLE, Gate
+from flatgrad.gates.installed import installed
+from flatgrad.gates.written_calls import read_spelling
 from flatgrad.ir.core import Span
 from flatgrad.options import Options
 

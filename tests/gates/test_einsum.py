@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from flatgrad.gates.entry import TABLE
-from flatgrad.proving import harness
+from flatgrad.proving import concrete_site, drawing, rules
 from flatgrad.proving.checks import check_env
-from flatgrad.proving.harness import Case
+from flatgrad.proving.drawing import Case
 
 EINSUM = TABLE["einsum"]
 
@@ -60,7 +60,7 @@ def legal_calls(seed: int, count: int) -> list[Case]:
 def test_random_subscripts(seed: int) -> None:
     refused = 0
     for case in legal_calls(seed, 50):
-        env = harness.draw(EINSUM, case)
+        env = drawing.draw(EINSUM, case)
         for mode in ("known", "ranks"):
             assert check_env(EINSUM, env, mode), str(case)
         refused += not check_env(EINSUM, env, "unknown")
@@ -68,10 +68,10 @@ def test_random_subscripts(seed: int) -> None:
 
 
 def rule(subscripts: Any, *shapes: tuple[int, ...], k: int = 0) -> str:
-    env = harness.draw(EINSUM, Case((shapes,), {"subscripts": subscripts}))
-    site = harness.site_for(EINSUM, env, "known")
-    harness.apply_shape_rule(EINSUM, site)
-    return harness.backward_spelling(EINSUM, "xs", k, site)
+    env = drawing.draw(EINSUM, Case((shapes,), {"subscripts": subscripts}))
+    site = concrete_site.site_for(EINSUM, env, "known")
+    rules.apply_shape_rule(EINSUM, site)
+    return rules.backward_spelling(EINSUM, "xs", k, site)
 
 
 def test_spellings_are_what_one_would_write() -> None:
@@ -84,5 +84,5 @@ def test_spellings_are_what_one_would_write() -> None:
 
 @pytest.mark.parametrize("subscripts", [(0, 1), "ij,jk->ik", "ij->ijx", "ij->ii", "i$"])
 def test_not_understood(subscripts: Any) -> None:
-    with pytest.raises(harness.RefusedUse):
+    with pytest.raises(concrete_site.RefusedUse):
         rule(subscripts, (2, 3))

@@ -13,7 +13,7 @@ import pytest
 
 from flatgrad.gates import SECTIONS
 from flatgrad.gates.entry import TABLE, Gate
-from flatgrad.proving import checks, harness
+from flatgrad.proving import checks, concrete_site
 
 SECTION_OF = {name: section for section, names in SECTIONS.items() for name in names}
 
@@ -38,7 +38,7 @@ def test_backward_is_proved(entry: Gate) -> None:
 
 
 @gates(is_differentiable)
-@pytest.mark.parametrize("mode", harness.MODES)
+@pytest.mark.parametrize("mode", concrete_site.MODES)
 def test_backward_agrees_with_differences(entry: Gate, mode: str) -> None:
     checks.agrees_with_differences(entry, mode)
 
@@ -55,7 +55,7 @@ def test_literal_operand(entry: Gate, literal: str) -> None:
 
 
 @gates()
-@pytest.mark.parametrize("mode", harness.MODES)
+@pytest.mark.parametrize("mode", concrete_site.MODES)
 def test_shape_rule(entry: Gate, mode: str) -> None:
     checks.shape_rule(entry, mode)
 

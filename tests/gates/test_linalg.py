@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from flatgrad.gates.entry import TABLE
-from flatgrad.proving import harness
-from flatgrad.proving.harness import Case
+from flatgrad.proving import concrete_site, drawing, rules, running
+from flatgrad.proving.drawing import Case
 
 
 def gradient(name: str, x: Any, dz: Any, attrs: dict[str, Any] | None = None) -> Any:
     entry = TABLE[name]
-    env = {**harness.draw(entry, Case((np.shape(x),), attrs or {})), "x": x}
-    site = harness.site_for(entry, env, "known")
-    harness.apply_shape_rule(entry, site)
-    z = harness.run_forward(entry, entry.spellings[0], env)
-    return harness.contribution(entry, ("x", "x", None), site, harness.with_results(env, z, [dz]))[0]
+    env = {**drawing.draw(entry, Case((np.shape(x),), attrs or {})), "x": x}
+    site = concrete_site.site_for(entry, env, "known")
+    rules.apply_shape_rule(entry, site)
+    z = running.run_forward(entry, entry.spellings[0], env)
+    return rules.contribution(entry, ("x", "x", None), site, running.with_results(env, z, [dz]))[0]
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (2, 3, 3)])
@@ -50,16 +50,16 @@ def test_singular_matrices_are_an_error() -> None:
 
 def test_a_right_hand_side_of_open_rank_is_refused() -> None:
     entry = TABLE["solve"]
-    env = harness.draw(entry, Case(((2, 2), (2,)), {}))
-    site = harness.site_for(entry, env, "unknown")
-    harness.apply_shape_rule(entry, site)
-    with pytest.raises(harness.RefusedUse, match="right-hand side"):
-        harness.backward_spelling(entry, "y", None, site)
+    env = drawing.draw(entry, Case(((2, 2), (2,)), {}))
+    site = concrete_site.site_for(entry, env, "unknown")
+    rules.apply_shape_rule(entry, site)
+    with pytest.raises(concrete_site.RefusedUse, match="right-hand side"):
+        rules.backward_spelling(entry, "y", None, site)
 
 
 def test_a_power_of_the_run_is_refused() -> None:
     entry = TABLE["matrix_power"]
-    site = harness.site_for(entry, harness.draw(entry, Case(((2, 2),), {"n": 2})), "dynamic")
-    harness.apply_shape_rule(entry, site)
-    with pytest.raises(harness.RefusedUse, match="n must be"):
-        harness.backward_spelling(entry, "x", None, site)
+    site = concrete_site.site_for(entry, drawing.draw(entry, Case(((2, 2),), {"n": 2})), "dynamic")
+    rules.apply_shape_rule(entry, site)
+    with pytest.raises(concrete_site.RefusedUse, match="n must be"):
+        rules.backward_spelling(entry, "x", None, site)

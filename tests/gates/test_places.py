@@ -11,9 +11,9 @@ import flatgrad.gates  # noqa: F401  (fills the table)
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.core import Attribute, DType, Kind, Literal, Type, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
-from flatgrad.proving import harness
+from flatgrad.proving import concrete_site, drawing, rules, running
 from flatgrad.proving.checks import check_env, check_numbers
-from flatgrad.proving.harness import Case
+from flatgrad.proving.drawing import Case
 
 MODES = ("known", "ranks", "unknown")
 
@@ -21,26 +21,26 @@ MODES = ("known", "ranks", "unknown")
 def gradients(name: str, env: dict[str, Any], mode: str = "known") -> list[Any]:
     """Each operand's gradient for an upstream gradient of ones, by the backward rules."""
     entry = TABLE[name]
-    env = harness.with_numbered({**entry.attributes, "given": frozenset(env) - set(entry.operands), **env})
-    site = harness.site_for(entry, env, mode)
-    harness.apply_shape_rule(entry, site)
-    z = harness.run_forward(entry, entry.spellings[0], env)
-    dzs = [np.ones(np.shape(one)) for one in harness.results_of(z)]
-    operands = harness.differentiable_operands(entry, env)
-    full = harness.with_results(env, z, dzs)
-    return [harness.contribution(entry, operand, site, full)[0] for operand in operands]
+    env = drawing.with_numbered({**entry.attributes, "given": frozenset(env) - set(entry.operands), **env})
+    site = concrete_site.site_for(entry, env, mode)
+    rules.apply_shape_rule(entry, site)
+    z = running.run_forward(entry, entry.spellings[0], env)
+    dzs = [np.ones(np.shape(one)) for one in running.results_of(z)]
+    operands = drawing.differentiable_operands(entry, env)
+    full = running.with_results(env, z, dzs)
+    return [rules.contribution(entry, operand, site, full)[0] for operand in operands]
 
 
 def refusal(name: str, attrs: dict[str, Attribute]) -> str:
     """What the gate says to a matrix and these attributes."""
     entry = TABLE[name]
     attrs = {**entry.attributes, **attrs}
-    site = harness.ConcreteSite(attrs, 0, {"x": Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape.of(2, 3)))})
+    site = concrete_site.ConcreteSite(attrs, 0, {"x": Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape.of(2, 3)))})
     try:
-        harness.apply_shape_rule(entry, site)
-        harness.dtype_claim(entry, site)
-        spelling = harness.backward_spelling(entry, "x", None, site)
-    except harness.RefusedUse as refused:
+        rules.apply_shape_rule(entry, site)
+        rules.dtype_claim(entry, site)
+        spelling = rules.backward_spelling(entry, "x", None, site)
+    except concrete_site.RefusedUse as refused:
         return str(refused)
     raise AssertionError(f"{name} {attrs} is not refused: {spelling}")
 
@@ -50,27 +50,27 @@ def refusal(name: str, attrs: dict[str, Attribute]) -> str:
 
 @pytest.mark.parametrize("given", [((3, 2),), (3, 2), ((-1, 2),)])
 def test_starred_reshape_is_one_call_in_both_spellings(given: Attribute) -> None:
-    site = harness.ConcreteSite(
+    site = concrete_site.ConcreteSite(
         {"shape": given, "order": "C"}, 0, {"x": Value("x", Type(Kind.OPEN, DType.OPEN, Shape.of(6)))}
     )
-    assert harness.apply_shape_rule(TABLE["reshape"], site)[0] == Shape.of(3, 2)
+    assert rules.apply_shape_rule(TABLE["reshape"], site)[0] == Shape.of(3, 2)
 
 
 def test_reshape_to_one_number_and_to_a_shape_of_the_run() -> None:
     x = Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape.of("N", "D")))
-    whole = harness.ConcreteSite({"shape": -1, "order": "C"}, 0, {"x": x})
-    assert str(harness.apply_shape_rule(TABLE["reshape"], whole)[0]) == "(D*N,)"
+    whole = concrete_site.ConcreteSite({"shape": -1, "order": "C"}, 0, {"x": x})
+    assert str(rules.apply_shape_rule(TABLE["reshape"], whole)[0]) == "(D*N,)"
     like = Value("", Type(Kind.SHAPE, DType.INT, Shape.of("D", "N")))
     for given in (like, (like,)):
-        site = harness.ConcreteSite({"shape": given, "order": "C"}, 0, {"x": x})
-        assert harness.apply_shape_rule(TABLE["reshape"], site)[0] == Shape.of("D", "N")
+        site = concrete_site.ConcreteSite({"shape": given, "order": "C"}, 0, {"x": x})
+        assert rules.apply_shape_rule(TABLE["reshape"], site)[0] == Shape.of("D", "N")
 
 
 def test_reshape_divides_symbols() -> None:
     x = Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape.of("N", "C", "H", "W")))
     n = Value("n", Type(Kind.SCALAR, DType.INT, SCALAR, Shape.of("N").front[0]))
-    site = harness.ConcreteSite({"shape": (n, -1), "order": "C"}, 0, {"x": x})
-    assert str(harness.apply_shape_rule(TABLE["reshape"], site)[0]) == "(N, C*H*W)"
+    site = concrete_site.ConcreteSite({"shape": (n, -1), "order": "C"}, 0, {"x": x})
+    assert str(rules.apply_shape_rule(TABLE["reshape"], site)[0]) == "(N, C*H*W)"
 
 
 @pytest.mark.parametrize("name", ["reshape", "ravel", "flatten"])
@@ -87,8 +87,8 @@ def test_transpose_of_axes_known_to_the_run_alone_is_refused() -> None:
 
 def test_transpose_of_an_unknown_rank_turns_the_known_ends_round() -> None:
     shape = Shape(Shape.of("N").front, "u", Shape.of("A", "B").front)
-    site = harness.ConcreteSite({"axes": None}, 0, {"x": Value("x", Type(Kind.OPEN, DType.FLOAT, shape))})
-    z, _ = harness.apply_shape_rule(TABLE["transpose"], site)
+    site = concrete_site.ConcreteSite({"axes": None}, 0, {"x": Value("x", Type(Kind.OPEN, DType.FLOAT, shape))})
+    z, _ = rules.apply_shape_rule(TABLE["transpose"], site)
     assert isinstance(z, Shape)
     assert (z.front, z.back) == (Shape.of("B", "A").front, Shape.of("N").front)
     assert z.middle not in (None, "u")
@@ -115,16 +115,16 @@ def test_stacking_of_mixed_ranks(name: str, mode: str) -> None:
 @pytest.mark.parametrize("name", [*RANKS, "concatenate"])
 def test_stacking_where_one_rank_alone_is_known(name: str) -> None:
     entry = TABLE[name]
-    env = harness.draw(entry, Case((((2, 3), (2, 3), (2, 3)),), {}))
+    env = drawing.draw(entry, Case((((2, 3), (2, 3), (2, 3)),), {}))
     for known in range(3):
-        site = harness.site_for(entry, env, "unknown")
+        site = concrete_site.site_for(entry, env, "unknown")
         site.operands[f"x{known}"] = Value("", Type(Kind.ARRAY, DType.FLOAT, Shape.of("N", "D")))
-        harness.apply_shape_rule(entry, site)
-        z = harness.run_forward(entry, entry.spellings[0], env)
+        rules.apply_shape_rule(entry, site)
+        z = running.run_forward(entry, entry.spellings[0], env)
         dzs = [np.arange(float(np.size(z))).reshape(z.shape)]
-        for operand in harness.differentiable_operands(entry, env):
-            got, _ = harness.contribution(entry, operand, site, harness.with_results(env, z, dzs))
-            expected = harness.numeric_gradient(entry, env, operand[0], dzs)
+        for operand in drawing.differentiable_operands(entry, env):
+            got, _ = rules.contribution(entry, operand, site, running.with_results(env, z, dzs))
+            expected = rules.numeric_gradient(entry, env, operand[0], dzs)
             np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
 
 
@@ -136,18 +136,18 @@ def test_stack_proves_one_shape_for_all(name: str) -> None:
         "x1": Value("", Type(Kind.OPEN, DType.OPEN, Shape.of("N", 3))),
         "x2": Value("", Type(Kind.OPEN, DType.OPEN, Shape.of("M", "K"))),
     }
-    site = harness.ConcreteSite(dict(entry.attributes), 3, operands)
-    harness.apply_shape_rule(entry, site)
+    site = concrete_site.ConcreteSite(dict(entry.attributes), 3, operands)
+    rules.apply_shape_rule(entry, site)
     assert site.shape("x0") == site.shape("x1") == site.shape("x2")
     assert site.solver.resolve(site.result or SCALAR) == Shape((Shape.of(3).front[0], *site.shape("x1").front))
 
 
 def test_constants_among_the_operands() -> None:
     entry = TABLE["stack"]
-    env = harness.draw(entry, Case((((), (), ()),), {}))
-    site = harness.site_for(entry, env, "unknown")
+    env = drawing.draw(entry, Case((((), (), ()),), {}))
+    site = concrete_site.site_for(entry, env, "unknown")
     site.operands["x1"] = Literal(1.0, "1.0")
-    claim, _ = harness.apply_shape_rule(entry, site)
+    claim, _ = rules.apply_shape_rule(entry, site)
     assert site.solver.resolve(claim if isinstance(claim, Shape) else SCALAR) == Shape.of(3)
 
 
@@ -160,16 +160,16 @@ def test_pieces_of_a_multiple_are_known() -> None:
     two = Value("", Type(Kind.SCALAR, DType.INT, SCALAR, h_dim * 2))
     x = Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape((*Shape.of("N").front, h_dim * 4))))
     for sections, expected in (((h, two), "(N, H) (N, H) (N, 2*H)"), (4, "(N, H) (N, H) (N, H) (N, H)")):
-        site = harness.ConcreteSite({"sections": sections, "axis": 1}, 0, {"x": x})
-        shapes, _ = harness.apply_shape_rule(TABLE["split"], site)
+        site = concrete_site.ConcreteSite({"sections": sections, "axis": 1}, 0, {"x": x})
+        shapes, _ = rules.apply_shape_rule(TABLE["split"], site)
         assert " ".join(map(str, shapes)) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sections", [(2, 1), (1, 3)])
 def test_pieces_that_may_be_cut_short_are_not_known(sections: tuple[int, ...]) -> None:
     x = Value("x", Type(Kind.ARRAY, DType.FLOAT, Shape.of("N")))
-    site = harness.ConcreteSite({"sections": sections, "axis": 0}, 0, {"x": x})
-    shapes, _ = harness.apply_shape_rule(TABLE["split"], site)
+    site = concrete_site.ConcreteSite({"sections": sections, "axis": 0}, 0, {"x": x})
+    shapes, _ = rules.apply_shape_rule(TABLE["split"], site)
     known = {str(shape) for shape in shapes} & {"(1,)", "(2,)", "(N,)"}  # type: ignore[union-attr]
     assert not known, "x of one element gives a first piece of one element and then nothing"
 
@@ -248,8 +248,8 @@ def test_take_leaves_the_rank_open_at_the_axes_that_a_number_has() -> None:
     for axis, least in ((0, 0), (-1, 0), (1, 2), (-2, 2)):
         x = Value("x", Type(Kind.OPEN, DType.OPEN, Shape.unknown("x")))
         i = Value("i", Type(Kind.ARRAY, DType.INT, Shape.of(2)))
-        site = harness.ConcreteSite({"axis": axis}, 0, {"x": x, "i": i})
-        harness.apply_shape_rule(entry, site)
+        site = concrete_site.ConcreteSite({"axis": axis}, 0, {"x": x, "i": i})
+        rules.apply_shape_rule(entry, site)
         assert site.shape("x").least_rank == least
 
 
@@ -270,11 +270,11 @@ def test_equal_elements_keep_their_order() -> None:
     for mode in MODES:
         entry = TABLE["sort"]
         env: dict[str, Any] = {**entry.attributes, "x": x, "given": frozenset()}
-        site = harness.site_for(entry, env, mode)
-        harness.apply_shape_rule(entry, site)
+        site = concrete_site.site_for(entry, env, mode)
+        rules.apply_shape_rule(entry, site)
         dzs = [np.array([10.0, 20.0, 30.0, 40.0])]
-        full = harness.with_results(env, np.sort(x), dzs)
-        dx, _ = harness.contribution(entry, ("x", "x", None), site, full)
+        full = running.with_results(env, np.sort(x), dzs)
+        dx, _ = rules.contribution(entry, ("x", "x", None), site, full)
         np.testing.assert_array_equal(dx, [30.0, 10.0, 40.0, 20.0])
 
 
@@ -304,9 +304,9 @@ def test_casts(name: str) -> None:
         "object": DType.OPEN,
     }
     for dtype, claim in expected.items():
-        site = harness.ConcreteSite({**entry.attributes, "dtype": dtype}, 0, {"x": x})
-        harness.apply_shape_rule(entry, site)
-        assert harness.dtype_claim(entry, site) is claim, dtype
+        site = concrete_site.ConcreteSite({**entry.attributes, "dtype": dtype}, 0, {"x": x})
+        rules.apply_shape_rule(entry, site)
+        assert rules.dtype_claim(entry, site) is claim, dtype
 
 
 @pytest.mark.parametrize("dtype", ["complex", Value("d", Type(Kind.OTHER, DType.NONE, SCALAR))])

@@ -12,9 +12,9 @@ import pytest
 
 from flatgrad.gates.entry import TABLE
 from flatgrad.ir.dims import Shape
-from flatgrad.proving import harness
+from flatgrad.proving import concrete_site, drawing, rules, running
 from flatgrad.proving.checks import check_env
-from flatgrad.proving.harness import Case
+from flatgrad.proving.drawing import Case
 
 RANKS = range(5)
 
@@ -51,8 +51,8 @@ def test_every_pair_of_ranks(name: str, a: int, b: int) -> None:
         shapes = shapes_for(name, a, b, rng)
         if shapes is None:
             return
-        env = harness.draw(entry, Case(shapes, {}), seed)
-        for mode in harness.MODES:
+        env = drawing.draw(entry, Case(shapes, {}), seed)
+        for mode in concrete_site.MODES:
             # With ranks known nothing is refused; without, what is accepted is right.
             assert check_env(entry, env, mode) or mode == "unknown"
         # autograd is wrong for np.outer of what is not a vector and for np.kron of unequal ranks.
@@ -62,19 +62,19 @@ def test_every_pair_of_ranks(name: str, a: int, b: int) -> None:
 
 def assert_as_autograd(name: str, env: dict[str, Any]) -> None:
     entry = TABLE[name]
-    site = harness.site_for(entry, env, "known")
-    harness.apply_shape_rule(entry, site)
-    z = harness.run_forward(entry, entry.spellings[0], env)
-    dzs = harness.upstream(z)
-    full = harness.with_results(env, z, dzs)
+    site = concrete_site.site_for(entry, env, "known")
+    rules.apply_shape_rule(entry, site)
+    z = running.run_forward(entry, entry.spellings[0], env)
+    dzs = running.upstream(z)
+    full = running.with_results(env, z, dzs)
 
     def loss(x: Any, y: Any) -> Any:
         return anp.sum(getattr(anp, name)(x, y) * dzs[0])
 
     for place, operand in enumerate("xy"):
-        value, spelling = harness.contribution(entry, (operand, operand, None), site, full)
+        value, spelling = rules.contribution(entry, (operand, operand, None), site, full)
         expected = autograd.grad(loss, place)(env["x"], env["y"])
-        got = harness.unbroadcast(value, np.shape(env[operand]))
+        got = running.unbroadcast(value, np.shape(env[operand]))
         np.testing.assert_allclose(got, expected, rtol=1e-10, err_msg=spelling)
 
 
@@ -90,7 +90,7 @@ def test_tensordot_over_any_axes() -> None:
         y = rng.integers(1, 4, size=b)
         y[y_axes] = x[x_axes]
         signed = tuple(axis - a * int(rng.integers(0, 2)) for axis in x_axes)
-        env = harness.draw(entry, Case((tuple(x.tolist()), tuple(y.tolist())), {"axes": (signed, tuple(y_axes))}), seed)
+        env = drawing.draw(entry, Case((tuple(x.tolist()), tuple(y.tolist())), {"axes": (signed, tuple(y_axes))}), seed)
         for mode in ("known", "ranks"):
             assert check_env(entry, env, mode)
         assert not check_env(entry, env, "unknown")
@@ -98,9 +98,9 @@ def test_tensordot_over_any_axes() -> None:
 
 def spellings(name: str, x: tuple[int, ...], y: tuple[int, ...], mode: str = "known") -> tuple[str, str]:
     entry = TABLE[name]
-    site = harness.site_for(entry, harness.draw(entry, Case((x, y), {})), mode)
-    harness.apply_shape_rule(entry, site)
-    return harness.backward_spelling(entry, "x", None, site), harness.backward_spelling(entry, "y", None, site)
+    site = concrete_site.site_for(entry, drawing.draw(entry, Case((x, y), {})), mode)
+    rules.apply_shape_rule(entry, site)
+    return rules.backward_spelling(entry, "x", None, site), rules.backward_spelling(entry, "y", None, site)
 
 
 @pytest.mark.parametrize("name", ["dot", "matmul"])
@@ -116,34 +116,34 @@ def test_a_known_matrix_on_the_right_is_enough() -> None:
     entry = TABLE["matmul"]
     seen = set()
     for x in ((3,), (2, 3), (2, 2, 3)):
-        env = harness.draw(entry, Case((x, (3, 2)), {}))
-        site = harness.site_for(entry, env, "unknown")
-        known = harness.site_for(entry, env, "known")
+        env = drawing.draw(entry, Case((x, (3, 2)), {}))
+        site = concrete_site.site_for(entry, env, "unknown")
+        known = concrete_site.site_for(entry, env, "known")
         site.operands["y"] = known.operands["y"]
-        claim, signature = harness.apply_shape_rule(entry, site)
+        claim, signature = rules.apply_shape_rule(entry, site)
         assert signature is None
         assert isinstance(claim, Shape)
         site.solver.same_shape(site.shape("x"), known.shape("x"))
         z = env["x"] @ env["y"]
         assert site.solver.resolve(claim) == Shape.of(*z.shape)
-        full = harness.with_results(env, z, harness.upstream(z))
-        open_site = harness.site_for(entry, env, "unknown")
+        full = running.with_results(env, z, running.upstream(z))
+        open_site = concrete_site.site_for(entry, env, "unknown")
         open_site.operands["y"] = known.operands["y"]
-        harness.apply_shape_rule(entry, open_site)
+        rules.apply_shape_rule(entry, open_site)
         for name in "xy":
-            value, spelling = harness.contribution(entry, (name, name, None), open_site, full)
+            value, spelling = rules.contribution(entry, (name, name, None), open_site, full)
             seen.add(spelling)
-            expected = harness.numeric_gradient(entry, env, name, [full["dz"]])
+            expected = rules.numeric_gradient(entry, env, name, [full["dz"]])
             np.testing.assert_allclose(value, expected, rtol=1e-6)
     assert len(seen) == 2
 
 
 @pytest.mark.parametrize("name", ["dot", "matmul", "inner", "tensordot", "kron", "cross"])
 def test_unknown_ranks_are_refused(name: str) -> None:
-    with pytest.raises(harness.RefusedUse):
+    with pytest.raises(concrete_site.RefusedUse):
         spellings(name, (3, 3), (3, 3), "unknown")
 
 
 def test_cross_of_two_elements_is_refused() -> None:
-    with pytest.raises(harness.RefusedUse, match="3 elements"):
+    with pytest.raises(concrete_site.RefusedUse, match="3 elements"):
         spellings("cross", (2,), (3,))

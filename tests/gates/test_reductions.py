@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from flatgrad.gates.entry import TABLE, Gate
-from flatgrad.proving import harness
+from flatgrad.proving import concrete_site, drawing, rules, running
 from flatgrad.proving.checks import check_env
-from flatgrad.proving.harness import Case
+from flatgrad.proving.drawing import Case
 
 Env = dict[str, Any]
 TIES = np.array([[3.0, 1.0, 3.0], [2.0, 2.0, 2.0]])
@@ -20,16 +20,16 @@ TIES = np.array([[3.0, 1.0, 3.0], [2.0, 2.0, 2.0]])
 def gradient(name: str, x: Any, attrs: dict[str, Any] | None = None, mode: str = "known", dz: Any = None) -> Any:
     """The contribution to x for this upstream gradient, ones by default, and the shape of x."""
     entry = TABLE[name]
-    env = {**harness.draw(entry, Case((np.shape(x),), attrs or {})), "x": x}
-    site = harness.site_for(entry, env, mode)
-    harness.apply_shape_rule(entry, site)
-    z = harness.run_forward(entry, entry.spellings[0], env)
+    env = {**drawing.draw(entry, Case((np.shape(x),), attrs or {})), "x": x}
+    site = concrete_site.site_for(entry, env, mode)
+    rules.apply_shape_rule(entry, site)
+    z = running.run_forward(entry, entry.spellings[0], env)
     dz = np.ones(np.shape(z), np.asarray(z).dtype) if dz is None else dz
-    value, _ = harness.contribution(entry, ("x", "x", None), site, harness.with_results(env, z, [dz]))
+    value, _ = rules.contribution(entry, ("x", "x", None), site, running.with_results(env, z, [dz]))
     return value
 
 
-@pytest.mark.parametrize("mode", harness.MODES)
+@pytest.mark.parametrize("mode", concrete_site.MODES)
 @pytest.mark.parametrize("name", ["max", "min"])
 def test_equal_elements_share(name: str, mode: str) -> None:
     x = TIES if name == "max" else -TIES
@@ -40,7 +40,7 @@ def test_equal_elements_share(name: str, mode: str) -> None:
     np.testing.assert_array_equal(gradient(name, x, {"keepdims": True}, mode), [[1 / 2, 0, 1 / 2], [0, 0, 0]])
 
 
-@pytest.mark.parametrize("mode", harness.MODES)
+@pytest.mark.parametrize("mode", concrete_site.MODES)
 def test_ptp_of_equal_elements(mode: str) -> None:
     np.testing.assert_array_equal(gradient("ptp", TIES, {"axis": 1}, mode), [[1 / 2, -1, 1 / 2], [0, 0, 0]])
     np.testing.assert_array_equal(gradient("ptp", TIES, {}, mode), [[1 / 2, -1, 1 / 2], [0, 0, 0]])
@@ -50,7 +50,7 @@ def test_ptp_of_equal_elements(mode: str) -> None:
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_shares_stay_float32(name: str, axis: int | None) -> None:
     x = TIES.astype(np.float32)
-    for mode in harness.MODES:
+    for mode in concrete_site.MODES:
         assert gradient(name, x, {"axis": axis}, mode).dtype == np.float32
 
 
@@ -70,7 +70,7 @@ ZEROS = [
 ]
 
 
-@pytest.mark.parametrize("mode", harness.MODES)
+@pytest.mark.parametrize("mode", concrete_site.MODES)
 @pytest.mark.parametrize("name", ["prod", "cumprod"])
 @pytest.mark.parametrize("x", ZEROS, ids=lambda x: str(x.shape))
 def test_products_of_zeros(name: str, x: Any, mode: str) -> None:
@@ -80,7 +80,7 @@ def test_products_of_zeros(name: str, x: Any, mode: str) -> None:
         axes += [(0, 1), (2, 0), (-1, 1)]
     checked = 0
     for axis in axes:
-        env = {**harness.draw(entry, Case((x.shape,), {"axis": axis})), "x": x}
+        env = {**drawing.draw(entry, Case((x.shape,), {"axis": axis})), "x": x}
         checked += check_env(entry, env, mode)
     assert checked or mode == "unknown"
 
@@ -89,7 +89,7 @@ def test_product_that_underflows() -> None:
     np.testing.assert_allclose(gradient("prod", np.array([1e-200, 1e-200, 1e200])), [1.0, 1.0, 0.0])
 
 
-@pytest.mark.parametrize("mode", harness.MODES)
+@pytest.mark.parametrize("mode", concrete_site.MODES)
 def test_deviation_of_equal_elements(mode: str) -> None:
     x = np.array([[2.0, 2.0], [1.0, 4.0]])
     np.testing.assert_array_equal(gradient("std", np.ones(3), {}, mode), np.zeros(3))
@@ -124,24 +124,24 @@ def test_equal_magnitudes_share_an_inf_norm() -> None:
 )
 def test_refused(name: str, attrs: dict[str, Any]) -> None:
     entry = TABLE[name]
-    env = harness.draw(entry, Case(((2, 2),), attrs))
-    site = harness.site_for(entry, env, "known")
-    with pytest.raises(harness.RefusedUse):
+    env = drawing.draw(entry, Case(((2, 2),), attrs))
+    site = concrete_site.site_for(entry, env, "known")
+    with pytest.raises(concrete_site.RefusedUse):
         run_the_rules(entry, site)
 
 
-def run_the_rules(entry: Gate, site: harness.ConcreteSite) -> None:
-    harness.apply_shape_rule(entry, site)
-    harness.dtype_claim(entry, site)
-    harness.backward_spelling(entry, "x", None, site)
+def run_the_rules(entry: Gate, site: concrete_site.ConcreteSite) -> None:
+    rules.apply_shape_rule(entry, site)
+    rules.dtype_claim(entry, site)
+    rules.backward_spelling(entry, "x", None, site)
 
 
 def test_spellings_are_what_one_would_write() -> None:
     def spelling(name: str, shape: tuple[int, ...], attrs: dict[str, Any]) -> str:
         entry = TABLE[name]
-        site = harness.site_for(entry, harness.draw(entry, Case((shape,), attrs)), "known")
-        harness.apply_shape_rule(entry, site)
-        return harness.backward_spelling(entry, "x", None, site)
+        site = concrete_site.site_for(entry, drawing.draw(entry, Case((shape,), attrs)), "known")
+        rules.apply_shape_rule(entry, site)
+        return rules.backward_spelling(entry, "x", None, site)
 
     assert spelling("sum", (2, 3), {"axis": 0}) == "np.broadcast_to(dz, np.shape(x))"
     assert spelling("sum", (2, 3), {"axis": -1}) == "np.broadcast_to(dz[:, None], np.shape(x))"
@@ -163,13 +163,13 @@ def test_spellings_are_what_one_would_write() -> None:
 def test_only_what_numpy_demands_is_taken_for_a_fact(name: str, axis: Any, rank: int) -> None:
     """The sum of a number over its axis 0 is that number; its mean over axis 0 is an error."""
     entry = TABLE[name]
-    site = harness.site_for(entry, harness.draw(entry, Case(((2, 3),), {"axis": axis})), "unknown")
-    harness.apply_shape_rule(entry, site)
+    site = concrete_site.site_for(entry, drawing.draw(entry, Case(((2, 3),), {"axis": axis})), "unknown")
+    rules.apply_shape_rule(entry, site)
     assert site.shape("x").least_rank == rank
     for shape in ((), (3,), (2, 3)):
-        env = {**harness.draw(entry, Case(((2, 3),), {"axis": axis})), "x": np.ones(shape)[()]}
+        env = {**drawing.draw(entry, Case(((2, 3),), {"axis": axis})), "x": np.ones(shape)[()]}
         try:
-            harness.run_forward(entry, entry.spellings[0], env)
+            running.run_forward(entry, entry.spellings[0], env)
         except np.exceptions.AxisError:
             assert len(shape) < rank
         else:

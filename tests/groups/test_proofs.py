@@ -13,8 +13,8 @@ import pytest
 import sympy
 
 from flatgrad.gates.entry import TABLE, Gate
-from flatgrad.proving import harness
-from flatgrad.proving.harness import Case
+from flatgrad.proving import concrete_site, drawing, rules
+from flatgrad.proving.drawing import Case
 
 PROVED = ("softmax", "log_softmax", "logsumexp", "label_cross_entropy", "cross_entropy", "standardise")
 
@@ -71,7 +71,7 @@ def flat(value: Any) -> list[Any]:
 
 def small(entry: Gate) -> list[Case]:
     """The uses with few symbols: the proof of each element is the same."""
-    return [case for case in harness.cases(entry) if np.prod([np.prod(s or (1,)) for s in case.shapes]) <= 150][:12]
+    return [case for case in drawing.cases(entry) if np.prod([np.prod(s or (1,)) for s in case.shapes]) <= 150][:12]
 
 
 @pytest.mark.parametrize("name", PROVED)
@@ -79,9 +79,9 @@ def test_backward_is_the_derivative(name: str) -> None:
     entry = TABLE[f"group.{name}"]
     proved = 0
     for case in small(entry):
-        env = harness.draw(entry, case)
-        site = harness.site_for(entry, env, "known")
-        harness.apply_shape_rule(entry, site)
+        env = drawing.draw(entry, case)
+        site = concrete_site.site_for(entry, env, "known")
+        rules.apply_shape_rule(entry, site)
         scope = {"np": NUMPY, "special": SPECIAL}
         operands = {n: symbols(n, env[n]) for n in entry.operands if n != "i"}
         symbolic = {**env, **operands}
@@ -90,7 +90,7 @@ def test_backward_is_the_derivative(name: str) -> None:
         total = sympy.Add(*(a * b for a, b in zip(flat(z), flat(dz), strict=True)))
         every = [s for value in (*operands.values(), dz) for s in flat(value)]
         for operand in entry.backward:
-            spelling = harness.backward_spelling(entry, operand, None, site)
+            spelling = rules.backward_spelling(entry, operand, None, site)
             got = eval(spelling, dict(scope), {**symbolic, "z": z, "dz": dz})
             got = np.broadcast_to(np.asarray(got, dtype=object), np.shape(operands[operand]))
             for found, symbol in list(zip(flat(got), flat(operands[operand]), strict=True))[:4]:

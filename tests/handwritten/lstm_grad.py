@@ -80,13 +80,14 @@ def lstm_forward(x, h0, Wx, Wh, b):
 def lstm_backward(dh, cache):
     """Gradients from dh (N, T, H): dx (N, T, D), dh0 (N, H), dWx (D, 4H), dWh (H, 4H), db (4H,)."""
     x, h0, Wx, Wh, b, step_caches = cache
+    T = x.shape[1]
     dx = np.zeros(x.shape, dh.dtype)
     dWx = np.zeros(Wx.shape, dh.dtype)
     dWh = np.zeros(Wh.shape, dh.dtype)
     db = np.zeros(b.shape, dh.dtype)
     dprev_h = np.zeros(h0.shape, dh.dtype)
     dprev_c = np.zeros(h0.shape, dh.dtype)
-    for t in reversed(range(x.shape[1])):
+    for t in reversed(range(T)):
         # (4) h[:, t, :] = next_h
         dnext_h = dprev_h + dh[:, t, :]
         # (3) next_h, next_c = lstm_step_forward(x[:, t, :], prev_h, prev_c, Wx, Wh, b)

@@ -14,8 +14,10 @@ import pytest
 from flatgrad.diagnostics import Refused
 from flatgrad.ir.core import Block, DType, Function, Kind, Literal, Operand, Relation, Slice, Type, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
+from flatgrad.ir.gate_calls import CannotEvaluate
 from flatgrad.ir.instances import Instances, TypeDoesNotHold
-from flatgrad.ir.interpreter import CannotEvaluate, Program, evaluate, summed_down
+from flatgrad.ir.interpreter import Program, evaluate
+from flatgrad.ir.structural_rules import summed_down
 from tests.example_cases import CASES, FILES, Case
 from tests.ir.stages import (
     Stages,

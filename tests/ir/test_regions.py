@@ -11,8 +11,9 @@ import pytest
 
 from flatgrad.ir.core import Block, Branch, DType, Function, Kind, Literal, Loop, Relation, Type, Value
 from flatgrad.ir.dims import SCALAR, Dim, Shape
+from flatgrad.ir.gate_calls import CannotEvaluate
 from flatgrad.ir.instances import Instances, TypeDoesNotHold
-from flatgrad.ir.interpreter import CannotEvaluate, Program, Rounds, evaluate
+from flatgrad.ir.interpreter import Program, Rounds, evaluate
 from flatgrad.ir.verifier import InvalidIR, verify
 from tests.ir.test_interpreter import check_stages
 from tests.ir.test_verifier import verify_stages

@@ -26,7 +26,7 @@ from flatgrad.ir.core import (
     Value,
 )
 from flatgrad.ir.dims import SCALAR, Shape
-from flatgrad.ir.interpreter import STRUCTURAL
+from flatgrad.ir.structural_rules import STRUCTURAL
 from flatgrad.ir.verifier import InvalidIR, verify
 from tests.example_cases import FILES, Example
 from tests.ir.stages import stages_of

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from flatgrad.sandbox import isolation, refusals, seccomp
+from flatgrad.sandbox import isolation, protection, refusals, seccomp
 from flatgrad.sandbox.isolation import LAYERS, Limits
 from flatgrad.sandbox.process import Sandbox, packages
 from tests.sandbox.support import SERVICE, on_linux
@@ -48,7 +48,7 @@ def test_the_description_is_true_here(what: str, tmp_path: object, monkeypatch: 
     import socket
 
     monkeypatch.setenv("SECRET", "s")
-    isolated = {row: enforced for row, enforced, _ in isolation.describe()}
+    isolated = {row: enforced for row, enforced, _ in protection.describe()}
     with socket.create_server(("127.0.0.1", 0)) as server, Sandbox(SERVICE, layers=KERNEL) as box:
         names = f"port, place = {server.getsockname()[1]}, {str(tmp_path) + '/place'!r}\n"
         reply, _ = box.call({"code": f"{HELPERS}{names}value = {TRIED[what]}"}, {}, 60.0)
@@ -57,7 +57,7 @@ def test_the_description_is_true_here(what: str, tmp_path: object, monkeypatch: 
 
 
 def test_each_row_says_how() -> None:
-    rows = isolation.describe()
+    rows = protection.describe()
     assert len({what for what, _, _ in rows}) == len(rows) == 13
     assert all((how and how[0].islower()) or how.startswith(("Landlock", "RLIMIT")) for _, _, how in rows)
     assert rows[-1][:2] == ("the measurement itself", False)
@@ -68,14 +68,14 @@ def layers(**held: int) -> dict[str, int]:
 
 
 def enforced(held: dict[str, int], system: str, user: int) -> set[str]:
-    return {what for what, is_enforced, _ in isolation.table(held, system, user) if is_enforced}
+    return {what for what, is_enforced, _ in protection.table(held, system, user) if is_enforced}
 
 
 ALWAYS = {"time of a call", "environment", "input and output", "processor time", "size of a file, open files"}
 
 
 def test_the_description_of_other_machines() -> None:
-    best = isolation.table(layers(seccomp=1, landlock=7, capabilities=1), "linux", 0)
+    best = protection.table(layers(seccomp=1, landlock=7, capabilities=1), "linux", 0)
     assert [what for what, is_enforced, _ in best if not is_enforced] == ["the measurement itself"]
     assert enforced(layers(), "darwin", 501) == ALWAYS | {"new processes and threads", "privileges"}
     assert enforced(layers(), "linux", 0) == ALWAYS | {"memory"}
@@ -92,11 +92,11 @@ def test_the_description_of_other_machines() -> None:
 
 
 def test_what_is_not_isolated_says_so_in_words() -> None:
-    for what, is_enforced, how in isolation.table(layers(), "linux", 0):
+    for what, is_enforced, how in protection.table(layers(), "linux", 0):
         if what in ("network", "writing files", "reading files", "signals to other processes"):
             assert not is_enforced
             assert "audit hook" in how
-    memory = next(how for what, _, how in isolation.table(layers(), "darwin", 501) if what == "memory")
+    memory = next(how for what, _, how in protection.table(layers(), "darwin", 501) if what == "memory")
     assert "does not enforce" in memory
 
 

@@ -39,6 +39,24 @@ def test_a_question_is_answered(twice: Path) -> None:
             assert arrays["s"].shape == ()
 
 
+def test_a_service_has_parts_that_homework_cannot_import(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("FACTOR = 3\n")
+    (tmp_path / "two.py").write_text("from flatgrad.one import FACTOR\n\ndef times(n): return FACTOR * n\n")
+    service = tmp_path / "service.py"
+    service.write_text(
+        "from flatgrad.two import times\n\n"
+        "def handle(request, arrays):\n"
+        "    try:\n"
+        "        import flatgrad.two\n"
+        "    except ImportError:\n"
+        "        return {'times': times(request['n'])}, {}\n"
+        "    return {}, {}\n"
+    )
+    parts = {"flatgrad.one": tmp_path / "one.py", "flatgrad.two": tmp_path / "two.py"}
+    with Sandbox(service, parts=parts) as box:
+        assert box.call({"n": 2}, {}, timeout=30.0)[0] == {"times": 6}
+
+
 def test_large_arrays_go_both_ways(twice: Path) -> None:
     x = np.random.default_rng(0).normal(size=(3000, 1000))  # 24 MB, many times what a pipe holds
     with Sandbox(twice) as box:
@@ -249,12 +267,12 @@ def test_an_ordinary_user_is_isolated_too(tmp_path: Path) -> None:
     code = f"""
 import json
 from pathlib import Path
-from flatgrad.sandbox import isolation
+from flatgrad.sandbox import protection
 from flatgrad.sandbox.process import Sandbox
 with Sandbox(Path({str(SERVICE)!r})) as box:
     tried = ("import os; os.fork()", "open('/tmp/x', 'w')", "")
     errors = [box.call({{"code": code}}, {{}}, 30.0)[0]["error"] for code in tried]
-    print(json.dumps([box.held, errors, isolation.describe()]))
+    print(json.dumps([box.held, errors, protection.describe()]))
 """
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+dac_read_search"]
     command += ["--ambient-caps=+dac_read_search", sys.executable, "-c", code]

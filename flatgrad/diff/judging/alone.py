@@ -19,7 +19,8 @@ from flatgrad.diff.homework import Style
 from flatgrad.diff.judging.case import Case, Floats, Judged
 from flatgrad.diff.judging.closeness import same_gradient
 from flatgrad.diff.judging.instrument import uninstrumented
-from flatgrad.diff.judging.runner import Draw, Key, Run, Runner
+from flatgrad.diff.judging.runner import Runner
+from flatgrad.diff.judging.runs import Draw, Key, Run
 from flatgrad.diff.verdicts import Outcome
 
 STEP = 1e-4

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from flatgrad.diff.judging.case import Case, Judged
-from flatgrad.diff.judging.runner import Run
+from flatgrad.diff.judging.runs import Run
 from flatgrad.diff.verdicts import Outcome
 
 # What the recorder raises where a gradient has no value: the statement that left it so is judged itself.

@@ -16,7 +16,8 @@ import numpy as np
 from flatgrad.diff.homework import Homework
 from flatgrad.diff.judging.gradients import normal
 from flatgrad.diff.judging.instrument import Program
-from flatgrad.diff.judging.runner import Draw, Key, Record, Run, Runner
+from flatgrad.diff.judging.runner import Runner
+from flatgrad.diff.judging.runs import Draw, Key, Record, Run
 from flatgrad.diff.judging.truth import Sites, Spec, Truth
 from flatgrad.diff.verdicts import Outcome
 

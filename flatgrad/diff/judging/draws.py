@@ -20,7 +20,8 @@ from flatgrad.diff.homework import Homework, Style
 from flatgrad.diff.judging.gradients import normal, targets_of
 from flatgrad.diff.judging.instrument import find_function
 from flatgrad.diff.judging.meaning import MISFIT, meant
-from flatgrad.diff.judging.runner import Draw, Run, Runner, Tampered
+from flatgrad.diff.judging.runner import Runner, Tampered
+from flatgrad.diff.judging.runs import Draw, Run
 from flatgrad.diff.judging.sites import bound_targets
 from flatgrad.ir.dims import Dim, Shape
 from flatgrad.options import Options

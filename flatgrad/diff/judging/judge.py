@@ -17,7 +17,7 @@ import numpy as np
 
 from flatgrad.diff.judging.case import Case, Group, Judged, Values
 from flatgrad.diff.judging.closeness import squeezed
-from flatgrad.diff.judging.runner import Key, Run
+from flatgrad.diff.judging.runs import Key, Run
 from flatgrad.diff.judging.truth import MOST_GUESSED, Spec
 from flatgrad.diff.verdicts import Outcome
 
@@ -25,8 +25,12 @@ from flatgrad.diff.verdicts import Outcome
 MOST_TRIED = 80
 
 
-def judge(case: Case) -> tuple[Judged, ...]:
-    """Decide on every group."""
+def judge(case: Case, readers: int = 2) -> tuple[Judged, ...]:
+    """Decide on every group.
+
+    Args:
+        readers: so many readers of a gradient that is right in some sense must come right for it to be another one.
+    """
     strict = _strict_truths(case)
     case.forcing = dict(strict)
     forced = case.forced_runs(case.forcing)
@@ -39,7 +43,7 @@ def judge(case: Case) -> tuple[Judged, ...]:
         values = case.values(forced, key)
         needed: Spec | None = None
         if spec is not None and case.agrees(spec, values, group.returned):
-            needed = _needed_by_readers(case, group, strict, forced, case.sites.parts_of(group.variable), 2)
+            needed = _needed_by_readers(case, group, strict, forced, case.sites.parts_of(group.variable), readers)
         elif spec is None:
             other = _other_meaning(case, group, values)
             if other is None:
@@ -48,7 +52,9 @@ def judge(case: Case) -> tuple[Judged, ...]:
             else:
                 meant[key] = other
                 # Where it is what another gradient is already, one reader that needs something else is enough.
-                least = 1 if other.variable in {one.variable for one in case.groups if one.key != key} - {""} else 2
+                least = (
+                    1 if other.variable in {one.variable for one in case.groups if one.key != key} - {""} else readers
+                )
                 if len(_bad(case, forced, strict, key)) >= least:
                     options = list(_meanings(case, group, values))
                     needed = _needed_by_readers(case, group, strict, forced, options, least)

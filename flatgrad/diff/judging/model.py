@@ -13,7 +13,8 @@ from flatgrad.diff.homework import Homework, Style
 from flatgrad.diff.judging.case import Case, Judged
 from flatgrad.diff.judging.closeness import same_gradient
 from flatgrad.diff.judging.instrument import find_function, instrument
-from flatgrad.diff.judging.runner import Draw, Run, Runner
+from flatgrad.diff.judging.runner import Runner
+from flatgrad.diff.judging.runs import Draw, Run
 from flatgrad.diff.judging.truth import Sites, Truth
 from flatgrad.diff.options import CompareOptions
 from flatgrad.diff.verdicts import Outcome

@@ -5,107 +5,33 @@ A process that dies is replaced, and what it had loaded is loaded again.
 
 from __future__ import annotations
 
-import ast
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from flatgrad.diff.homework import Homework, Style
-from flatgrad.diff.judging.gradients import normal
-from flatgrad.diff.judging.instrument import Program, find_function
+from flatgrad.diff import service
+from flatgrad.diff.homework import Homework
+from flatgrad.diff.judging.instrument import Program
+from flatgrad.diff.judging.requests import encoded, plan_of, truths_as_data
+from flatgrad.diff.judging.runs import Draw, Floats, Key, Run, Truths, run_of
 from flatgrad.diff.judging.sites import Role
 from flatgrad.sandbox.process import Sandbox, SandboxFailure
 
 _BINDING = (Role.PARAMETER, Role.DEFINITION)
 # So many elements are probed before it is known how long one takes.
 _FIRST_PART = 4
-SERVICE = Path(__file__).with_name("service.py")
-
-Floats = np.ndarray[Any, np.dtype[Any]]
-# A gradient that is judged: which target (negative: an expression that is returned), the lines that made it, the key
-# of an entry.
-Key = tuple[int, tuple[int, ...], str]
-Truths = Mapping[Key, Sequence[Floats | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """Arguments for one run, and the seed of its random numbers."""
-
-    arguments: Mapping[str, Any]
-    seed: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A gradient when it was first read or returned. `value` is None where it has none: `failed` says why.
-
-    `anew`: the line that bound it; `lost`: lines whose values were bound away unread.
-    """
-
-    key: Key
-    round: int
-    value: Floats | None
-    failed: str
-    anew: tuple[int, ...]
-    lost: tuple[int, ...]
-    read: int | None
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A site as a run met it: its shape in each round, and the definition that each round's value comes from."""
-
-    site: int
-    key: str
-    shapes: tuple[tuple[int, ...], ...]
-    owners: tuple[tuple[int, str] | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Crash:
-    """What a backward statement raised, and in which line. `statement`: its first line; `targets`: the gradients that
-    it assigns."""
-
-    line: int
-    text: str
-    statement: int
-    targets: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What one run gave.
-
-    Attributes:
-        crash: what forward (or backward outside any guarded statement) raised, with `line` and `stage`.
-        crashes: what single backward statements raised.
-        absent: numbers of returned gradients that are not there, and why.
-        overwritten: upstream gradients that the backward pass wrote into; `changed`: arguments.
-        failed: what statements of the file's top level raised, each with its line; only where forward crashes.
-    """
-
-    crash: str
-    line: int | None
-    stage: str
-    records: tuple[Record, ...]
-    crashes: tuple[Crash, ...]
-    absent: Mapping[int, str]
-    results: tuple[Floats, ...]
-    upstream: tuple[Floats, ...]
-    sites: tuple[Listed, ...]
-    overwritten: tuple[str, ...]
-    changed: tuple[str, ...]
-    leaves: Mapping[str, Floats]
-    failed: tuple[tuple[int | None, str], ...]
+_FOLDER = Path(service.__file__).parent
+SERVICE = _FOLDER / "service.py"
+# What the service imports, each behind what it imports itself.
+PARTS = {
+    f"{service.__name__}.{name}": _FOLDER / f"{name}.py"
+    for name in ("values", "recorder", "calling", "running", "probing")
+}
 
 
 class Tampered(Exception):
@@ -121,33 +47,6 @@ class Overtime(SandboxFailure):
 
     def __init__(self, seconds: float) -> None:
         super().__init__("timeout", f"its runs take longer than {seconds:g} seconds altogether")
-
-
-def encoded(value: Any, arrays: dict[str, Floats]) -> Any:
-    """An argument as data for the service, its arrays apart."""
-    if isinstance(value, np.ndarray):
-        name = f"argument{len(arrays)}"
-        arrays[name] = value
-        return {"array": name}
-    if isinstance(value, dict):
-        return {"dict": [[key, encoded(one, arrays)] for key, one in value.items()]}
-    if isinstance(value, tuple | list):
-        kind = "tuple" if isinstance(value, tuple) else "list"
-        return {kind: [encoded(one, arrays) for one in value]}
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _forced(forced: Truths, arrays: dict[str, Floats]) -> list[Any]:
-    """Truths as data for the service, the arrays apart."""
-    data = []
-    for (target, lines, key), truths in forced.items():
-        names: list[str | None] = []
-        for truth in truths:
-            names.append(None if truth is None else f"truth{len(arrays)}")
-            if truth is not None:
-                arrays[f"truth{len(arrays)}"] = truth
-        data.append([target, list(lines), key, names])
-    return data
 
 
 class Runner:
@@ -187,7 +86,7 @@ class Runner:
     def run(self, number: int, draw: Draw, forced: Truths, *, listing: bool = False, forward_only: bool = False) -> Run:
         """Forward and backward once."""
         arrays: dict[str, Floats] = {}
-        data = _forced(forced, arrays)
+        data = truths_as_data(forced, arrays)
         request = {
             "op": "run",
             "arguments": self._arguments(draw, arrays),
@@ -198,7 +97,7 @@ class Runner:
         }
         reply, found = self._ask(number, request, arrays)
         try:
-            return _run_of(reply, found)
+            return run_of(reply, found)
         except (KeyError, IndexError, TypeError, ValueError):
             # The service gives no such answer: homework has got at it.
             raise SandboxFailure("garbled", "its process gave an answer that makes no sense") from None
@@ -295,7 +194,7 @@ class Runner:
             "op": "attempts",
             "arguments": self._arguments(draw, arrays),
             "seed": draw.seed,
-            "forced": _forced(forced, arrays),
+            "forced": truths_as_data(forced, arrays),
             "listing": False,
             "forward_only": False,
             "choice": [choice[0], list(choice[1]), choice[2]],
@@ -349,7 +248,7 @@ class Runner:
             request["arguments"] = {"dict": [[name, value] for name, value in request["arguments"].items()]}
         try:
             if self._box is None:
-                self._box = Sandbox(SERVICE)
+                self._box = Sandbox(SERVICE, parts=PARTS)
                 self._box.__enter__()
             if number not in self._numbers:
                 program, plan = self._programs[number]
@@ -394,96 +293,3 @@ class Runner:
             self._box.__exit__(None, None, None)
         self._box = None
         self._numbers = {}
-
-
-def plan_of(homework: Homework, program: Program) -> dict[str, Any]:
-    """How the service calls a homework."""
-    numbers = {target.text: target.index for target in program.targets}
-    line = _return_line(homework)
-    returned = [
-        {
-            "target": numbers.get(normal(one.target)) if one.target else None,
-            "place": None if one.place is None else list(one.place),
-            "text": one.target,
-            "line": line,
-        }
-        for one in homework.returned
-    ]
-    return {
-        "style": homework.style.value,
-        "forward": homework.forward,
-        "backward": homework.backward,
-        "attributes": list(homework.attributes),
-        "loss": [list(place) for place in homework.loss],
-        "script_result": homework.script_result,
-        "upstream": list(homework.upstream),
-        "cache": homework.cache,
-        "cache_place": list(homework.cache_place),
-        "options": list(homework.options),
-        "sources": dict(homework.sources),
-        "constants": dict(homework.constants),
-        "passed": {name: list(place) for name, place in homework.passed.items()},
-        "returned": returned,
-    }
-
-
-def _return_line(homework: Homework) -> int:
-    """The line of the last return of the backward function."""
-    if homework.style is Style.SCRIPT:
-        return len(homework.text.splitlines())
-    function = find_function(ast.parse(homework.text), homework.backward)
-    lines = [node.lineno for node in ast.walk(function) if isinstance(node, ast.Return)]
-    return max(lines, default=function.lineno)
-
-
-def _run_of(reply: dict[str, Any], arrays: dict[str, Floats]) -> Run:
-    if "error" in reply:
-        reply = {"crash": reply["error"], "line": reply["line"], "stage": "forward"}
-    records: list[Record] = []
-    crashes: list[Crash] = []
-    absent: dict[int, str] = {}
-    for one in reply.get("records", ()):
-        if "crash" in one:
-            crashes.append(Crash(one["line"], one["crash"], one["statement"], tuple(one["targets"])))
-        elif "absent" in one:
-            absent[one["absent"]] = one["why"]
-        else:
-            key = (one["target"], tuple(one["lines"]), one["key"])
-            value = arrays.get(f"value{len(records)}")
-            records.append(
-                Record(
-                    key,
-                    one["round"],
-                    value,
-                    one["failed"],
-                    tuple(one["anew"]),
-                    tuple(one["lost"]),
-                    one["read"],
-                    one["kind"],
-                )
-            )
-    sites = tuple(
-        Listed(
-            site,
-            key,
-            tuple(tuple(entry["shape"]) for entry in entries),
-            tuple(None if entry["owner"] is None else (entry["owner"][0], entry["owner"][1]) for entry in entries),
-        )
-        for site, key, entries in reply.get("sites", ())
-    )
-    count = range(reply.get("results", 0))
-    return Run(
-        reply["crash"],
-        reply["line"],
-        reply["stage"],
-        tuple(records),
-        tuple(crashes),
-        absent,
-        tuple(arrays[f"result{index}"] for index in count),
-        tuple(arrays[f"upstream{index}"] for index in count),
-        sites,
-        tuple(reply.get("overwritten", ())),
-        tuple(reply.get("changed", ())),
-        {name: arrays[f"leaf {name}"] for name in reply.get("leaves", ()) if f"leaf {name}" in arrays},
-        tuple((line, text) for line, text in reply.get("failed", ())),
-    )

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from flatgrad.diff.judging.closeness import FLOOR, TOLERANCE, as_shaped, close
-from flatgrad.diff.judging.runner import Draw, Listed, Run, Runner
+from flatgrad.diff.judging.runner import Runner
+from flatgrad.diff.judging.runs import Draw, Listed, Run
 from flatgrad.diff.judging.sites import Role, Site
 
 Floats = np.ndarray[Any, np.dtype[Any]]

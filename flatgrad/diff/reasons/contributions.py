@@ -186,7 +186,9 @@ def _behind(case: Case, truth: Spec, spec: Spec) -> Fact:
         return Fact(
             "mask", f"this is still the gradient of `{what}`: the mask of line {line} is not applied", lines=(line,)
         )
-    return Fact("wrong-gradient", f"this is the gradient of `{what}`, not of `{truth.variable}`", lines=(line,))
+    meant = truth.variable or truth.text
+    denial = f", not of `{meant}`" if meant and meant != what else ""
+    return Fact("wrong-gradient", f"this is the gradient of `{what}`{denial}", lines=(line,))
 
 
 def _upstream(case: Case, spec: Spec, pairs: Sequence[Pair]) -> Fact | None:

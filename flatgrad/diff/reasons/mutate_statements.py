@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from flatgrad.diff.reasons.rewriting import Mutation, Swap, called, inner, nothing, place_of, plus, target_of, times
 from flatgrad.diff.reasons.spots import Spot
+from flatgrad.diff.reasons.surroundings import Code
 
 MOST_INDICES = 8
 
@@ -335,25 +336,28 @@ def conditions(spots: Sequence[Spot]) -> Iterator[Mutation]:
 
 
 def reversals(spots: Sequence[Spot]) -> Iterator[Mutation]:
-    """A loop over time that has to run backwards."""
-    seen: set[int] = set()
-    for spot in spots:
-        for loop in spot.code.loops.get(place_of(spot.statement), ()):
-            if loop.lineno in seen or place_of(loop) not in spot.code.loops:
-                continue
-            seen.add(loop.lineno)
-            if isinstance(loop.iter, ast.Call) and called(loop.iter) == "reversed":
-                continue
-            made = copy.copy(loop)
-            made.iter = ast.Call(ast.Name("reversed", ast.Load()), [loop.iter], [])
+    """A loop over time that has to run backwards, among those that the statements stand in."""
+    if spots:
+        loops = spots[0].code.loops
+        around = {place_of(loop) for spot in spots for loop in loops.get(place_of(spot.statement), ())}
+        yield from (mutation for mutation in turned(spots[0].code) if around & set(mutation.changes))
 
-            def repair(spot: Spot = spot, loop: ast.For = loop) -> str:
-                return f"for {spot.text(loop.target)} in reversed({spot.text(loop.iter)}):"
 
-            said = "the loop runs forwards: what a later round hands back is not there yet when it is needed"
-            yield Mutation(
-                {place_of(loop): (made,)}, "missing-path", said, loop.lineno, repair, 1.8, "the order of the loop"
-            )
+def turned(code: Code) -> Iterator[Mutation]:
+    """Each loop of the backward pass that runs forwards, run backwards."""
+    for loop in code.backward:
+        if not isinstance(loop, ast.For) or (isinstance(loop.iter, ast.Call) and called(loop.iter) == "reversed"):
+            continue
+        made = copy.copy(loop)
+        made.iter = ast.Call(ast.Name("reversed", ast.Load()), [loop.iter], [])
+
+        def repair(loop: ast.For = loop) -> str:
+            return f"for {code.spelling.of(loop.target)} in reversed({code.spelling.of(loop.iter)}):"
+
+        said = "the loop runs forwards: what a later round hands back is not there yet when it is needed"
+        yield Mutation(
+            {place_of(loop): (made,)}, "missing-path", said, loop.lineno, repair, 1.8, "the order of the loop"
+        )
 
 
 def updates(spots: Sequence[Spot]) -> Iterator[Mutation]:

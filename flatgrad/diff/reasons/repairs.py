@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from flatgrad.diff.judging.case import Case, Judged
-from flatgrad.diff.judging.runner import Key
+from flatgrad.diff.judging.runs import Key
 from flatgrad.diff.judging.truth import Spec
 from flatgrad.diff.reasons import mutate_axes, mutate_masks, mutate_statements, mutate_terms
 from flatgrad.diff.reasons.contributions import contributed, other_gradient, some_contributions

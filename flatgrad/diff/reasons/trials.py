@@ -14,7 +14,7 @@ import numpy as np
 from flatgrad.diff.judging.case import Case, Group, Judged
 from flatgrad.diff.judging.closeness import same_gradient
 from flatgrad.diff.judging.instrument import instrument
-from flatgrad.diff.judging.runner import Draw, Key, Run
+from flatgrad.diff.judging.runs import Draw, Key, Run
 from flatgrad.diff.judging.sites import RECORDER
 from flatgrad.diff.judging.truth import Spec
 from flatgrad.diff.reasons.rewriting import Mutation, Place, nothing, place_of

@@ -12,16 +12,16 @@ from flatgrad.gates.entry import TABLE, Gate
 from flatgrad.ir.core import DType
 from flatgrad.ir.dims import Shape
 from flatgrad.ir.solver import Contradiction
-from flatgrad.proving import checks, harness, symbols
+from flatgrad.proving import checks, drawing, symbols
 
 
 def changed(name: str, **fields: Any) -> Gate:
     return dataclasses.replace(TABLE[name], **fields)
 
 
-def with_matrices(check: Callable[[Gate, harness.Case], Any]) -> Callable[[Gate], None]:
+def with_matrices(check: Callable[[Gate, drawing.Case], Any]) -> Callable[[Gate], None]:
     def run(entry: Gate) -> None:
-        for case in harness.cases(entry, [((2, 3),) * len(entry.operands)]):
+        for case in drawing.cases(entry, [((2, 3),) * len(entry.operands)]):
             check(entry, case)
 
     return run

@@ -1,0 +1,1 @@
+"""What runs inside the sandbox: an instrumented homework, as often as the judge asks. It loads without the package."""
