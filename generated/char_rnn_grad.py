@@ -68,21 +68,20 @@ def char_rnn_loss_backward(dloss, dout, cache):
     dh = dout
     for t in reversed(range(np.shape(inputs)[0])):
         # (7) loss += -np.log(ps[t][targets[t], 0])
-        dloss_alias = np.zeros(by.shape, np.result_type(dloss, ps[t][targets[t], 0]))
-        dloss_alias[targets[t], 0] -= dloss / ps[t][targets[t], 0]
+        dp = np.zeros(by.shape, np.result_type(dloss, ps[t][targets[t], 0]))
+        dp[targets[t], 0] -= dloss / ps[t][targets[t], 0]
         # (6) ps[t] = np.exp(ys[t]) / np.sum(np.exp(ys[t]))
-        d_prod = ps[t] * (dloss_alias - (dloss_alias * ps[t]).sum())
+        dy = ps[t] * (dp - (dp * ps[t]).sum())
         # (5) ys[t] = np.dot(Why, hs[t]) + by
-        dWhy += d_prod @ hs[t].T
+        dWhy += dy @ hs[t].T
         # (4) hs[t] = np.tanh(np.dot(Wxh, xs[t]) + np.dot(Whh, hs[t - 1]) + bh)
-        d_prod2 = (dh + Why.T @ d_prod) * (1 - hs[t] ** 2)
-        dWxh += d_prod2 @ xs[t].T
-        d_product = Whh.T @ d_prod2
-        dWhh += d_prod2 @ hs[t - 1].T
-        dbh += d_prod2
+        dh_pre = (dh + Why.T @ dy) * (1 - hs[t] ** 2)
+        dWxh += dh_pre @ xs[t].T
+        dh = Whh.T @ dh_pre
+        dWhh += dh_pre @ hs[t - 1].T
+        dbh += dh_pre
         # (5) ys[t] = np.dot(Why, hs[t]) + by
-        dby += d_prod
-        dh = d_product
+        dby += dy
     # (1) hs[-1] = np.copy(hprev)
     dhprev = dh.copy()
     return dhprev, dWxh, dWhh, dWhy, dbh, dby

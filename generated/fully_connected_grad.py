@@ -78,10 +78,10 @@ def fully_connected_loss_backward(dloss, cache):
     dparams["b" + str(num_layers)] += dscores.sum(axis=0)
     for i in reversed(range(1, num_layers)):
         # (3) h = np.maximum(0, h.dot(W) + b)
-        d_prod = dh * (hs[i] > 0)
-        dh = d_prod @ params["W" + str(i)].T
-        dW = hs2[i].T @ d_prod
-        db = d_prod.sum(axis=0)
+        dh_pre = dh * (hs[i] > 0)
+        dh = dh_pre @ params["W" + str(i)].T
+        dW = hs2[i].T @ dh_pre
+        db = dh_pre.sum(axis=0)
         # (2) W, b = params["W" + str(i)], params["b" + str(i)]
         dparams["b" + str(i)] += db
         dparams["W" + str(i)] += dW

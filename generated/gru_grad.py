@@ -77,28 +77,28 @@ def gru_backward(dout, cache):
         dz += d_total * h_hats[t]
         dh_hat = d_total * zs[t]
         # (4) h_hat = np.tanh(x[t] @ Wh + (r * h) @ Uh + bh)
-        d_prod = dh_hat * (1 - h_hats[t] ** 2)
-        dx[t] += d_prod @ Wh.T
-        dWh += x[t].T @ d_prod
-        d_product = d_prod @ Uh.T
-        dr = d_product * h
-        dh += d_product * rs[t]
-        dUh += (rs[t] * h).T @ d_prod
-        dbh += d_prod.sum(axis=0)
+        dh_hat_pre = dh_hat * (1 - h_hats[t] ** 2)
+        dx[t] += dh_hat_pre @ Wh.T
+        dWh += x[t].T @ dh_hat_pre
+        dh_hat_prod = dh_hat_pre @ Uh.T
+        dr = dh_hat_prod * h
+        dh += dh_hat_prod * rs[t]
+        dUh += (rs[t] * h).T @ dh_hat_pre
+        dbh += dh_hat_pre.sum(axis=0)
         # (3) r = sigmoid(x[t] @ Wr + h @ Ur + br)
-        d_prod = dr * rs[t] * (1 - rs[t])
-        dx[t] += d_prod @ Wr.T
-        dWr += x[t].T @ d_prod
-        dh += d_prod @ Ur.T
-        dUr += h.T @ d_prod
-        dbr += d_prod.sum(axis=0)
+        dr_pre = dr * rs[t] * (1 - rs[t])
+        dx[t] += dr_pre @ Wr.T
+        dWr += x[t].T @ dr_pre
+        dh += dr_pre @ Ur.T
+        dUr += h.T @ dr_pre
+        dbr += dr_pre.sum(axis=0)
         # (2) z = sigmoid(x[t] @ Wz + h @ Uz + bz)
-        d_prod = dz * zs[t] * (1 - zs[t])
-        dx[t] += d_prod @ Wz.T
-        dWz += x[t].T @ d_prod
-        dh += d_prod @ Uz.T
-        dUz += h.T @ d_prod
-        dbz += d_prod.sum(axis=0)
+        dz_pre = dz * zs[t] * (1 - zs[t])
+        dx[t] += dz_pre @ Wz.T
+        dWz += x[t].T @ dz_pre
+        dh += dz_pre @ Uz.T
+        dUz += h.T @ dz_pre
+        dbz += dz_pre.sum(axis=0)
     dh0 = dh
     dh0 += dhs[0]
     return dx, dh0, dWz, dUz, dbz, dWr, dUr, dbr, dWh, dUh, dbh

@@ -41,8 +41,7 @@ def hinge_loss_backward(dout, cache):
     N = X.shape[0]
     # (4) out = loss / X.shape[0] + reg * (w @ w)
     dloss = dout / N
-    dw = dout * reg * w
-    dw += dout * reg * w
+    dw = dout * reg * 2 * w
     for i in reversed(range(N)):
         if margins[i] <= 0:
             continue

@@ -113,9 +113,9 @@ def kalman_log_likelihood_backward(dlog_lik, cache):
         # (7) S_inv = np.linalg.inv(S)
         dS -= S_invs[t].T @ dS_inv @ S_invs[t].T
         # (6) S = C @ P @ C.T + R
-        d_product = dS @ C
-        dC += d_product @ Ps[t].T
-        dP += C.T @ d_product
+        dS_product = dS @ C
+        dC += dS_product @ Ps[t].T
+        dP += C.T @ dS_product
         dC += dS.T @ (C @ Ps[t])
         dR += dS
         # (5) v = y[t] - C @ m
@@ -123,9 +123,9 @@ def kalman_log_likelihood_backward(dlog_lik, cache):
         dC += np.outer(-dv, ms[t])
         dm -= C.T @ dv
         # (4) P = A @ P @ A.T + Q
-        d_product = dP @ A
-        dA += d_product @ Ps2[t].T
-        dP2 = A.T @ d_product
+        dP_product = dP @ A
+        dA += dP_product @ Ps2[t].T
+        dP2 = A.T @ dP_product
         dA += dP.T @ (A @ Ps2[t])
         dQ += dP
         # (3) m = A @ m

@@ -15,13 +15,6 @@ Between forward and backward the caller leaves arguments and results as they are
 import numpy as np
 
 
-def unbroadcast(gradient, shape):
-    """Sum a gradient over the axes along which an operand of this shape was broadcast."""
-    lead = np.ndim(gradient) - len(shape)
-    axes = tuple(k for k in range(np.ndim(gradient)) if k < lead or shape[k - lead] == 1)
-    return np.sum(gradient, axis=axes, keepdims=True).reshape(shape)
-
-
 def batchnorm_forward(x, gamma, beta, bn_param):
     """
     Forward pass for batch normalization.
@@ -51,7 +44,11 @@ def batchnorm_forward(x, gamma, beta, bn_param):
 
     N, D = x.shape
     running_mean = bn_param.get("running_mean", np.zeros(D, dtype=x.dtype))  # (4)
+    if np.shape(running_mean) != (D,):
+        raise ValueError("running_mean must have shape (D,)")
     running_var = bn_param.get("running_var", np.zeros(D, dtype=x.dtype))  # (5)
+    if np.shape(running_var) != (D,):
+        raise ValueError("running_var must have shape (D,)")
 
     out, cache = None, None
     x_hat_sqrt = None
@@ -75,26 +72,26 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     bn_param["running_mean"] = running_mean
     bn_param["running_var"] = running_var
 
-    return out, (x, gamma, mode, x_hat_sqrt, x_hat, x_hat_sqrt2)
+    return out, (gamma, mode, x_hat_sqrt, x_hat, x_hat_sqrt2)
 
 
 def batchnorm_backward(dout, cache):
-    """Gradients from dout: dx (N, D), dgamma (D,), dbeta (D,)."""
-    x, gamma, mode, x_hat_sqrt, x_hat, x_hat_sqrt2 = cache
+    """Gradients from dout (N, D): dx (N, D), dgamma (D,), dbeta (D,)."""
+    gamma, mode, x_hat_sqrt, x_hat, x_hat_sqrt2 = cache
     if mode == "train":
         # (9) out = gamma * x_hat + beta
-        dgamma = unbroadcast(dout * x_hat, gamma.shape)
-        dx_hat = unbroadcast(dout * gamma, x_hat.shape)
-        dbeta = unbroadcast(dout, gamma.shape)
+        dgamma = (dout * x_hat).sum(axis=0)
+        dx_hat = dout * gamma
+        dbeta = dout.sum(axis=0)
         # (6)-(8) standardisation of x
         dx = (dx_hat - dx_hat.mean(axis=0) - x_hat * (dx_hat * x_hat).mean(axis=0)) / x_hat_sqrt
     else:
         # (13) out = gamma * x_hat + beta
-        dgamma = unbroadcast(dout * x_hat, gamma.shape)
-        dx_hat2 = unbroadcast(dout * gamma, x_hat.shape)
-        dbeta = unbroadcast(dout, gamma.shape)
+        dgamma = (dout * x_hat).sum(axis=0)
+        dx_hat2 = dout * gamma
+        dbeta = dout.sum(axis=0)
         # (12) x_hat = (x - running_mean) / np.sqrt(running_var + eps)
-        dx = unbroadcast(dx_hat2 / x_hat_sqrt2, x.shape)
+        dx = dx_hat2 / x_hat_sqrt2
     return dx, dgamma, dbeta
 
 

@@ -46,12 +46,12 @@ def rnn_backward(dh, cache):
         # (4) h[:, t] = prev
         dprev += dh[:, t]
         # (3) prev = np.tanh(x[:, t] @ Wx + prev @ Wh + b)
-        d_prod = dprev * (1 - prevs[t + 1] ** 2)
-        dx[:, t] = d_prod @ Wx.T
-        dWx += x[:, t].T @ d_prod
-        dprev = d_prod @ Wh.T
-        dWh += prevs[t].T @ d_prod
-        db += d_prod.sum(axis=0)
+        dprev_pre = dprev * (1 - prevs[t + 1] ** 2)
+        dx[:, t] = dprev_pre @ Wx.T
+        dWx += x[:, t].T @ dprev_pre
+        dprev = dprev_pre @ Wh.T
+        dWh += prevs[t].T @ dprev_pre
+        db += dprev_pre.sum(axis=0)
     # (2) prev = h0
     dh0 = dprev
     return dx, dh0, dWx, dWh, db

@@ -353,3 +353,17 @@ def test_bound_of_clip_that_carries_a_gradient_or_is_an_array(body: str) -> None
 
 def test_a_power_of_constants_that_no_memory_holds_is_not_reckoned_out() -> None:
     assert "out = x * 9**9**9" in compiled("def f(x):\n    return x * 9**9**9\n").text
+
+
+@pytest.mark.parametrize("product", ["w @ w", "np.dot(w, w)", "np.inner(w, w)", "np.vdot(w, w)"])
+def test_a_vector_times_itself_is_a_square(product: str) -> None:
+    source = f'import numpy as np\n\n\ndef f(w: "D", reg: float):\n    return np.sin(reg * ({product})) + np.sum(w)\n'
+    text = compiled(source).text
+    assert "* 2 * w" in text
+    for size in (0, 1, 3):
+        check_module(source, {"w": drawn(size), "reg": 0.3})
+
+
+def test_a_matrix_times_itself_is_no_square() -> None:
+    source = 'import numpy as np\n\n\ndef f(w: "D D"):\n    return w @ w + np.dot(w, w) + np.inner(w, w)\n'
+    check_module(source, {"w": drawn((2, 2))})

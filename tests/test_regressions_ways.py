@@ -64,6 +64,40 @@ RIGHT: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"x": A[:2, :2]},
         {},
     ),
+    # The rounds were counted behind a `continue` that changes nothing: none was reversed.
+    "a_continue_at_the_end_of_a_while": (
+        "def f(h: 'N D'):\n    m = h\n    while np.sum(m ** 2) < 80:\n        m = m * 1.6\n        continue\n"
+        "    return m\n",
+        {"h": A},
+        {},
+    ),
+    "a_continue_in_an_arm_at_the_end_of_a_while": (
+        "def f(h: 'N D'):\n    m = h\n    while np.sum(m ** 2) < 80:\n        for t in range(2):\n"
+        "            m = m * np.exp(0.01 * m)\n            continue\n"
+        "        if m[0, 0] > 0:\n            continue\n    return m\n",
+        {"h": 3.0 * np.abs(A)},
+        {},
+    ),
+    # What an earlier round has bound was taken for unbound: the gradients of the later rounds were lost.
+    "a_name_that_only_the_first_round_binds": (
+        "def f(k: 'N N', n: int):\n    s = 0.0\n    for t in range(n):\n        if t == 0:\n            u = k * 2\n"
+        "        s = s + np.sum(u)\n    return s\n",
+        {"k": A, "n": 3},
+        {},
+    ),
+    "a_name_that_some_rounds_bind_anew": (
+        "def f(k: 'N N', n: int):\n    s = 0.0\n    for t in range(n):\n        if t % 2 == 0:\n"
+        "            u = k * (t + 2)\n        s = s + np.sum(u ** 2)\n    return s\n",
+        {"k": A, "n": 4},
+        {},
+    ),
+    # A shape was read off `dh`, which stood for another gradient by then.
+    "an_upstream_gradient_whose_name_is_used_again": (
+        "def f(a):\n    d = a[a.shape[0] // 2 :]\n    h = np.diff(np.exp(d) / (1 + np.exp(d)), axis=0)\n    a = h[-1]\n"
+        "    h = a + d\n    return h\n",
+        {"a": A},
+        {},
+    ),
     # Each copy asked for another one.
     "a_buffer_that_two_loops_hand_on": (
         "def f(d, k):\n    for t, p in enumerate(d):\n        v = np.zeros(d.shape)\n"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support import check_module, compiled, original
+from tests.support import check_module, compiled, load, original
 from tests.traps import drawn, outcome
 
 HEAD = "import numpy as np\n\n\n"
@@ -96,3 +96,31 @@ def test_the_check_stands_behind_the_line_and_names_the_key() -> None:
         "    if np.ndim(eps) != 0:",
         '        raise ValueError("eps must be a number")',
     ]
+
+
+# As long as the default
+
+MEAN = (
+    "import numpy as np\n\n\ndef f(x: 'N D', p):\n    N, D = x.shape\n"
+    "    m = p.get('mean', np.zeros(D, dtype=x.dtype))\n    return (x - m) * x\n"
+)
+
+
+def test_a_setting_is_as_long_as_its_default() -> None:
+    x = np.random.default_rng(3).normal(size=(4, 3))
+    text = compiled(MEAN, wrt=("x",)).text
+    assert "    if np.shape(m) != (D,):\n" in text
+    assert "unbroadcast" not in text
+    for given in ({}, {"mean": np.arange(3.0)}, {"mean": [1.0, 2.0, 3.0]}):
+        check_module(MEAN, {"x": x, "p": given}, wrt=("x",))
+    forward = load(text)["f_forward"]
+    # Each of these is broadcast, and the gradient would have another shape or be summed.
+    for other in (2.0, np.ones((4, 3)), np.ones((2, 4, 3)), np.ones(1), np.ones((4, 1))):
+        with pytest.raises(ValueError, match="must have shape"):
+            forward(x, {"mean": other})
+
+
+def test_a_setting_whose_length_makes_no_difference_is_not_checked() -> None:
+    source = "import numpy as np\n\n\ndef f(x: 'N D', p):\n    N, D = x.shape\n    m = p.get('mean', np.zeros(D))\n"
+    source += "    p['mean'] = 0.9 * m + 0.1 * x.mean(axis=0)\n    return np.sum(x * x)\n"
+    assert "np.shape(m)" not in compiled(source, wrt=("x",)).text

@@ -1,4 +1,4 @@
-"""Gradients that loops add up: where every element is added once, one sum; elsewhere the loops. Checked with numbers."""
+"""Gradients that loops add up: where every element is added once, one sum; elsewhere the loops. Numbers decide."""
 
 from __future__ import annotations
 

@@ -59,7 +59,9 @@ class ParameterChoice(TypedFunctions):
             return asked
         reaching = self._reaching(lowered)
         found = {name for name in self._candidates(lowered) if name in reaching}
-        for name in sorted((self._settings(lowered) & reaching) - {one for one in defaults_of(lowered.node) if MARK not in one}):
+        for name in sorted(
+            (self._settings(lowered) & reaching) - {one for one in defaults_of(lowered.node) if MARK not in one}
+        ):
             self._note_settings(lowered, name)
         if not found:
             raise Refused(

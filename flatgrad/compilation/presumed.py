@@ -9,6 +9,7 @@ from flatgrad.diagnostics import Diagnostic, Refused
 from flatgrad.facts.presumed import Presumption, agreements, presumptions
 from flatgrad.frontend.methods import spoken
 from flatgrad.ir.core import Span
+from flatgrad.ir.dims import Shape
 
 # How many parameters of a file may be presumed to be matrices.
 _MOST = 40
@@ -33,7 +34,7 @@ class PresumedRanks(FunctionChoice):
             try:
                 self._type_again(chosen)
                 self._describe_helpers(chosen)
-                holds = self.assumed[name][one.name].shape == one.assumption.shape
+                holds = _is_as_presumed(self.assumed[name][one.name].shape, one)
             except Refused:
                 holds = False  # it contradicts what the code shows
             if holds:
@@ -51,9 +52,19 @@ class PresumedRanks(FunctionChoice):
                 continue
             typed, assumed = self.typed[name], self.assumed[name]
             for one in (*presumptions(typed, assumed), *agreements(typed, assumed)):
-                if (name, one.name, str(one.assumption.shape)) not in self.failed:
+                likely = self._of_arrays(name, {one.name: one.assumption})
+                if likely and (name, one.name, str(one.assumption.shape)) not in self.failed:
                     return name, one
         return None
+
+
+def _is_as_presumed(found: Shape | None, one: Presumption) -> bool:
+    """Whether what is assumed in the end is what was presumed. The dims of what may be None have names of their own
+    there, where others name them as well."""
+    presumed = one.assumption.shape
+    if found is None or presumed is None or one.agrees or not one.assumption.unless_none:
+        return found == presumed
+    return (found.rank, found.middle) == (presumed.rank, presumed.middle)
 
 
 def _note(span: Span | None, presumed: list[Presumption]) -> Diagnostic:

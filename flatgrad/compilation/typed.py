@@ -26,6 +26,7 @@ from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.imported import unknown
 from flatgrad.frontend.liveness import own_statements
 from flatgrad.frontend.lower import Context, lower
+from flatgrad.frontend.methods import Role
 from flatgrad.frontend.source import Module, entry_functions, name_span
 from flatgrad.gates.entry import BY_PATH, OWN
 from flatgrad.groups.match import with_groups
@@ -123,7 +124,7 @@ class TypedFunctions:
                 assumptions = default_assumptions(lowered, assumptions) | assumptions
             assumptions = sure_assumptions(lowered, assumptions, self._called)
             typed = infer(lowered, assumptions, self._called)
-            while usage := usage_assumptions(typed, assumptions):
+            while usage := self._of_arrays(name, usage_assumptions(typed, assumptions)):
                 assumptions = sure_assumptions(lowered, assumptions | usage, self._called)
                 typed = infer(lowered, assumptions, self._called)
             while (claimed := with_claimed_entries(lowered, typed)) is not lowered:
@@ -140,6 +141,17 @@ class TypedFunctions:
         self.assumed[name] = assumptions
         self.notes.extend(note for note in lowered.notes if note not in self.notes)
         return with_groups(typed) if self.options.gates == "grouped" else typed
+
+    def _of_arrays(self, name: str, usage: dict[str, Assumption]) -> dict[str, Assumption]:
+        """What usage tells, but for shapes of attributes that the class makes numbers: `self.K = 2.0` is called like a
+        matrix."""
+        method = self.module.methods.get(name)
+        numbers = () if method is None else [one for one, role in method.attributes.items() if role is Role.SETTING]
+        return {
+            one: assumption
+            for one, assumption in usage.items()
+            if one not in numbers or assumption.shape is None or assumption.shape.is_scalar
+        }
 
     def _retype(self, name: str, lowered: Lowered) -> None:
         typed = infer(lowered, self.assumed[name], self._called)

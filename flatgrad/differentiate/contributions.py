@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flatgrad.analysis import differentiable_operands, useful, varied
@@ -176,6 +177,12 @@ class Contributions:
         keys = self.added_up.get(value)
         attrs: dict[str, Attribute] = {} if keys is None else {"keys": keys}
         return self.build.value("zeros_for", value, *like, attrs=attrs, name=name)
+
+    def hint(self, adjoints: Mapping[Value, Operand]) -> None:
+        """What unnamed gradients are called after. `x @ w + b` and `x @ w` have one: it is called after the whole."""
+        for value, adjoint in adjoints.items():
+            if isinstance(adjoint, Value) and not value.name and not adjoint.name:
+                self.hints.setdefault(adjoint, value)
 
     def contribute(self, value: Value, gradient: Operand) -> None:
         """Add a gradient of the value's own shape to what has come so far."""

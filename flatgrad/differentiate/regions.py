@@ -87,6 +87,7 @@ class RegionWalk(AccessWalk):
         with self.build.inside():
             self.run_through(loop.body)
         self.build.stage = stage
+        self.hint({value: one for value, one in inner.adjoints.items() if self._is_product(one)})
         leaving: dict[int, Value] = {}
         for k in carried:
             found = inner.adjoints.get(loop.carried[k])
@@ -135,6 +136,10 @@ class RegionWalk(AccessWalk):
                 self.visited(value)
         for value in accumulated:
             self.visited(value)
+
+    def _is_product(self, gradient: Operand) -> bool:
+        made = self.build.definitions.get(gradient) if isinstance(gradient, Value) else None
+        return made is not None and made.gate in ("multiply", "matmul")
 
     def _rounds_run(self, loop: Loop) -> tuple[tuple[Operand, ...], bool]:
         """Bounds of the rounds that were run, from the last to the first, and whether that is backwards."""

@@ -40,6 +40,9 @@ from flatgrad.ir.core import (
 )
 from flatgrad.simplify.tidy import tidied
 
+# The product of two vectors, which is a number.
+_DOT = frozenset({"matmul", "dot", "inner", "vdot"})
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -137,12 +140,8 @@ class _Walk(RegionWalk):
         block = Block(tuple(self.upstream_gradients), tuple(self.build.body), results)
         if not self.always:
             block = tidied(block)
-        hints = self.hints
-        for value, adjoint in self.adjoints.items():
-            if isinstance(adjoint, Value) and not value.name and not adjoint.name:
-                # `x @ w + b` and `x @ w` have one gradient: it is called after the whole
-                hints.setdefault(adjoint, value)
-        return Backward(block, self.calls, self.wrt, self.upstream, hints, self.floating)
+        self.hint(self.adjoints)
+        return Backward(block, self.calls, self.wrt, self.upstream, self.hints, self.floating)
 
     def _gradient(self, param: Value) -> Value:
         if param.type.kind is Kind.DICT:
@@ -218,12 +217,13 @@ class _Walk(RegionWalk):
             for name, arg in _named_operands(step)
             if isinstance(arg, Value) and arg in self.active and _rule_name(name) in gate.backward
         ]
-        if len({arg for _, arg in targets}) < len(targets) and step.gate in ("multiply", "add"):
-            # `W * W` and `x + x`: one contribution with a factor 2
+        squared = step.gate == "multiply" or (step.gate in _DOT and all(arg.type.shape.rank == 1 for _, arg in targets))
+        if len({arg for _, arg in targets}) < len(targets) and (squared or step.gate == "add"):
+            # `W * W`, `w @ w` and `x + x`: one contribution with a factor 2
             (_, twice), *_ = targets
             gradient = self.adjoint(step.out)
             doubled = self.build.add("multiply", gradient, Literal(2, "2"))
-            doubled = self.build.add("multiply", doubled, twice) if step.gate == "multiply" else doubled
+            doubled = self.build.add("multiply", doubled, twice) if squared else doubled
             # The sum that an outer operand left for later
             if self.build.type(doubled).shape != twice.type.shape and not self._sums_later(twice, doubled):
                 doubled = summed_to(self.build, doubled, twice)

@@ -45,6 +45,10 @@ class _Writer(BackwardLines):
             if self.backward.upstream[position] not in lists:
                 self.residuals.upstream[name] = param
         items = self._block(self.schedule.block)
+        for name, param in list(self.residuals.upstream.items()):
+            # Its shape is read where the name may stand for another gradient by now.
+            if any(value.type.shape != param.type.shape for value, held in self.variables.items() if held == name):
+                del self.residuals.upstream[name]
         results = [self.variables[value] for value in self.schedule.block.results]
         return items, results
 

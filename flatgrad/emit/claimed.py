@@ -60,7 +60,12 @@ def claim_checks(lowered: Lowered, names: Mapping[Value, str], rendered: Callabl
         texts[step.out] = text
         found = claimed.setdefault((step.stage, bool(step.out.name)), _Claimed())
         weights = step.attrs.get("columns")
-        if not entry:
+        length = step.attrs.get("length")
+        if isinstance(length, Value):
+            size = names.get(length, length.name)
+            found.tests.append(f"{numpy}.shape({text}) != ({size},)")
+            found.said.append(f"{step.attrs.get('key', text)} must have shape ({size},)")
+        elif not entry:
             found.tests.append(f"{numpy}.ndim({text}) != 0")
             found.said.append(f"{step.attrs.get('key', text)} must be a number")
         elif isinstance(weights, Value):

@@ -59,6 +59,8 @@ class Naming(Recomputing):
             return producer.function.rpartition(".")[2]
         if not isinstance(producer, Relation):
             return value.name or "part"
+        if producer.gate == "alias" and not value.name and isinstance(producer.args[0], Value):
+            return producer.args[0].name or self.described(producer.args[0])
         return self.hoisted.get(value) or self._pre(value, producer, self._target(producer.stage))
 
     def _pre(self, value: Value, producer: Relation, target: str) -> str:
@@ -70,6 +72,8 @@ class Naming(Recomputing):
             alone = [arg for arg in user.args if isinstance(arg, Value)] == [value]
             function = TABLE[user.gate].elementwise and user.gate not in ARITHMETIC
             if alone and function and target and producer.gate not in ("sum", "mean", "read"):
+                if user.out in self.lowered.elements:
+                    return f"{self.described(user.out)}_pre"
                 whole = user.out.name or user.out in self.results
                 return f"{target}_pre" if whole else f"{target}_{user.gate.rpartition('.')[2]}_arg"
         return described(producer, target)

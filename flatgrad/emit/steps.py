@@ -95,12 +95,16 @@ class Steps:
     _unbound: frozenset[Value] = frozenset()
     # By the line of an `if`, whether it may leave the block that it stands in.
     _leaves: dict[int, bool] = field(default_factory=dict)
+    # The lines of the loops whose rounds some statement may end early.
+    _left: set[int] = field(default_factory=set)
     _caches: dict[Call, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._unbound = maybe_unbound(self.lowered.function.block)
         tests = (part for part in ast.walk(self.lowered.node) if isinstance(part, ast.If))
         self._leaves.update((part.lineno, leaves_block(part)) for part in tests)
+        loops = (part for part in ast.walk(self.lowered.node) if isinstance(part, ast.For | ast.While))
+        self._left.update(part.lineno for part in loops if any(leaves_block(one) for one in part.body))
         self._visit(self.lowered.function.block, (), (), True)
 
     def _visit(self, block: Block, loops: tuple[Loop, ...], branches: tuple[Branch, ...], direct: bool) -> None:
@@ -170,7 +174,10 @@ class Steps:
         return self.counters[loop]
 
     def counts_at_end(self, loop: Loop) -> bool:
-        """Whether every round runs to its end, where it can be counted."""
+        """Whether every round runs to its end, where it can be counted. A `continue` that changes nothing is a way past
+        that end all the same."""
+        if loop.stage is not None and loop.stage.span.line in self._left:
+            return False
         return not loop.breaks and not any(isinstance(s, Branch) and s in self._ends for s in loop.body.body)
 
     def cache_of(self, call: Call, name: str) -> Value:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from flatgrad.analysis import differentiable_operands, useful, varied
 from flatgrad.facts.infer import Assumption, given_values
 from flatgrad.facts.optional import is_none_by_default
-from flatgrad.facts.usage import PRODUCTS
+from flatgrad.facts.usage import PRODUCTS, summed_with_vectors, turns_matrices
 from flatgrad.frontend.environment import Lowered
 from flatgrad.frontend.methods import MARK, bare
 from flatgrad.gates.entry import TABLE
@@ -65,6 +65,7 @@ def presumptions(typed: Lowered, assumptions: Mapping[str, Assumption]) -> Itera
     """
     given = {value: text for value, text in given_values(typed).items() if not _asks_for_rank(typed.node, text)}
     sources = _sources(typed)
+    numbers, summed = _written_as_numbers(typed, sources), summed_with_vectors(typed)
     for product in _open_products(typed):
         operands = [arg for arg in product.args if isinstance(arg, Value)]
         reached = {operand: list(_reached(operand, sources)) for operand in operands}
@@ -80,7 +81,10 @@ def presumptions(typed: Lowered, assumptions: Mapping[str, Assumption]) -> Itera
                     continue
                 maybe_none = is_none_by_default(typed, text)
                 beside = product.args[0] if operand is product.args[1] else None
-                vectors = quadratic or _is_lower_beside_capital(source, beside, sources)
+                vectors = quadratic or product.out in numbers or (beside is not None and product.out in summed)
+                # What an object or a dict holds are the weights of a layer: matrices, however they are called.
+                plain = MARK not in text and "[" not in text
+                vectors = vectors or (plain and _is_lower_beside_capital(source, beside, sources))
                 if beside is not None:
                     # `A @ x[:, k]` reads a column of a matrix, `x[:, t] @ U` a matrix of an array of three dims.
                     source = replace(source, integers=0)
@@ -177,9 +181,8 @@ def _sources(typed: Lowered) -> dict[Value, tuple[_Source, ...]]:
                 for arm in step.arms:
                     for out, result in zip(step.outs, arm.results, strict=True):
                         meet(out, result)
-            case Relation(gate=gate, attrs=attrs):
-                swaps = gate == "swapaxes" and {attrs.get("axis1"), attrs.get("axis2")} == {-1, -2}
-                name = "stack" if swaps or gate == "matrix_transpose" else "item" if _is_item(step) else gate
+            case Relation(gate=gate):
+                name = "stack" if turns_matrices(step) else "item" if _is_item(step) else gate
                 for out in step.outs:
                     meet(out, *differentiable_operands(step), gate=name, integers=_integers(step))
             case _:
@@ -195,11 +198,12 @@ def _is_item(step: Relation) -> bool:
 
 
 def _integers(step: Relation) -> int:
-    """How many dims an index with slices takes away: 1 in `x[:, t]`."""
+    """How many dims an index takes away: 1 in `x[:, t]`, and in `x[i, k]`, of which a vector is put together again."""
     index = step.attrs.get("index")
-    if step.gate != "read" or not isinstance(index, tuple) or not any(isinstance(item, Slice) for item in index):
+    if step.gate != "read" or not isinstance(index, tuple):
         return 0
-    return sum(item is not None and item is not Ellipsis and not isinstance(item, Slice) for item in index)
+    count = sum(item is not None and item is not Ellipsis and not isinstance(item, Slice) for item in index)
+    return count if any(isinstance(item, Slice) for item in index) else max(count - 1, 0)
 
 
 def _reached(operand: Value, sources: Mapping[Value, tuple[_Source, ...]]) -> Iterator[_Source]:
@@ -257,6 +261,28 @@ def _is_quadratic(product: Relation, sources: Mapping[Value, tuple[_Source, ...]
     )
 
 
+def _written_as_numbers(typed: Lowered, sources: Mapping[Value, tuple[_Source, ...]]) -> set[Value]:
+    """The products that are written into one element of a vector, `s[t] = w + a @ u[t - p : t]`: of two vectors."""
+    found: set[Value] = set()
+    for step in every_step(typed.function.block):
+        if not isinstance(step, Relation) or step.gate != "write":
+            continue
+        array, index = step.args[0], step.attrs["index"]
+        if not isinstance(array, Value) or array.type.shape.rank != 1:
+            continue
+        assert isinstance(index, tuple)
+        written = step.args[1]
+        if isinstance(written, Value) and len(index) == 1 and _is_position(index[0]):
+            found.add(written)
+            found |= {one.value for one in _reached(written, sources) if one.gate in _ADDING | _SCALING}
+    return found
+
+
+def _is_position(item: object) -> bool:
+    """Whether an index is one number."""
+    return isinstance(item, int) or (isinstance(item, Value) and item.type.shape.rank == 0)
+
+
 def _is_lower_beside_capital(
     source: _Source, first: Operand | None, sources: Mapping[Value, tuple[_Source, ...]]
 ) -> bool:
@@ -299,7 +325,7 @@ def _shapes(name: str, source: _Source, vectors: bool, sources: Mapping[Value, t
     called = bare(source.value.name) or name.rpartition("[")[2].strip("]'")
     least = source.value.type.shape.least_rank
     symbols = tuple(Dim.symbol(f"{name}.{axis}") for axis in range(max(least, 2 + source.integers)))
-    matrix, vector = Shape(symbols), Shape(symbols[:1])
+    matrix, vector = Shape(symbols), Shape(symbols[: 1 + source.integers])
     by_column = _BY_COLUMN.fullmatch(called) and not any(_in_columns(one, sources) for one in source.beside)
     if least >= 2:
         return [matrix]

@@ -1,4 +1,5 @@
-"""Claims about settings: `bn_param.get("eps", 1e-5)` is taken for one number, as its default is one.
+"""Claims about settings: `bn_param.get("eps", 1e-5)` is taken for one number, as its default is one, and
+`bn_param.get("running_mean", np.zeros(D))` for D numbers.
 
 An array there would be broadcast, and what depends on it would have another shape. So a setting is held to the claim
 where it is read; and where the module comes out the same without the claim, nothing rests on it and there is no check.
@@ -13,7 +14,7 @@ from flatgrad.facts.keyed import read_for_certain, with_attrs
 from flatgrad.frontend.environment import Lowered
 from flatgrad.ir.core import Attribute, Function, Loop, Relation, Span, Stage, Step, every_step
 
-NUMBERS = ("number", "integer")
+CLAIMED = ("number", "integer", "vector")
 
 
 def settings(lowered: Lowered) -> frozenset[Span]:
@@ -45,7 +46,7 @@ def with_settings(lowered: Lowered, free: frozenset[Span], checked: bool) -> Low
 
 def _claimed(lowered: Lowered) -> Iterator[Relation]:
     for step in every_step(lowered.function.block):
-        if isinstance(step, Relation) and step.gate == "opaque" and step.attrs.get("holds") in NUMBERS:
+        if isinstance(step, Relation) and step.gate == "opaque" and step.attrs.get("holds") in CLAIMED:
             yield step
 
 

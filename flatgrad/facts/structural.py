@@ -40,7 +40,8 @@ def _constant(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -
     assert isinstance(literal, Literal)
     nesting = relation.attrs.get("value")
     if nesting == "unknown":
-        return Type.open(label)
+        dtype = relation.attrs.get("dtype")
+        return Type.open(label) if dtype is None else replace(Type.open(label), dtype=DType(dtype))
     if isinstance(nesting, tuple):
         dtype, shape = relation.attrs.get("dtype"), Shape(tuple(_nested_dims(nesting)))
         if dtype is not None:
@@ -181,6 +182,10 @@ def _opaque(relation: Relation, type_of: TypeOf, solver: Solver, label: str) -> 
             return Type(Kind.SCALAR, DType.FLOAT, SCALAR)
         case "shape":
             return Type(Kind.SHAPE, DType.INT, Shape.unknown(label))
+        case "vector":
+            length = relation.attrs["length"]
+            number = type_of(length).number if isinstance(length, Value) else None
+            return Type.open(label) if number is None else Type(Kind.OPEN, DType.OPEN, Shape((number,)))
         case "anything":
             return Type.open(label)
         case "settings":

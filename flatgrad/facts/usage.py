@@ -90,6 +90,8 @@ def _biases(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str, 
             known = assumptions.get(params[bias], Assumption())
             if known.shape is not None or bias.type.shape.rank is not None or not isinstance(weights, Value):
                 continue
+            if MARK in bias.name and is_none_by_default(typed, params[bias]):
+                continue  # it is made in another method: `np.zeros((1, self.units))` there is of two dims
             if weights in params and bare(weights.name)[:1] in ("W", "w") and weights.type.shape.rank == 2:
                 found[params[bias]] = Assumption(Shape(weights.type.shape.front[1:]), known.dtype, known.kind)
     return found
@@ -107,6 +109,9 @@ def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str
     params = _given(typed)
     producers = {out: step for step in every_step(typed.function.block) for out in bound_values(step)}
     found: dict[str, Assumption] = {}
+    if any(isinstance(step, Relation) and turns_matrices(step) for step in every_step(typed.function.block)):
+        return {}  # it is written for stacks of matrices: `Q @ K.swapaxes(-1, -2)`
+    vectors = summed_with_vectors(typed)
     for step in every_step(typed.function.block):
         if not isinstance(step, Relation) or step.gate not in PRODUCTS:
             continue
@@ -121,9 +126,46 @@ def _matrices(typed: Lowered, assumptions: Mapping[str, Assumption]) -> dict[str
                     continue
                 known = assumptions.get(params[operand], Assumption())
                 if known.shape is None and operand.type.shape.rank is None and operand.type.shape.least_rank <= 2:
+                    if first is step.args[1] and step.out in vectors:
+                        continue
                     dims = tuple(Dim.symbol(f"{params[operand]}.{axis}") for axis in range(2))
                     found[params[operand]] = Assumption(Shape(dims), known.dtype, known.kind)
     return found
+
+
+def summed_with_vectors(typed: Lowered) -> set[Value]:
+    """What a vector is added to which is no bias of columns: W @ x in `W @ x + b`, where W has a row for each number
+    of b."""
+    terms: dict[Value, tuple[Operand, ...]] = {}
+    products: dict[Value, Relation] = {}
+    for step in every_step(typed.function.block):
+        if isinstance(step, Relation) and step.gate == "add":
+            terms[step.out] = step.args
+        elif isinstance(step, Relation) and step.gate in PRODUCTS:
+            products[step.out] = step
+    found: set[Value] = set()
+    for total in terms:
+        flat: list[Operand] = []
+        pending: list[Operand] = [total]
+        while pending:
+            one = pending.pop()
+            pending += terms[one] if isinstance(one, Value) and one in terms else ()
+            flat.append(one)
+        lengths = {one.type.shape.front[0] for one in flat if isinstance(one, Value) and one.type.shape.rank == 1}
+        for one in flat:
+            first = products[one].args[0] if isinstance(one, Value) and one in products else None
+            if isinstance(first, Value) and first.type.shape.rank == 2 and first.type.shape.front[0] in lengths:
+                second = products[one].args[1] if isinstance(one, Value) else None
+                columns = second.type.shape.dim(-1) if isinstance(second, Value) else None
+                if isinstance(one, Value) and columns not in lengths:
+                    found.add(one)
+    return found
+
+
+def turns_matrices(step: Relation) -> bool:
+    """Whether a step transposes each matrix of a stack."""
+    swapped = step.gate == "swapaxes" and {step.attrs.get("axis1"), step.attrs.get("axis2")} == {-1, -2}
+    return swapped or step.gate == "matrix_transpose"
 
 
 def _sources(operand: Operand, producers: Mapping[Value, Step]) -> set[Value]:

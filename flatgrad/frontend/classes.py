@@ -111,6 +111,7 @@ class _Reader:
         layers = roles.layers(reads, everything)
         attributes |= {name: Role.LAYERS for name in layers if attributes[name] is Role.GIVEN}
         problems += self._problems(original, receiver, attributes, defined, family)
+        problems += self._shared((original, *helpers.values()), sources)
         made = [node for node in others if node.name == "__init__"]
         elsewhere = frozenset(name for node in others for name in loaded(node))
         return Method(
@@ -311,11 +312,50 @@ class _Reader:
                 case ast.Name(id=name, ctx=ast.Store()) if name == receiver:
                     yield self._refused(part, f"{receiver} is bound again", "take another name")
 
+    def _shared(
+        self, bodies: Sequence[ast.FunctionDef], sources: Mapping[str, Sequence[Source]]
+    ) -> Iterator[Diagnostic]:
+        """Changes in place of what the object has under two names: `self.V = self.W` in `__init__`."""
+        read = {name for one in bodies for name in loaded(one)}
+        held = {
+            name: {name}.union(*(_held_as_it_is(value) for _, value, _ in sources.get(bare(name), ()))) for name in read
+        }
+        for part in (part for one in bodies for part in ast.walk(one)):
+            match part:
+                case ast.AugAssign(target=target):
+                    changed: ast.expr = target
+                case ast.Subscript(ctx=ast.Store() | ast.Del()):
+                    changed = part
+                case _:
+                    continue
+            while isinstance(changed, ast.Subscript | ast.Attribute):
+                changed = changed.value
+            if not isinstance(changed, ast.Name) or changed.id not in held:
+                continue
+            others = sorted(one for one in held if one != changed.id and held[one] & held[changed.id])
+            if others:
+                message = f"this changes {spoken(others[0])} as well: the object has one array under two names"
+                yield self._refused(part, message, "give it a copy of its own where it is assigned")
+
     def _refused(self, place: ast.AST, message: str, help: str) -> Diagnostic:
         span = span_of(self.module, place)
         if span.end_line > span.line:
             span = replace(span, end_line=span.line, end_column=len(self.module.lines[span.line - 1].rstrip()))
         return Diagnostic("FG045", message, span, "", help)
+
+
+def _held_as_it_is(value: ast.expr) -> set[str]:
+    """The names of what a value is, or holds: p of `p`, of `[p, q]`, of `p if given else None`."""
+    match value:
+        case ast.Name(id=name):
+            return {name}
+        case ast.IfExp(body=first, orelse=second):
+            return _held_as_it_is(first) | _held_as_it_is(second)
+        case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Dict(values=parts):
+            return {name for one in parts for name in _held_as_it_is(one)}
+        case ast.Subscript(value=whole) | ast.Attribute(value=whole):
+            return _held_as_it_is(whole)
+    return set()
 
 
 def _inherited_constructors(

@@ -42,6 +42,9 @@ class CollectingLowering(StatementLowering):
     stored: dict[Stage, str]
     places: dict[Value, str]
 
+    # What is filled with tuples or lists: those elements that are read for themselves are no arrays.
+    packed: frozenset[str] = frozenset()
+
     # The dicts that the loop at hand fills and that are read outside of it.
     reread: frozenset[str] = frozenset()
 
@@ -194,7 +197,10 @@ class CollectingLowering(StatementLowering):
                     if isinstance(form := self.environment.get(binding.last), Structure):
                         self._store_tuple(binding, form, argument)
                     else:
-                        self.store(binding, self.expressions.operand(argument), argument)
+                        bound = self.expressions.lower(argument)
+                        if isinstance(bound, Structure):
+                            self.packed |= {name}
+                        self.store(binding, self.expressions.as_operand(bound, argument), argument)
                     return True
                 if isinstance(binding, Collected):
                     self.error("FG030", f"{name} is appended to again", statement, "", "collect in another list")
@@ -315,6 +321,8 @@ class CollectingLowering(StatementLowering):
             self.put(target, binding, bound)
             return
         assert isinstance(binding, Collected)
+        if isinstance(bound, Structure):
+            self.packed |= {binding.name}
         value = self.expressions.as_operand(bound, target)
         if binding.index is None:
             self.error("FG030", f"{binding.name} is written to again", target, "", "collect in another dict")
@@ -386,6 +394,18 @@ class CollectingLowering(StatementLowering):
         elif isinstance(binding, Dictionary):
             self._put(element, binding, new)
 
+    def of_tuples(self, name: str, node: ast.expr) -> bool:
+        """Reports an element that is read for itself, where a loop has filled a list with tuples."""
+        if name in self.packed:
+            self.error(
+                "FG034",
+                f"{name} holds tuples or lists, not arrays",
+                node,
+                "its elements need not be what can be calculated with",
+                "collect each part in a list of its own",
+            )
+        return name in self.packed
+
     def element(self, binding: Collected, index: ast.expr, node: ast.expr) -> Binding:
         """`hs[t - 1]`, `hs[-1]`: the element that this is, under whatever name it goes."""
         entry = self._entry(binding, index)
@@ -394,6 +414,8 @@ class CollectingLowering(StatementLowering):
         found = self.environment.get(entry) if entry is not None else None
         if isinstance(found, Structure):
             return found
+        if self.of_tuples(binding.name, node):
+            return Poison.at()
         if isinstance(found, Value):
             out = Value("", Type.open(binding.name))
             span = span_of(self.module, node)

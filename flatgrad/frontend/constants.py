@@ -209,7 +209,36 @@ def constant_facts(module: Module, name: str) -> dict[str, Attribute]:
                 for dim in reversed(dims):
                     nesting = (int(dim), nesting)
                 return {"value": nesting or (), "dtype": dtype}
-    return {"value": _constant_shape(module.constants[name], module)}
+    known = _constant_shape(module.constants[name], module)
+    if known == "unknown" and _is_narrow(module.constants[name], module):
+        return {"value": known, "dtype": "int"}
+    return {"value": known}
+
+
+_NARROW = frozenset({"byte", "int8", "int16", "int32", "intc", "short", "ubyte", "uint8", "uint16", "uint32", "ushort"})
+
+
+def _is_narrow(node: ast.expr, module: Module) -> bool:
+    """Whether an expression gives integers of a narrow dtype, which wrap around: `np.uint8(200)`."""
+    match node:
+        case ast.Call(func=function, args=args, keywords=keywords):
+            given = [*args, *(keyword.value for keyword in keywords)]
+            return any(_word(one) in _NARROW for one in (function, *given))
+        case ast.Name(id=name) if name in module.constants:
+            return _is_narrow(module.constants[name], module)
+        case ast.BinOp(left=left, op=op, right=right) if not isinstance(op, ast.Div):
+            sides = [_is_narrow(one, module) or isinstance(static_number(one, module), int) for one in (left, right)]
+            return all(sides) and (_is_narrow(left, module) or _is_narrow(right, module))
+        case ast.UnaryOp(operand=value) | ast.Subscript(value=value):
+            return _is_narrow(value, module)
+    return False
+
+
+def _word(node: ast.expr) -> str:
+    match node:
+        case ast.Attribute(attr=word) | ast.Name(id=word) | ast.Constant(value=str(word)):
+            return word
+    return ""
 
 
 # What gives a number for numbers.
@@ -219,42 +248,6 @@ _ELEMENTWISE = (
     *("float32", "double", "deg2rad", "rad2deg", "radians", "degrees"),
 )
 _OF_NUMBERS = frozenset(f"numpy.{name}" for name in _ELEMENTWISE)
-_NUMBERS = frozenset(
-    f"numpy.{name}"
-    for name in [
-        "sqrt",
-        "cbrt",
-        "exp",
-        "exp2",
-        "expm1",
-        "log",
-        "log2",
-        "log10",
-        "log1p",
-        "sin",
-        "cos",
-        "tan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "abs",
-        "absolute",
-        "square",
-        "power",
-        "floor",
-        "ceil",
-        "float64",
-        "float32",
-        "double",
-        "deg2rad",
-        "rad2deg",
-        "radians",
-        "degrees",
-    ]
-)
 _NUMBERS = frozenset({"abs", "float", "int", "round", "bool", "len"})
 
 

@@ -41,6 +41,8 @@ _LOOSE = re.compile(
 _PARTS = r"(?:images?|pictures?|patch(?:es)?|windows?|kernels?|samples?|examples?|rows?|columns?|points?|batch(?:es)?)"
 _OF_PARTS = re.compile(rf"\b{_PARTS}\b[\s,]*(?:of|with|in|that are)?\s*$", re.IGNORECASE)
 _HEAD = re.compile(rf"(?:(?:\([^()]*\b{_ARRAY}[^()]*\)|[\w.\- ]*\b{_ARRAY}(?:[-_]like)?)\s*[,:]?\s*)?{GROUP}")
+# `[n_dim_state] array`, in which nothing but dims stands between the brackets.
+_BRACKETED = re.compile(rf"\[(?P<inner>[^()\[\]{{}}]+)[\]}}]\s+(?:numpy\s+|np\.)?{_ARRAY}\b")
 _FACTOR = r"[A-Za-z0-9_]+"
 _PRODUCT = re.compile(
     rf"(?<![\w,(])(?P<inner>{_FACTOR}(?:(?:{TIMES.pattern}){_FACTOR})+|[A-Z](?:x[A-Z0-9])+)(?=\s+(?:numpy\s+)?{_ARRAY}\b)"
@@ -117,6 +119,9 @@ def _shape_in(name: str, characters: str) -> tuple[int, int, Shape] | None:
     head = _HEAD.match(characters, begin)
     if head is not None and is_shape_like(head["inner"]):
         _add(found, name, head.start("inner") - 1, head.end(), head["inner"], False)
+    bracketed = _BRACKETED.match(characters, begin)
+    if bracketed is not None and all(is_dim_like(part.strip()) for part in bracketed["inner"].split(",")):
+        _add(found, name, bracketed.start(), bracketed.end(), bracketed["inner"], False)
     for match in _KEYWORD.finditer(characters):
         group = "inner" if match["inner"] is not None else "sized"
         _add(found, name, match.start(), match.end(), match[group], True)

@@ -57,6 +57,8 @@ class GatheredLowering(CollectingLowering):
         found = self.expressions.read(every, template)
         name = f"{ast.unparse(node)} in line {span_of(self.module, node).line}"
         self.environment[f"{name}[:]"] = found
+        if whole.name in self.packed:
+            self.packed |= {name}
         return replace(whole, name=name, first=None, end="", ends=(), pivot=None)
 
     def length_so_far(self, binding: Collected, node: ast.Call) -> Binding:

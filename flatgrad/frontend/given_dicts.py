@@ -17,7 +17,7 @@ from flatgrad.frontend.buffers import Buffers
 from flatgrad.frontend.constants import static_number
 from flatgrad.frontend.environment import Binding, Dictionary, Hidden, Poison, Structure, values_of
 from flatgrad.frontend.made_dicts import DictUses, Made, MadeDictLowering, Use, keys_read, spelled
-from flatgrad.frontend.source import span_of
+from flatgrad.frontend.source import dotted_path, span_of
 from flatgrad.frontend.statements import Surroundings
 from flatgrad.ir.core import Attribute, Branch, Call, Literal, Loop, Relation, Span, Stage, Step, Type, Value
 
@@ -282,8 +282,21 @@ class SettingsLowering(MadeDictLowering):
             for value in () if bound is None else values_of(bound):
                 self.uses.store(one, key, value, loops)
 
+    def _length(self, node: ast.expr) -> Value | None:
+        """D of `np.zeros(D)`, where a name stands for it."""
+        match node:
+            case (
+                ast.Call(func=function, args=[ast.Name(id=name)])
+                | ast.Call(func=function, args=[ast.Tuple(elts=[ast.Name(id=name)])])
+            ):
+                path = dotted_path(self.module, function, frozenset(self.environment))
+                bound = self.environment.get(name)
+                return bound if path in ("numpy.zeros", "numpy.ones") and isinstance(bound, Value) else None
+        return None
+
     def looked_up_setting(self, node: ast.Call, default: list[ast.expr]) -> Binding:
-        """`d.get(key, default)`: a setting, through which no gradient goes; one number where its default is one."""
+        """`d.get(key, default)`: a setting, through which no gradient goes; one number where its default is one, and as
+        long as its default where that is `np.zeros(D)`."""
         assert isinstance(node.func, ast.Attribute)
         shown = self.aside().lower(node.func.value)
         if not isinstance(shown, Value):
@@ -318,6 +331,9 @@ class SettingsLowering(MadeDictLowering):
         step = self.statements.body.pop()
         assert isinstance(step, Relation)
         attrs: dict[str, Attribute] = {**step.attrs, "holds": kind}
+        length = self._length(default[0]) if default else None
+        if length is not None and length in step.args:
+            attrs |= {"holds": "vector", "length": length}
         if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
             attrs["key"] = node.args[0].value
         self.emit(Relation((setting,), "opaque", step.args, attrs, None, span_of(self.module, node)), view=False)

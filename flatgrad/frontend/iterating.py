@@ -84,6 +84,8 @@ class IteratingLowering(BranchLowering):
         gathered = self.collected(node)
         if gathered is not None:
             bound = gathered
+        if isinstance(bound, Collected) and not isinstance(target, ast.Tuple) and self.of_tuples(bound.name, node):
+            return None
         if isinstance(bound, Structure | Collected):
             bound = self.expressions.as_operand(bound, node)
         if isinstance(bound, Poison) or not isinstance(bound, Value):

@@ -327,5 +327,19 @@ class _Uses:
 
 
 def _repeats(loop: Loop) -> bool:
-    """Whether the index of a loop may take a value twice: the rounds of a range never do."""
-    return not loop.bounds or any(isinstance(one, Literal) and one.value == 0 for one in loop.bounds[2:])
+    """Whether the index of a loop may stand for one element twice: the rounds of a range never do, where all of them
+    count from the same end of the list."""
+    if not loop.bounds:
+        return True
+    start, stop, step = (one.value if isinstance(one, Literal) else None for one in loop.bounds)
+    front = _at_least(start, 0), _at_least(stop, -1)  # where the range begins, and behind where it ends
+    match step:
+        case int() if step > 0:
+            return not front[0] and not (isinstance(stop, int) and stop <= 0)
+        case int() if step < 0:
+            return not front[1] and not (isinstance(start, int) and start < 0)
+    return step == 0 or not all(front)
+
+
+def _at_least(number: object, least: int) -> bool:
+    return isinstance(number, int) and number >= least

@@ -51,11 +51,55 @@ def list_parameters(
         if one.annotation is not None:
             if _is_list(one.annotation):
                 found[one.arg] = _depth(one.annotation) or uses.depth
+        elif _is_handed(node, one.arg, functions):
+            found[one.arg] = uses.depth
         elif _CALLED.fullmatch(bare(one.arg)):
             guessed[one.arg] = uses
     if any(uses.matrices for uses in guessed.values()):
         found |= {name: uses.depth for name, uses in guessed.items()}
     return found
+
+
+def changed_lists(
+    node: ast.FunctionDef, functions: Mapping[str, ast.FunctionDef], lists: Mapping[str, int]
+) -> tuple[ast.arg, ...]:
+    """The parameters that are lists by their annotation or default, and with which is done what means something else
+    for an array: `ws + ws`, `ws * 2`, `ws[0] = w`, `ws = ws[1:]`."""
+    args = (*node.args.posonlyargs, *node.args.args)
+    empty = args[len(args) - len(node.args.defaults) :]
+    made = {one.arg for one, value in zip(empty, node.args.defaults, strict=True) if isinstance(value, ast.List)}
+    return tuple(
+        one
+        for one in (*args, *node.args.kwonlyargs)
+        if one.arg not in lists
+        and (_is_list(one.annotation) if one.annotation is not None else one.arg in made)
+        and _differs(node, one.arg, functions)
+    )
+
+
+def _differs(node: ast.FunctionDef, name: str, functions: Mapping[str, ast.FunctionDef]) -> bool:
+    def is_it(part: ast.expr) -> bool:
+        return isinstance(part, ast.Name) and part.id == name
+
+    for part in ast.walk(node):
+        match part:
+            case ast.BinOp(left=left, op=ast.Add() | ast.Mult(), right=right) if is_it(left) or is_it(right):
+                # With anything but another list NumPy makes an array of it.
+                other = right if is_it(left) else left
+                if is_it(other) or isinstance(other, ast.List | ast.ListComp | ast.Constant | ast.Subscript):
+                    return True
+            case ast.AugAssign(target=ast.Name() as target) if is_it(target):
+                return True
+            case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()) if is_it(value):
+                return True
+            case ast.Assign(targets=[ast.Name() as target], value=ast.Subscript(value=value, slice=ast.Slice())) if (
+                is_it(target) and is_it(value)
+            ):
+                return True
+            case ast.Call(func=ast.Name(id=called), args=args, keywords=keywords) if called in functions:
+                if any(is_it(one) for one in (*args, *(keyword.value for keyword in keywords))):
+                    return True
+    return False
 
 
 def lists_read(block: Block) -> dict[Value, int]:
@@ -66,6 +110,33 @@ def lists_read(block: Block) -> dict[Value, int]:
         if isinstance(step, Relation) and step.gate == "entry" and step.attrs.get("list")
         if isinstance(step.args[0], Value)
     }
+
+
+def _is_handed(
+    node: ast.FunctionDef, name: str, functions: Mapping[str, ast.FunctionDef], seen: frozenset[str] = frozenset()
+) -> bool:
+    """Whether another function of the file hands a parameter on to this one that is annotated as a list."""
+    names = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
+    for other in functions.values():
+        if other.name in seen | {node.name}:
+            continue
+        own = {one.arg: one.annotation for one in (*other.args.posonlyargs, *other.args.args, *other.args.kwonlyargs)}
+        for part in ast.walk(other):
+            match part:
+                case ast.Call(func=ast.Name(id=called), args=args, keywords=keywords) if called == node.name:
+                    given = dict(zip(names, args, strict=False)) | {one.arg: one.value for one in keywords if one.arg}
+                case _:
+                    continue
+            match given.get(name):
+                case ast.Name(id=passed) | ast.Subscript(value=ast.Name(id=passed), slice=ast.Slice()) if passed in own:
+                    annotation = own[passed]
+                    if (
+                        _is_list(annotation)
+                        if annotation is not None
+                        else _is_handed(other, passed, functions, seen | {node.name})
+                    ):
+                        return True
+    return False
 
 
 def _is_list(annotation: ast.expr) -> bool:

@@ -40,7 +40,19 @@ def with_imports_at_the_head(tree: ast.Module) -> ast.Module:
 def _imports_of_functions(tree: ast.Module) -> Iterator[tuple[list[ast.stmt], _Import]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
-            yield from ((node.body, one) for one in list(node.body) if isinstance(one, _Import))
+            yield from (
+                (node.body, one) for one in list(node.body) if isinstance(one, _Import) and _is_first(node, one)
+            )
+
+
+def _is_first(function: ast.FunctionDef, statement: _Import) -> bool:
+    """Whether nothing before an import reads what it binds: Python raises an error there."""
+    names = {name for name, _ in imported_names(statement)}
+    return not any(
+        isinstance(part, ast.Name) and part.id in names and part.lineno < statement.lineno
+        for one in function.body
+        for part in ast.walk(one)
+    )
 
 
 def _is_of_library(statement: _Import) -> bool:

@@ -89,7 +89,8 @@ class LoopLowering(IteratingLowering):
         found = [name for name in self.environment if name in changed and (name in live or name in exposed)]
         # `np.add.at(a, i, v)` may change what np is, as far as the form tells: a name must be bound somewhere.
         stored = {p.id for p in ast.walk(statement) if isinstance(p, ast.Name) and not isinstance(p.ctx, ast.Load)}
-        found += sorted(name for name in (changed & stored) - self.environment.keys() if name in live)
+        # One that is read where this round need not have bound it may come from an earlier round.
+        found += sorted(name for name in (changed & stored) - self.environment.keys() if name in live | exposed)
         for name in found:
             binding = self.environment.get(name)
             if isinstance(binding, Collected):

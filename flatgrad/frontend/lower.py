@@ -18,7 +18,7 @@ from flatgrad.frontend.effects import EffectLowering, writes_out
 from flatgrad.frontend.enforced import enforced, proven
 from flatgrad.frontend.environment import Dictionary, Filled, Lowered, Poison, Result, Static, Structure
 from flatgrad.frontend.layers import layer_problems, method_problems
-from flatgrad.frontend.lists import list_parameters
+from flatgrad.frontend.lists import changed_lists, list_parameters
 from flatgrad.frontend.liveness import live_after, own_statements
 from flatgrad.frontend.memory import Known
 from flatgrad.frontend.methods import Role
@@ -236,6 +236,15 @@ class _FunctionLowering(EffectLowering):
         params = []
         lists = list_parameters(self.node, self.module.functions, self.context.described)
         lists = {name: depth for name, depth in lists.items() if name not in self.layers}
+        for argument in changed_lists(self.node, self.module.functions, lists):
+            if argument.arg not in self.context.described:
+                self.error(
+                    "FG030",
+                    f"what is done with the list {argument.arg} is not understood",
+                    argument,
+                    "it is read neither one element at a time nor as one array",
+                    f"pass an array, or read the elements of {argument.arg} where they are needed",
+                )
         for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
             value = Value(argument.arg, Type.open(argument.arg))
             params.append(value)
@@ -294,6 +303,8 @@ class _FunctionLowering(EffectLowering):
                 continue
             if isinstance(bound, Structure):
                 bound = self.expressions.as_operand(bound, element)
+            if isinstance(bound, Static):
+                bound = self.expressions.static(bound) or bound  # `return np.inf`
             if isinstance(bound, Literal):
                 bound = self.constant(bound, "", span_of(self.module, element))
             if isinstance(bound, Poison):
@@ -340,7 +351,8 @@ class _FunctionLowering(EffectLowering):
                 last = returns[-1].value if returns else None
                 if last is None or last is early:
                     return False
-                asks = _asks_for_none(statement.test)
+                # Who calls it goes on with what it returns early.
+                asks = _asks_for_none(statement.test) and not _is_called(self.module, self.node)
                 elements = last.elts if isinstance(last, ast.Tuple) else [last]
                 own = any(element in self.matter for element in elements)
                 if not (own or asks) or ast.unparse(_first(early)) == ast.unparse(elements[0]):
@@ -426,6 +438,13 @@ _STATEMENTS: dict[type[ast.stmt], str] = {
     ast.Global: "a global statement",
     ast.Nonlocal: "a nonlocal statement",
 }
+
+
+def _is_called(module: Module, node: ast.FunctionDef) -> bool:
+    """Whether a function of the file calls this one in an expression."""
+    others = (one for one in ast.walk(module.tree) if isinstance(one, ast.FunctionDef) and one.name != node.name)
+    parts = (part for one in others for part in ast.walk(one) if isinstance(part, ast.Call))
+    return any(isinstance(part.func, ast.Name) and part.func.id == node.name for part in parts)
 
 
 def _asks_for_none(test: ast.expr) -> bool:

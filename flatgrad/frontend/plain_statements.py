@@ -4,6 +4,9 @@
                                   b[0] = value
                                   b[1] = value
 
+    h[t], c = step(x[t], c)       new_h, c = step(x[t], c)
+                                  h[t] = new_h
+
     if (n := len(x)) > 3:         n = len(x)
                                   if n > 3:
 
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from flatgrad.emit.names import numbered_name
 from flatgrad.frontend.flattened import stored_in
@@ -32,6 +35,10 @@ def plain_statements(module: Module, function: ast.FunctionDef, statement: ast.s
     match statement:
         case ast.Assign(targets=[_, _, *_]):
             found = _one_by_one(module, function, statement)
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=value) if any(
+            isinstance(one, ast.Subscript) for one in targets
+        ):
+            found = _named_first(module, function, targets, value)
         case ast.Assign(value=value) | ast.AugAssign(value=value) | ast.Return(value=ast.expr() as value):
             found = _bound_before(statement, value)
         case ast.If(test=test):
@@ -66,6 +73,30 @@ def _one_by_one(module: Module, function: ast.FunctionDef, statement: ast.Assign
             found.append(ast.Assign([ast.Name(name, ast.Store())], value))
             value = ast.Name(name, ast.Load())
     return [*found, *(ast.Assign([target], copy.deepcopy(value)) for target in targets)]
+
+
+def _named_first(
+    module: Module, function: ast.FunctionDef, targets: Sequence[ast.expr], value: ast.expr
+) -> list[ast.stmt] | None:
+    """`h[t], c = step(x, c)`: everything on the right is there before the first target is stored, from the left."""
+    bound = {one.id for one in targets if isinstance(one, ast.Name)}
+    elements = [one for one in targets if isinstance(one, ast.Subscript)]
+    read = {part.id for one in elements for part in ast.walk(one) if isinstance(part, ast.Name)}
+    if len(bound) + len(elements) != len(targets) or bound & read:
+        return None
+    names: list[ast.expr] = []
+    after: list[ast.stmt] = []
+    taken: set[str] = set()
+    for target in targets:
+        if isinstance(target, ast.Name):
+            names.append(target)
+            continue
+        root = next(part.id for part in ast.walk(target) if isinstance(part, ast.Name))
+        name = _free(module, function, f"new_{root}", taken)
+        taken.add(name)
+        names.append(ast.Name(name, ast.Store()))
+        after.append(ast.Assign([target], ast.Name(name, ast.Load())))
+    return [ast.Assign([ast.Tuple(names, ast.Store())], value), *after]
 
 
 def _bound_before(statement: ast.stmt, value: ast.expr) -> list[ast.stmt] | None:
@@ -116,7 +147,7 @@ def _is_elif(function: ast.FunctionDef, statement: ast.If) -> bool:
     )
 
 
-def _free(module: Module, function: ast.FunctionDef, wanted: str) -> str:
-    taken = {part.id for part in ast.walk(function) if isinstance(part, ast.Name)} | set(module.bound)
+def _free(module: Module, function: ast.FunctionDef, wanted: str, others: Iterable[str] = ()) -> str:
+    taken = {*others} | {part.id for part in ast.walk(function) if isinstance(part, ast.Name)} | set(module.bound)
     taken |= {part.arg for part in ast.walk(function) if isinstance(part, ast.arg)}
     return numbered_name(wanted, lambda name: name not in taken)

@@ -24,6 +24,13 @@ def _inv_backward(site: Site) -> str:
     return f"-{t} @ dz @ {t}"
 
 
+def _pinv_backward(site: Site) -> str:
+    """Where the rank of x stays as it is; of an x of full rank one of the two last parts is 0."""
+    z = transposed(site, "z")
+    dz = "dz.T" if site.rank("x") == 2 else "np.swapaxes(dz, -1, -2)"
+    return f"{dz} @ z @ {z} - x @ z @ {dz} @ z @ {z} + {z} @ z @ {dz} - {z} @ z @ {dz} @ z @ x - {z} @ dz @ {z}"
+
+
 def _det_backward(site: Site) -> str:
     if site.rank("x") == 2:
         return "dz * z * np.linalg.inv(x).T"
@@ -52,6 +59,15 @@ gate(
     dtype="float",
     numeric_only=_LAPACK,
     samples=_MATRICES,
+)
+
+gate(
+    "np.linalg.pinv(x)",
+    backward={"x": _pinv_backward},
+    shape="(m,n)->(n,m)",
+    dtype="float",
+    numeric_only=_LAPACK,
+    samples={"shapes": [((1, 1),), ((3, 3),), ((2, 3),), ((4, 2),), ((2, 3, 2),)]},
 )
 
 gate(

@@ -79,10 +79,10 @@ def predict_backward(dout, cache):
     dparams[-1][0] += dW
     for i in reversed(range(len(params) - 1)):
         # (2) x = np.tanh(x @ W + b)
-        d_prod = dx * (1 - xs[i + 1] ** 2)
-        dx = d_prod @ params[i][0].T
-        dW = xs[i].T @ d_prod
-        db = d_prod.sum(axis=0)
+        dx_pre = dx * (1 - xs[i + 1] ** 2)
+        dx = dx_pre @ params[i][0].T
+        dW = xs[i].T @ dx_pre
+        db = dx_pre.sum(axis=0)
         # (1) W, b = params[i]
         dparams[i][1] += db
         dparams[i][0] += dW

@@ -115,11 +115,10 @@ class TimeRNN:
             dh += dh_t
             self.dV += dV_t
             # (2) h = cell_forward(xs[:, t], h, self.Wx, self.Wh, self.b)
-            dx_t, dh, dWx_t, dWh_t, db_t = cell_backward(dh, self.cell_caches[t])
+            dxs[:, t], dh, dWx_t, dWh_t, db_t = cell_backward(dh, self.cell_caches[t])
             self.dWx += dWx_t
             self.dWh += dWh_t
             self.db += db_t
-            dxs[:, t] = dx_t
         return dxs
 
 
