@@ -171,6 +171,11 @@ def test_a_number_that_is_called_like_a_matrix(init: str) -> None:
     check(net(init, "a = (x @ self.W) * self.K\nreturn a * ((a @ self.W) * self.K)"), "Net", (W,), (ROWS,), ("W",))
 
 
+def test_an_attribute_that_only_a_loop_assigns() -> None:
+    body = "for t in range(3):\n    self.h = np.tanh(x @ self.W)\n    x = x + self.h\nreturn x * self.h"
+    assert "FG045" in refused(net("self.W = W", body), functions=("Net",))
+
+
 def test_the_index_of_a_loop_that_is_read_behind_it() -> None:
     """backward goes through the loop with the variable, and leaves what forward kept as it is."""
     body = "h = x @ self.W\nfor i in range(3):\n    h = np.sin(h * (i + 1))\nreturn h * i"

@@ -148,7 +148,7 @@ def kept(a, hs=[]):
 HANDED = {
     "return net(ws, x)": "right",
     "return net(ws, x) * net(ws, x * 2)": "right",
-    "return net(ws=ws, a=x)": "right",
+    "return net(ws=ws, a=x)": "any",
     "vs = ws\nreturn net(vs, x)": "any",
     "return grow(ws, x)": "refused",
     "return net(ws + ws, x)": "refused",

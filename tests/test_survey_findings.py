@@ -10,7 +10,9 @@ import pytest
 
 from flatgrad.compiler import compile_source
 from flatgrad.options import Options
-from tests.support import Guarded, check_module, load as load_names
+from tests.support import check_module
+from tests.support import load as load_names
+
 
 def load(text: str) -> SimpleNamespace:
     return SimpleNamespace(**load_names(text))
@@ -39,7 +41,9 @@ def test_starred_parameters_that_nothing_reads_are_kept() -> None:
     assert "def f_forward(x, y, *args, scale=2.0, **kwargs):" in text
     module = load(text)
     plain, (dx, dy) = module.f_value_and_grad(np.ones(2), 3.0, "more", scale=4.0, mode="train")
-    assert plain == 24.0 and dx.tolist() == [12.0, 12.0] and dy == 8.0
+    assert plain == 24.0
+    assert dx.tolist() == [12.0, 12.0]
+    assert dy == 8.0
 
 
 def test_starred_parameters_of_a_method() -> None:
@@ -68,7 +72,8 @@ def test_a_constant_of_numpy_on_one_way(s: float, value: str) -> None:
     else:
         text = compile_source(HEAD + source, "f.py", Options(functions=("f",))).text
         _, (dx, ds) = load(text).f_value_and_grad(np.ones(2), s)
-        assert dx.tolist() == [0.0, 0.0] and ds == 0.0
+        assert dx.tolist() == [0.0, 0.0]
+        assert ds == 0.0
 
 
 # Several targets, one of them an element
@@ -114,11 +119,6 @@ def test_a_call_of_what_numba_makes_of_a_function(made: str) -> None:
 
 
 # Ranks
-
-
-def guarded(source: str, inputs: dict[str, Any]) -> None:
-    with pytest.raises(Guarded):
-        check_module(HEAD + source, inputs, function="f", functions=("f",))
 
 
 ATTENTION = (
@@ -207,3 +207,13 @@ def test_dims_in_brackets_before_the_word_array() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (3, 3), (2, 4), (4, 2)])
 def test_the_pseudo_inverse(shape: tuple[int, int]) -> None:
     check('def f(x: "M N"):\n    return np.linalg.pinv(x)\n', {"x": normal(*shape)})
+
+
+def test_weights_that_another_method_makes_are_matrices_for_the_dot_method_too() -> None:
+    source = LATE.replace("x @ self.weights + self.bias", "X.dot(self.weights)").replace("self, x", "self, X")
+    layer = load(compile_source(source, "f.py", Options()).text).Dense(2)
+    layer.prepare(3)
+    x, dout = normal(4, 3), normal(4, 2)
+    layer.forward(x)
+    np.testing.assert_allclose(layer.backward(dout), dout @ layer.weights.T)
+    np.testing.assert_allclose(layer.dweights, x.T @ dout)

@@ -347,7 +347,10 @@ def _moves(
         if not short and not gone.isidentifier():
             for kept in present:
                 for times in (4, 3, 2) if kept != gone else ():
-                    yield 1.6 - 0.1 * times + 0.1 * (kept not in named), partial(_renamed, state, gone, Dim.symbol(kept) * times)
+                    yield (
+                        1.6 - 0.1 * times + 0.1 * (kept not in named),
+                        partial(_renamed, state, gone, Dim.symbol(kept) * times),
+                    )
 
 
 _ABOUT_SIZES = re.compile(r"shape|size|dimension|broadcast|align|bounds|mismatch|match", re.IGNORECASE)

@@ -111,6 +111,13 @@ class _Reader:
         layers = roles.layers(reads, everything)
         attributes |= {name: Role.LAYERS for name in layers if attributes[name] is Role.GIVEN}
         problems += self._problems(original, receiver, attributes, defined, family)
+        known = class_names(family) | set(defined)
+        for name, role in attributes.items():
+            if role is Role.STATE and bare(name) not in sources and bare(name) not in known and receiver:
+                parts = (part for one in (original, *helpers.values()) for part in ast.walk(one))
+                place = next(part for part in parts if isinstance(part, ast.Name) and part.id == name)
+                message = f"nothing may have assigned {spoken(name)} where it is read"
+                problems.append(self._refused(place, message, "assign it in __init__, or before the loop"))
         problems += self._shared((original, *helpers.values()), sources)
         made = [node for node in others if node.name == "__init__"]
         elsewhere = frozenset(name for node in others for name in loaded(node))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ def list_parameters(
     functions: Mapping[str, ast.FunctionDef],
     described: frozenset[str] = frozenset(),
     around: frozenset[str] = frozenset(),
+    everywhere: Mapping[str, ast.FunctionDef] | None = None,
 ) -> dict[str, int]:
     """The parameters that are lists of arrays, with 2 for those whose elements are tuples or lists of arrays, else 1.
 
@@ -39,19 +41,20 @@ def list_parameters(
         functions: those of the file, by their names: one may hand a list on to another.
         described: the parameters of which a shape is claimed: these are arrays.
         around: the functions that hand one on to this.
+        everywhere: all functions of the file, those around this one included; `functions` if None.
     """
     called = {name: other for name, other in functions.items() if name not in around | {node.name}}
     arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
     found: dict[str, int] = {}
     guessed: dict[str, _Uses] = {}
     for one in arguments:
-        uses = _uses_of(node, one.arg, called, around | {node.name})
+        uses = _uses_of(node, one.arg, called, around | {node.name}, everywhere or functions)
         if not uses.names or uses.others or one.arg in described:
             continue
         if one.annotation is not None:
             if _is_list(one.annotation):
                 found[one.arg] = _depth(one.annotation) or uses.depth
-        elif _is_handed(node, one.arg, functions):
+        elif _is_handed(node, one.arg, everywhere or functions):
             found[one.arg] = uses.depth
         elif _CALLED.fullmatch(bare(one.arg)):
             guessed[one.arg] = uses
@@ -60,9 +63,7 @@ def list_parameters(
     return found
 
 
-def changed_lists(
-    node: ast.FunctionDef, functions: Mapping[str, ast.FunctionDef], lists: Mapping[str, int]
-) -> tuple[ast.arg, ...]:
+def changed_lists(node: ast.FunctionDef, lists: Mapping[str, int]) -> tuple[ast.arg, ...]:
     """The parameters that are lists by their annotation or default, and with which is done what means something else
     for an array: `ws + ws`, `ws * 2`, `ws[0] = w`, `ws = ws[1:]`."""
     args = (*node.args.posonlyargs, *node.args.args)
@@ -73,11 +74,11 @@ def changed_lists(
         for one in (*args, *node.args.kwonlyargs)
         if one.arg not in lists
         and (_is_list(one.annotation) if one.annotation is not None else one.arg in made)
-        and _differs(node, one.arg, functions)
+        and _differs(node, one.arg)
     )
 
 
-def _differs(node: ast.FunctionDef, name: str, functions: Mapping[str, ast.FunctionDef]) -> bool:
+def _differs(node: ast.FunctionDef, name: str) -> bool:
     def is_it(part: ast.expr) -> bool:
         return isinstance(part, ast.Name) and part.id == name
 
@@ -88,7 +89,7 @@ def _differs(node: ast.FunctionDef, name: str, functions: Mapping[str, ast.Funct
                 other = right if is_it(left) else left
                 if is_it(other) or isinstance(other, ast.List | ast.ListComp | ast.Constant | ast.Subscript):
                     return True
-            case ast.AugAssign(target=ast.Name() as target) if is_it(target):
+            case ast.AugAssign(target=ast.Name() as value) | ast.Assign(value=ast.Name() as value) if is_it(value):
                 return True
             case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()) if is_it(value):
                 return True
@@ -96,8 +97,13 @@ def _differs(node: ast.FunctionDef, name: str, functions: Mapping[str, ast.Funct
                 is_it(target) and is_it(value)
             ):
                 return True
-            case ast.Call(func=ast.Name(id=called), args=args, keywords=keywords) if called in functions:
-                if any(is_it(one) for one in (*args, *(keyword.value for keyword in keywords))):
+            case ast.Attribute(value=value, attr="copy") | ast.Starred(value=value) if is_it(value):
+                return True
+            case ast.Starred(value=ast.List(elts=parts) | ast.Tuple(elts=parts)) if any(map(is_it, parts)):
+                return True
+            case ast.Call(func=ast.Name(id=called), args=args, keywords=keywords) if not hasattr(builtins, called):
+                given = (*args, *(keyword.value for keyword in keywords))
+                if any(is_it(one.value if isinstance(one, ast.Subscript) else one) for one in given):
                     return True
     return False
 
@@ -128,7 +134,7 @@ def _is_handed(
                 case _:
                     continue
             match given.get(name):
-                case ast.Name(id=passed) | ast.Subscript(value=ast.Name(id=passed), slice=ast.Slice()) if passed in own:
+                case ast.Name(id=passed) if passed in own:
                     annotation = own[passed]
                     if (
                         _is_list(annotation)
@@ -192,10 +198,14 @@ class _Uses:
 
 
 def _uses_of(
-    function: ast.FunctionDef, name: str, functions: Mapping[str, ast.FunctionDef], around: frozenset[str]
+    function: ast.FunctionDef,
+    name: str,
+    functions: Mapping[str, ast.FunctionDef],
+    around: frozenset[str],
+    everywhere: Mapping[str, ast.FunctionDef],
 ) -> _Uses:
     """What is done with a list, and with its elements, under the names that loops and assignments give them."""
-    uses = _Uses(lists=_taken(function, functions, around))
+    uses = _Uses(lists=_taken(function, functions, around, everywhere))
     parents = {child: parent for parent in ast.walk(function) for child in ast.iter_child_nodes(parent)}
     named = [part for part in ast.walk(function) if isinstance(part, ast.Name)]
     pending, seen = [name], {name}
@@ -216,7 +226,10 @@ def _uses_of(
 
 
 def _taken(
-    function: ast.FunctionDef, functions: Mapping[str, ast.FunctionDef], around: frozenset[str]
+    function: ast.FunctionDef,
+    functions: Mapping[str, ast.FunctionDef],
+    around: frozenset[str],
+    everywhere: Mapping[str, ast.FunctionDef],
 ) -> dict[ast.expr, int]:
     """The arguments of calls that another function of the file takes for lists."""
     found: dict[ast.expr, int] = {}
@@ -224,7 +237,7 @@ def _taken(
         match part:
             case ast.Call(func=ast.Name(id=name), args=[_, *_] as given) if name in functions:
                 other = functions[name]
-                lists = list_parameters(other, functions, around=around)
+                lists = list_parameters(other, functions, around=around, everywhere=everywhere)
                 names = [one.arg for one in (*other.args.posonlyargs, *other.args.args)]
                 found |= {one: lists[n] for one, n in zip(given, names, strict=False) if n in lists}
     return found
@@ -252,7 +265,7 @@ def _sequence(node: ast.expr, parents: dict[ast.AST, ast.AST], uses: _Uses) -> N
             _sequence(call, parents, uses)
         case ast.Call(func=ast.Name(id=called)) if called in _THROUGH and _runs(parent, parents, node, uses):
             pass
-        case ast.Call() if node in uses.lists:
+        case ast.Call() if node in uses.lists and isinstance(node, ast.Name):
             uses.nested += uses.lists[node] > 1
             uses.matrices = True
         case ast.For(iter=over, target=target) | ast.comprehension(iter=over, target=target) if over is node:

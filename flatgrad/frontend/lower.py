@@ -236,7 +236,7 @@ class _FunctionLowering(EffectLowering):
         params = []
         lists = list_parameters(self.node, self.module.functions, self.context.described)
         lists = {name: depth for name, depth in lists.items() if name not in self.layers}
-        for argument in changed_lists(self.node, self.module.functions, lists):
+        for argument in changed_lists(self.node, lists):
             if argument.arg not in self.context.described:
                 self.error(
                     "FG030",

@@ -1,2 +1,2 @@
 def f(x, *rest):
-    return x * x
+    return x * rest[0]
