@@ -144,3 +144,17 @@ def test_a_list_of_results_takes_a_list_of_gradients() -> None:
     assert isinstance(out, list)
     dy = module["f_backward"]([A[0], A[1]], cache)
     np.testing.assert_allclose(dy, np.array([2.0 * A[1], A[0]]))
+
+
+def test_gradients_in_a_dict_are_the_callers_own() -> None:
+    """No entry shares memory with another one, with another gradient or with the upstream one."""
+    source = (
+        "def f(x: 'N D', params):\n    a, b = params['a'], params['b']\n    assert a.shape == x.shape\n"
+        "    assert b.shape == x.shape\n    return a + b + x\n"
+    )
+    names = load(compiled(source, wrt=("x", "params")).text)
+    _, cache = names["f_forward"](A, {"a": A.copy(), "b": A.copy()})
+    upstream = np.ones_like(A)
+    dx, dparams = names["f_backward"](upstream, cache)
+    every = [upstream, dx, dparams["a"], dparams["b"]]
+    assert not any(np.shares_memory(one, other) for k, one in enumerate(every) for other in every[:k])

@@ -8,6 +8,7 @@ Gradients that are returned are the caller's own: each in a buffer that no other
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from flatgrad.emit.order import Order, order_of
@@ -153,7 +154,8 @@ class _Sharing:
         self._block(block)
         seen: set[Value] = set()
         # What owns its buffer keeps it; what only shares it gets a copy.
-        for result in sorted(block.results, key=lambda value: value not in self.roots.get(value, ())):
+        returned = list(dict.fromkeys(_returned(block)))
+        for result in sorted(returned, key=lambda value: value not in self.roots.get(value, ())):
             owners = self.roots.get(result, frozenset((EXTERNAL,))) - {FOREIGN}
             if EXTERNAL in owners or owners & seen:
                 self._copy(self.origin.get(result, result))
@@ -319,6 +321,23 @@ class _Sharing:
                 inner = self.schedule.folded[source]
                 continue
             return locked | self.roots.get(source, frozenset((EXTERNAL,)))
+
+
+def _returned(block: Block) -> Iterator[Value]:
+    """The gradients that a backward pass returns, those in dicts one by one."""
+    dicts = {step.out: step for step in block.body if isinstance(step, Relation) and step.gate == "dict_of"}
+
+    def within(value: Value) -> Iterator[Value]:
+        made = dicts.get(value)
+        if made is None:
+            yield value
+            return
+        for arg in made.args:
+            if isinstance(arg, Value):
+                yield from within(arg)
+
+    for result in block.results:
+        yield from within(result)
 
 
 def _is_handed(loop: Loop, position: int) -> bool:

@@ -17,7 +17,9 @@ from flatgrad.ir.core import Block, Branch, Call, Operand, Relation, Step, Value
 from flatgrad.ir.dims import Dim, Shape
 
 # Operators raise on None, as does `x.shape`. What NumPy makes of it, `np.where(None == 0, a, b)`, is another matter.
-REFUSING = frozenset({"add", "subtract", "multiply", "divide", "matmul", "dot", "negative", "read", "write"})
+REFUSING = frozenset(
+    {"add", "subtract", "multiply", "divide", "matmul", "dot", "negative", "read", "write", "transpose"}
+)
 
 
 def sure_assumptions(lowered: Lowered, assumptions: Mapping[str, Assumption], callee: Callee) -> dict[str, Assumption]:
