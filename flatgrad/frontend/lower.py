@@ -233,6 +233,7 @@ class _FunctionLowering(EffectLowering):
                     "",
                     "name the parameters one by one",
                 )
+                self.environment[extra.arg] = Poison.at()
         params = []
         lists = list_parameters(self.node, self.module.functions, self.context.described)
         lists = {name: depth for name, depth in lists.items() if name not in self.layers}

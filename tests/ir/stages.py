@@ -60,7 +60,8 @@ def stages_of(source: str, filename: str = "model.py", **options: Any) -> Stages
     names = entry_functions(compilation.module, compilation.options.functions)
     chosen = compilation._entries(names)
     compilation._describe_helpers(chosen)
-    compilation.presume_ranks(chosen)
+    if compilation.options.presume:
+        compilation.presume_ranks(chosen)
     order = compilation._call_order(chosen)
     for name in order:
         compilation._choose_parameters(name, name in chosen)

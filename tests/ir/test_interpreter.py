@@ -95,7 +95,8 @@ def test_stages_of_random_programs(start: int) -> None:
     understood = 0
     for seed in range(start, start + BLOCK_SIZE):
         program = generate(seed)
-        options = {"gates": "primitive"} if seed % 3 == 0 else {"accumulate": "always"} if seed % 3 == 1 else {}
+        options: dict[str, Any] = {"presume": False}
+        options |= {"gates": "primitive"} if seed % 3 == 0 else {"accumulate": "always"} if seed % 3 == 1 else {}
         try:
             check_stages(program.source(), "f_forward", program.inputs[0], **options)
         except Refused:
