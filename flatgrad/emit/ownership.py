@@ -154,7 +154,8 @@ class _Sharing:
         self._block(block)
         seen: set[Value] = set()
         # What owns its buffer keeps it; what only shares it gets a copy.
-        returned = list(dict.fromkeys(_returned(block)))
+        # What stands in a dict as an expression has no name that a copy could be bound to.
+        returned = [value for value in dict.fromkeys(_returned(block)) if value not in self.schedule.folded]
         for result in sorted(returned, key=lambda value: value not in self.roots.get(value, ())):
             owners = self.roots.get(result, frozenset((EXTERNAL,))) - {FOREIGN}
             if EXTERNAL in owners or owners & seen:
